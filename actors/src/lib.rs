@@ -1,0 +1,3 @@
+//! The shells around `domain`: one actor a file, their supervision, and the ports that they call.
+
+pub mod ports;

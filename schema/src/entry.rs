@@ -1,0 +1,207 @@
+//! One numbered line of a room's log: a fact, in the past tense.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::command::{History, Kind, MemberRole};
+use crate::content::{Content, Meta};
+use crate::id::{ClientId, MessageId, Millis, Seq, UserId};
+
+/// One line of a room's log. Every member sees the same ones in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    /// Its number in the room: 1, 2, 3… without a gap.
+    pub seq: Seq,
+    /// When the room's owner took it in, by its clock. Order is the number's business, not the clock's.
+    pub at: Millis,
+    /// Who did it.
+    pub by: UserId,
+    /// The sender's name for the command.
+    pub client_id: ClientId,
+    /// Messages posted in the room so far, this one included, so that unread counts are a difference.
+    pub posts: u64,
+    /// The random id of the append that wrote it, below 2^53.
+    pub append: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The room was opened; always entry 1.
+    Created {
+        /// What it is.
+        kind: Kind,
+        /// Its name; empty for a direct room.
+        name: String,
+        /// All first members, the creator among them.
+        members: Vec<UserId>,
+        /// What later members may read.
+        history: History,
+    },
+    /// A message was sent.
+    Posted {
+        /// Its id.
+        id: MessageId,
+        /// What it says; absent once it was erased.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<Content>,
+        /// The number of the message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+        /// Members it points out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<UserId>,
+        /// Small facts beside it.
+        #[serde(default, skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
+    },
+    /// A message says something else now.
+    Edited {
+        /// The message's number.
+        target: Seq,
+        /// Its revision now: 1 after the first edit.
+        revision: u32,
+        /// What it says; absent once it was erased.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<Content>,
+    },
+    /// A message's words were erased.
+    Deleted {
+        /// The message's number.
+        target: Seq,
+    },
+    /// A reaction was added.
+    Reacted {
+        /// The message's number.
+        target: Seq,
+        /// The reaction.
+        emoji: String,
+    },
+    /// A reaction was taken back.
+    Unreacted {
+        /// The message's number.
+        target: Seq,
+        /// The reaction.
+        emoji: String,
+    },
+    /// Users were added by a member.
+    Added {
+        /// Who.
+        users: Vec<UserId>,
+    },
+    /// An invite was made.
+    Invited {
+        /// SHA-256 of its secret, in hexadecimal.
+        hash: String,
+        /// When it expires.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Millis>,
+        /// How often it can be used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses: Option<u32>,
+    },
+    /// An invite was withdrawn.
+    Uninvited {
+        /// The invite's hash.
+        hash: String,
+    },
+    /// The user joined with an invite.
+    Joined {
+        /// The invite's hash.
+        hash: String,
+    },
+    /// The user left. Where an owner left, `heir` is the new one.
+    Left {
+        /// The new owner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heir: Option<UserId>,
+    },
+    /// A member was removed.
+    Kicked {
+        /// Who.
+        user: UserId,
+        /// The new owner, where the owner was removed by a moderator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heir: Option<UserId>,
+    },
+    /// A user was banned, and removed if a member.
+    Banned {
+        /// Who.
+        user: UserId,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Millis>,
+        /// The new owner, where the owner was removed by a moderator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heir: Option<UserId>,
+    },
+    /// A ban was lifted.
+    Unbanned {
+        /// Who.
+        user: UserId,
+    },
+    /// A member was muted.
+    Muted {
+        /// Who.
+        user: UserId,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Millis>,
+    },
+    /// A mute was lifted.
+    Unmuted {
+        /// Who.
+        user: UserId,
+    },
+    /// A member's role changed. Where it is `owner`, the old owner is an admin now.
+    Promoted {
+        /// Who.
+        user: UserId,
+        /// The new role.
+        role: MemberRole,
+    },
+    /// The room has another name.
+    Renamed {
+        /// The name.
+        name: String,
+    },
+    /// What later members may read was changed.
+    Configured {
+        /// The setting.
+        history: History,
+    },
+    /// The room was closed for writing.
+    Archived,
+    /// The room was opened again.
+    Unarchived,
+}
+
+impl Entry {
+    /// The message that this entry is about: itself when it is one, else the one that it changes.
+    #[must_use]
+    pub fn message(&self) -> Option<Seq> {
+        match &self.fact {
+            Fact::Posted { .. } => Some(self.seq),
+            Fact::Edited { target, .. }
+            | Fact::Deleted { target }
+            | Fact::Reacted { target, .. }
+            | Fact::Unreacted { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
+
+    /// Takes the words out; the number, and all else, stays.
+    pub fn erase(&mut self) {
+        if let Fact::Posted { content, mentions, meta, .. } = &mut self.fact {
+            *content = None;
+            mentions.clear();
+            meta.clear();
+        } else if let Fact::Edited { content, .. } = &mut self.fact {
+            *content = None;
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The native WebSocket's frames (docs/protocol.md): a request from the client, a reply or a push from the server.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::account::UserView;
+use crate::entry::Entry;
+use crate::event::Ephemeral;
+use crate::fault::Fault;
+use crate::id::{Millis, RoomId, Seq, UserId};
+use crate::op::Op;
+use crate::view::{Done, MemberView, MessageView, PresenceView, Resumed, RevisionView, RoomView};
+
+/// The version that this build speaks.
+pub const SUBPROTOCOL_JSON: &str = "parlance.v1.json";
+/// The same, in MessagePack with named fields, in binary messages.
+pub const SUBPROTOCOL_MSGPACK: &str = "parlance.v1.msgpack";
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The client's number for it; its reply carries it in `re`.
+    pub n: u64,
+    /// What is asked.
+    #[serde(flatten)]
+    pub op: Op,
+}
+
+/// The one reply to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's `n`.
+    pub re: u64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: ReplyOutcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyOutcome {
+    /// It was done.
+    Ok(Box<Answer>),
+    /// It was refused, or failed.
+    Fault(Fault),
+}
+
+/// The content of a good reply; its fields are those of the one shape that the operation has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A command was done.
+    Done(Done),
+    /// An invite was made.
+    Invited(InviteView),
+    /// One room.
+    Room(Box<RoomView>),
+    /// One message.
+    Message(Box<MessageView>),
+    /// The caller's rooms.
+    Rooms {
+        /// Latest activity first.
+        rooms: Vec<RoomView>,
+    },
+    /// A room's members.
+    Members {
+        /// In order of joining.
+        members: Vec<MemberView>,
+    },
+    /// Where each room stands.
+    Resumed {
+        /// All rooms of the caller, and those that the client named.
+        resumed: Vec<Resumed>,
+    },
+    /// A page of messages.
+    Messages(PageOf<MessageView>),
+    /// A message's wordings.
+    Revisions {
+        /// The first one first.
+        revisions: Vec<RevisionView>,
+    },
+    /// Users' presence.
+    Whereabouts {
+        /// Those that may be shown.
+        presence: Vec<PresenceView>,
+    },
+    /// Users.
+    Users {
+        /// Those that there are.
+        users: Vec<UserView>,
+    },
+    /// A page of the log.
+    Entries(PageOf<Entry>),
+    /// Nothing to add.
+    Empty {},
+}
+
+/// A page, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PageOf<T> {
+    /// In the log's order, oldest first.
+    pub items: Vec<T>,
+    /// Whether there is more in the direction that was asked for.
+    pub more: bool,
+}
+
+/// A new invite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InviteView {
+    /// The room.
+    pub room: RoomId,
+    /// The number of the entry that made it.
+    pub seq: Seq,
+    /// What to pass on; shown this once.
+    pub code: String,
+    /// The log's name for it, to withdraw it by.
+    pub hash: String,
+}
+
+/// What the server sends by itself, besides [`Ephemeral`]s, which have the same form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "push", rename_all = "snake_case")]
+pub enum Push {
+    /// The first frame of a connection.
+    Hello {
+        /// The connection's id, as logs name it.
+        session: u64,
+        /// Who is connected.
+        user: UserId,
+        /// The server's clock.
+        now: Millis,
+        /// Requests that may wait for their replies.
+        credits: usize,
+        /// Milliseconds of silence after which the server pings.
+        heartbeat_ms: u64,
+        /// When the token expires; send a new one before.
+        token_expires_at: Millis,
+    },
+    /// An entry of a room's log.
+    Entry {
+        /// The room.
+        room: RoomId,
+        /// The entry.
+        entry: Entry,
+    },
+    /// The caller is a member of a room that was not pushed before; its entries follow after `from`.
+    RoomAdded {
+        /// The room.
+        room: RoomId,
+        /// The log's epoch.
+        epoch: u64,
+        /// Pushes go on after this number.
+        from: Seq,
+    },
+    /// Nothing more will come from this room: the caller is no member any more.
+    RoomGone {
+        /// The room.
+        room: RoomId,
+    },
+    /// The room's log is another one than it was: forget the room and load it anew.
+    Reset {
+        /// The room.
+        room: RoomId,
+        /// The log's epoch.
+        epoch: u64,
+        /// Pushes go on after this number.
+        from: Seq,
+    },
+    /// The server will close soon: connect again after this time, which differs from client to client.
+    Reconnect {
+        /// Milliseconds to wait.
+        after_ms: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A frame could not be attributed to a request.
+    Fault {
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// Typing, presence and read marks.
+    #[serde(untagged)]
+    Ephemeral(Ephemeral),
+}

@@ -1,0 +1,356 @@
+//! What a client can ask for: the same operations over REST and over a WebSocket.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::command::{History, Kind, MemberRole};
+use crate::content::{Content, Meta};
+use crate::event::Status;
+use crate::id::{ClientId, Millis, Position, RoomId, Seq, UserId};
+
+/// An operation. Those that change a room may carry a `client_id`, which makes sending them again harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Op {
+    /// Says which positions the client has, and starts the pushes.
+    Resume {
+        /// The client's last position per room. Rooms that it doesn't name start at their present end.
+        #[serde(default)]
+        positions: BTreeMap<RoomId, Position>,
+    },
+    /// Renews the token without reconnecting.
+    Token {
+        /// The new access token, of the same user.
+        token: String,
+    },
+    /// Asks for a sign of life.
+    Ping,
+
+    /// Lists the caller's rooms, latest activity first.
+    Rooms,
+    /// Shows one room.
+    Room {
+        /// Which.
+        room: RoomId,
+    },
+    /// Lists a room's members.
+    Members {
+        /// Which.
+        room: RoomId,
+    },
+    /// Opens a group or a conversation. Without a `client_id` each call opens another one.
+    Create {
+        /// `group` or `conversation`.
+        kind: Kind,
+        /// Its name, 1 to 100 characters.
+        name: String,
+        /// Members besides the caller.
+        #[serde(default)]
+        members: Vec<UserId>,
+        /// What later members may read.
+        #[serde(default)]
+        history: History,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Opens the direct room with a user, or finds it.
+    Direct {
+        /// The other one.
+        user: UserId,
+    },
+    /// Sends a message.
+    Send {
+        /// Where.
+        room: RoomId,
+        /// The caller's name for this message.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+        /// What it says.
+        content: Content,
+        /// The number of the message that it answers.
+        #[serde(default)]
+        reply_to: Option<Seq>,
+        /// Members it points out.
+        #[serde(default)]
+        mentions: Vec<UserId>,
+        /// Small facts beside it.
+        #[serde(default)]
+        meta: Meta,
+    },
+    /// Replaces what one's own message says.
+    Edit {
+        /// Where.
+        room: RoomId,
+        /// The message's number.
+        seq: Seq,
+        /// The revision that is replaced; absent: whatever is there.
+        #[serde(default)]
+        revision: Option<u32>,
+        /// What it says now.
+        content: Content,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Erases a message's words.
+    Delete {
+        /// Where.
+        room: RoomId,
+        /// The message's number.
+        seq: Seq,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Adds a reaction.
+    React {
+        /// Where.
+        room: RoomId,
+        /// The message's number.
+        seq: Seq,
+        /// An emoji, or a short name.
+        emoji: String,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Takes a reaction back.
+    Unreact {
+        /// Where.
+        room: RoomId,
+        /// The message's number.
+        seq: Seq,
+        /// The reaction.
+        emoji: String,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Adds users, all or none.
+    Add {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        users: Vec<UserId>,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Makes an invite; the answer holds its code, which is shown this once.
+    Invite {
+        /// Where.
+        room: RoomId,
+        /// When it expires; absent: never.
+        #[serde(default)]
+        expires_at: Option<Millis>,
+        /// How often it can be used; absent: without limit.
+        #[serde(default)]
+        uses: Option<u32>,
+    },
+    /// Withdraws an invite.
+    Uninvite {
+        /// Where.
+        room: RoomId,
+        /// The invite's hash, as the log names it.
+        hash: String,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Joins with an invite's code.
+    Join {
+        /// The code.
+        code: String,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Leaves a room.
+    Leave {
+        /// Which.
+        room: RoomId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Removes a member.
+    Kick {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Removes a user and keeps them out.
+    Ban {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Until when; absent: until unbanned.
+        #[serde(default)]
+        until: Option<Millis>,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Lets a user back in.
+    Unban {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Keeps a member from writing.
+    Mute {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Until when; absent: until unmuted.
+        #[serde(default)]
+        until: Option<Millis>,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Lets a member write again.
+    Unmute {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Changes a member's role.
+    Promote {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// The new role.
+        role: MemberRole,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Gives a room another name.
+    Rename {
+        /// Which.
+        room: RoomId,
+        /// The name, 1 to 100 characters.
+        name: String,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Changes what later members may read.
+    Configure {
+        /// Which.
+        room: RoomId,
+        /// The setting.
+        history: History,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Closes a room for writing.
+    Archive {
+        /// Which.
+        room: RoomId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+    /// Opens it again.
+    Unarchive {
+        /// Which.
+        room: RoomId,
+        /// The caller's name for this command.
+        #[serde(default)]
+        client_id: Option<ClientId>,
+    },
+
+    /// Shows messages as they are now: the latest, or those before or after a number.
+    Messages {
+        /// Where.
+        room: RoomId,
+        /// Only below this number.
+        #[serde(default)]
+        before: Option<Seq>,
+        /// Only above this number.
+        #[serde(default)]
+        after: Option<Seq>,
+        /// At most so many; default 50, at most 200.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Shows one message as it is now.
+    Message {
+        /// Where.
+        room: RoomId,
+        /// Its number.
+        seq: Seq,
+    },
+    /// Shows a message's wordings.
+    Revisions {
+        /// Where.
+        room: RoomId,
+        /// Its number.
+        seq: Seq,
+    },
+    /// Shows lines of the log: the latest, or those before or after a number.
+    Entries {
+        /// Where.
+        room: RoomId,
+        /// Only below this number.
+        #[serde(default)]
+        before: Option<Seq>,
+        /// Only above this number.
+        #[serde(default)]
+        after: Option<Seq>,
+        /// At most so many; default 50, at most 200.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+
+    /// Marks everything up to a number as read.
+    Read {
+        /// Where.
+        room: RoomId,
+        /// Up to this number.
+        seq: Seq,
+    },
+    /// Tells the others that one is writing, or stopped.
+    Typing {
+        /// Where.
+        room: RoomId,
+        /// False when one stopped.
+        on: bool,
+    },
+    /// Sets one's own status.
+    Presence {
+        /// `online`, `away` or `do_not_disturb`.
+        status: Status,
+    },
+    /// Shows users' presence; only of those who share a room with the caller.
+    Whereabouts {
+        /// Who; at most 100.
+        users: Vec<UserId>,
+    },
+    /// Shows users.
+    Users {
+        /// Who; at most 200.
+        ids: Vec<UserId>,
+    },
+}

@@ -1,0 +1,167 @@
+//! What is shown of rooms, members and messages.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::command::{History, Kind, MemberRole};
+use crate::content::{Content, Meta};
+use crate::event::Status;
+use crate::id::{MessageId, Millis, RoomId, Seq, UserId};
+
+/// A room as one of its members sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomView {
+    /// The room.
+    pub id: RoomId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name; empty for a direct room.
+    pub name: String,
+    /// The other member of a direct room.
+    pub peer: Option<UserId>,
+    /// The log's epoch.
+    pub epoch: u64,
+    /// The last number of its log.
+    pub last: Seq,
+    /// Members.
+    pub members: usize,
+    /// The caller's role in it; absent for a moderator who is not a member.
+    pub role: Option<MemberRole>,
+    /// The first number that the caller may read.
+    pub first: Seq,
+    /// Everything up to this number was read by the caller.
+    pub read: Seq,
+    /// Others' messages after that.
+    pub unread: u64,
+    /// What later members may read.
+    pub history: History,
+    /// Whether it is closed for writing.
+    pub archived: bool,
+    /// When it was opened.
+    pub created_at: Millis,
+    /// When its last entry was written.
+    pub updated_at: Millis,
+    /// Its latest message that was not deleted.
+    pub last_message: Option<MessageView>,
+}
+
+/// A member of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberView {
+    /// Who.
+    pub user: UserId,
+    /// The role in the room.
+    pub role: MemberRole,
+    /// When they joined.
+    pub joined_at: Millis,
+    /// Muted until then; `0` is "until unmuted".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Millis>,
+    /// Everything up to this number was read.
+    pub read: Seq,
+    /// Whether they are there.
+    pub status: Status,
+}
+
+/// A message as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// Its room.
+    pub room: RoomId,
+    /// Its number in the room.
+    pub seq: Seq,
+    /// Its id.
+    pub id: MessageId,
+    /// Who sent it.
+    pub by: UserId,
+    /// When.
+    pub at: Millis,
+    /// The sender's name for it.
+    pub client_id: crate::ClientId,
+    /// What it says now; absent once deleted.
+    pub content: Option<Content>,
+    /// The number of the message that it answers.
+    pub reply_to: Option<Seq>,
+    /// Members it points out.
+    pub mentions: Vec<UserId>,
+    /// Small facts beside it.
+    pub meta: Meta,
+    /// How often it was edited.
+    pub revision: u32,
+    /// When it was edited last.
+    pub edited_at: Option<Millis>,
+    /// When it was deleted.
+    pub deleted_at: Option<Millis>,
+    /// Who reacted with what.
+    pub reactions: BTreeMap<String, Vec<UserId>>,
+}
+
+/// One earlier or present wording of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionView {
+    /// 0 is the message as sent.
+    pub revision: u32,
+    /// When it was written.
+    pub at: Millis,
+    /// What it said.
+    pub content: Option<Content>,
+}
+
+/// A user's presence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresenceView {
+    /// Who.
+    pub user: UserId,
+    /// The status now.
+    pub status: Status,
+    /// When they were last connected; absent while they are, or if never.
+    pub last_seen: Option<Millis>,
+}
+
+/// The answer to a command that was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    /// The room.
+    pub room: RoomId,
+    /// The number of the entry that did it.
+    pub seq: Seq,
+    /// When.
+    pub at: Millis,
+    /// The message's id, where a message was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MessageId>,
+    /// True where an earlier try had done it.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// Where a room stands after a resume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resumed {
+    /// The room.
+    pub room: RoomId,
+    /// The log's epoch.
+    pub epoch: u64,
+    /// Pushes go on after this number.
+    pub from: Seq,
+    /// The last number when the resume was answered.
+    pub last: Seq,
+    /// What the client must do.
+    pub outcome: Outcome,
+}
+
+/// What a resume came to, in one room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything after the client's position follows, then live entries.
+    Live,
+    /// Too much was missed: live entries follow from `from`; page for what is before.
+    TooFar,
+    /// The position is ahead of the log or of another epoch: forget the room, then as for `too_far`.
+    Reset,
+    /// The caller is not a member (any more), or there is no such room.
+    Gone,
+}
