@@ -1,3 +1,5 @@
 //! The shells around `domain`: one actor a file, their supervision, and the ports that they call.
 
+pub mod link;
 pub mod ports;
+pub mod wire;

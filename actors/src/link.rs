@@ -1,0 +1,340 @@
+//! One connection's outgoing side: a queue of shared frames, bounded in bytes, between relays and the socket.
+//!
+//! Relays and rooms push complete frames; the socket's task takes them and writes. The Session actor stands beside this
+//! path, not in it. The link outlives a Session actor that crashes: requests that were in flight are answered by the
+//! next one, so that each gets exactly one reply.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use parlance_schema::account::Principal;
+use parlance_schema::frame::{Push, ReplyOutcome};
+use parlance_schema::limits::{CREDITS, OUTBOX_BYTES_EPHEMERAL, OUTBOX_BYTES_LOW, OUTBOX_BYTES_MAX};
+use parlance_schema::{Code, Fault};
+
+use crate::wire::{self, Wire};
+
+/// What happened to a frame that was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It will be written.
+    Queued,
+    /// The queue is full. Entries: the room is behind now, to be caught up from its log. Others: dropped.
+    Full,
+    /// The connection has ended.
+    Closed,
+}
+
+/// One connection, as rooms, relays and its Session see it.
+pub struct Link {
+    /// The connection's id, unique on this node.
+    pub id: u64,
+    /// Who is connected.
+    pub principal: Principal,
+    /// How its frames look.
+    pub wire: Arc<dyn Wire>,
+    /// Monotonic milliseconds (of [`crate::link::Link::heard`]'s caller) at which the client was last heard.
+    heard: AtomicU64,
+    /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
+    stuck: AtomicU64,
+    /// When the token expires, in Unix milliseconds.
+    expires: AtomicU64,
+    behind: AtomicBool,
+    out: Mutex<Out>,
+    waker: AtomicWaker,
+}
+
+#[derive(Default)]
+struct Out {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// Requests that wait for their reply.
+    pending: Vec<u64>,
+    /// Set once: nothing more is queued, and the socket closes after what is there.
+    closed: bool,
+}
+
+impl Link {
+    /// Makes the link of a new connection.
+    #[must_use]
+    pub fn new(id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            principal,
+            wire,
+            heard: AtomicU64::new(0),
+            stuck: AtomicU64::new(0),
+            expires: AtomicU64::new(expires),
+            behind: AtomicBool::new(false),
+            out: Mutex::new(Out::default()),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        // A panic while the lock was held leaves plain data behind, whole after each statement.
+        self.out.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Queues entries' frames: all of them, or none when the outbox is full, so that a position stays contiguous.
+    pub fn push_entries(&self, frames: &[Bytes]) -> Pushed {
+        let size: usize = frames.iter().map(Bytes::len).sum();
+        let mut out = self.out();
+        if out.closed {
+            return Pushed::Closed;
+        }
+        // A single append larger than what is left still goes into an empty outbox: no client is behind for ever.
+        if out.bytes + size > OUTBOX_BYTES_MAX && out.bytes > 0 {
+            self.behind.store(true, Ordering::Release);
+            return Pushed::Full;
+        }
+        let idle = out.queue.is_empty();
+        out.bytes += size;
+        out.queue.extend(frames.iter().cloned());
+        drop(out);
+        if idle {
+            self.waker.wake();
+        }
+        Pushed::Queued
+    }
+
+    /// Queues a frame that may be lost: typing, presence, read marks, stream deltas. They go first when a client is slow.
+    pub fn push_ephemeral(&self, frame: &Bytes) -> Pushed {
+        let mut out = self.out();
+        if out.closed {
+            return Pushed::Closed;
+        }
+        if out.bytes + frame.len() > OUTBOX_BYTES_EPHEMERAL {
+            return Pushed::Full;
+        }
+        self.enqueue(&mut out, frame.clone());
+        Pushed::Queued
+    }
+
+    /// Queues a frame that concerns this session only, and that it can't do without. A client that asks for more than it
+    /// reads is closed.
+    pub fn push(&self, push: &Push) {
+        if let Some(frame) = self.wire.push(push) {
+            let mut out = self.out();
+            self.enqueue_bounded(&mut out, frame);
+        }
+    }
+
+    /// Queues a frame as it is: a pong, an echo.
+    pub fn push_raw(&self, frame: Bytes) {
+        let mut out = self.out();
+        self.enqueue_bounded(&mut out, frame);
+    }
+
+    fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
+        // Replies have as much room again as entries, so that a full outbox still answers.
+        if out.bytes + frame.len() > 2 * OUTBOX_BYTES_MAX && out.bytes > 0 {
+            self.finish(out, Code::SlowConsumer.close(), "asks for more than it reads");
+        } else if !out.closed {
+            self.enqueue(out, frame);
+        }
+    }
+
+    fn enqueue(&self, out: &mut Out, frame: Bytes) {
+        let idle = out.queue.is_empty();
+        out.bytes += frame.len();
+        out.queue.push_back(frame);
+        if idle {
+            self.waker.wake();
+        }
+    }
+
+    /// Takes note of a request; its reply must follow.
+    ///
+    /// # Errors
+    /// When its number is in flight already, or all credits are used.
+    pub fn begin(&self, n: u64) -> Result<(), Fault> {
+        let mut out = self.out();
+        if out.pending.contains(&n) {
+            return Err(Fault::malformed("a request with this n is in flight"));
+        }
+        if out.pending.len() >= CREDITS {
+            return Err(Fault::new(Code::NoCredit, "too many requests are in flight").after(100));
+        }
+        out.pending.push(n);
+        Ok(())
+    }
+
+    /// Replies to a request, once: a second reply to the same one is dropped.
+    pub fn reply(&self, n: u64, outcome: &ReplyOutcome) {
+        let frame = self.wire.reply(n, outcome);
+        let mut out = self.out();
+        let Some(at) = out.pending.iter().position(|p| *p == n) else { return };
+        out.pending.swap_remove(at);
+        if out.pending.is_empty() {
+            out.pending = Vec::new();
+        }
+        if let Some(frame) = frame {
+            self.enqueue_bounded(&mut out, frame);
+        }
+    }
+
+    /// Refuses a request that was never begun.
+    pub fn refuse(&self, n: Option<u64>, fault: Fault) {
+        match n {
+            Some(n) => {
+                if let Some(frame) = self.wire.reply(n, &ReplyOutcome::Fault(fault)) {
+                    self.push_raw(frame);
+                }
+            }
+            None => self.push(&Push::Fault { fault }),
+        }
+    }
+
+    /// Answers all requests in flight with a fault; what a new Session does for the crashed one.
+    pub fn abandon(&self, fault: &Fault) {
+        let pending = self.out().pending.clone();
+        for n in pending {
+            self.reply(n, &ReplyOutcome::Fault(fault.clone()));
+        }
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.out().pending.len()
+    }
+
+    /// Bytes queued.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.out().bytes
+    }
+
+    /// Closes the connection after what is queued.
+    pub fn close(&self, code: u16, reason: &str) {
+        let mut out = self.out();
+        self.finish(&mut out, code, reason);
+    }
+
+    /// Closes the connection for a fault.
+    pub fn close_for(&self, fault: &Fault) {
+        self.close(fault.code.close(), &fault.detail);
+    }
+
+    fn finish(&self, out: &mut Out, code: u16, reason: &str) {
+        if !out.closed {
+            out.closed = true;
+            out.queue.push_back(wire::close_frame(code, reason));
+            self.waker.wake();
+        }
+    }
+
+    /// Notes that the socket is gone: nothing is queued any more, and what was is dropped.
+    pub fn gone(&self) {
+        let mut out = self.out();
+        *out = Out { closed: true, ..Out::default() };
+        self.waker.wake();
+    }
+
+    /// Whether the connection has ended or is ending.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.out().closed
+    }
+
+    /// Notes that a byte came from the client.
+    pub fn heard(&self, now: u64) {
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// When the client was last heard.
+    #[must_use]
+    pub fn last_heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// When the token expires, in Unix milliseconds.
+    #[must_use]
+    pub fn expires(&self) -> u64 {
+        self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Notes a renewed token.
+    pub fn renew(&self, expires: u64) {
+        self.expires.store(expires, Ordering::Relaxed);
+    }
+
+    /// Since when the client has read nothing while its outbox was full, by a clock that the caller ticks; `None` while
+    /// it is not full.
+    pub fn stuck_since(&self, now: u64) -> Option<u64> {
+        if !self.behind.load(Ordering::Acquire) {
+            self.stuck.store(0, Ordering::Relaxed);
+            return None;
+        }
+        let since = self.stuck.load(Ordering::Relaxed);
+        if since == 0 {
+            self.stuck.store(now, Ordering::Relaxed);
+            return Some(now);
+        }
+        Some(since)
+    }
+
+    /// Whether some room is behind.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    // --- the socket's side ---
+
+    /// Has the socket's task woken when there is something to write.
+    pub fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Notes that `written` bytes reached the socket, and hands over what is queued once `frames`, what was handed over
+    /// before, has been written. The bytes count as queued until they are written.
+    pub fn take(&self, written: usize, frames: &mut VecDeque<Bytes>) -> Taken {
+        let mut out = self.out();
+        out.bytes = out.bytes.saturating_sub(written);
+        if written > 0 {
+            self.stuck.store(0, Ordering::Relaxed);
+        }
+        if frames.is_empty() {
+            // Swapping leaves an idle connection without a queue on either side.
+            *frames = std::mem::take(&mut out.queue);
+        }
+        let low = out.bytes <= OUTBOX_BYTES_LOW && !out.closed;
+        Taken {
+            catch_up: low && self.behind.swap(false, Ordering::AcqRel),
+            closing: out.closed && out.queue.is_empty(),
+        }
+    }
+}
+
+/// What the socket's task should do after taking frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The session was behind and has room again: tell it so.
+    pub catch_up: bool,
+    /// Nothing follows what was taken: close when it is written.
+    pub closing: bool,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("id", &self.id).field("user", &self.principal.user).finish_non_exhaustive()
+    }
+}
+
+/// What a socket hands its frames to: a Session, or `/dev/echo`.
+pub trait Receiver: Send + 'static {
+    /// A whole message came; text is valid UTF-8. Must not block.
+    fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]);
+
+    /// The outbox has room again after a room was behind.
+    fn drained(&mut self, link: &Arc<Link>);
+
+    /// The socket is gone; the last call.
+    fn closed(&mut self, link: &Arc<Link>);
+}

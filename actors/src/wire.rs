@@ -1,0 +1,87 @@
+//! How frames look on a connection: encoded once per room and wire, not per member.
+//!
+//! A wire is decode and encode, nothing else. The native ones live in `src/gateway/native.rs`, the dialects in
+//! `src/dialect/`. What `entry`, `ephemeral` and the others return are complete WebSocket frames, header included, so that
+//! one allocation is shared by all connections that speak the wire.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parlance_schema::entry::Entry;
+use parlance_schema::event::Ephemeral;
+use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::{Fault, RoomId};
+
+/// The most wires that can be in use at once; relays keep an array of this size per entry.
+pub const WIRES_MAX: usize = 8;
+
+/// A way of writing frames.
+pub trait Wire: Send + Sync {
+    /// Its place among all wires, below [`WIRES_MAX`].
+    fn index(&self) -> usize;
+
+    /// Reads a client's message.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the request's number where that could be read.
+    fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)>;
+
+    /// Writes an entry of a room's log; `None` where the wire has no frame for it.
+    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes>;
+
+    /// Writes something that the log doesn't keep.
+    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes>;
+
+    /// Writes something that concerns one session only.
+    fn push(&self, push: &Push) -> Option<Bytes>;
+
+    /// Writes the reply to request `n`.
+    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes>;
+}
+
+/// What a WebSocket frame carries (RFC 6455, 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// UTF-8 text.
+    Text = 1,
+    /// Bytes.
+    Binary = 2,
+    /// The end, with a code and a reason.
+    Close = 8,
+    /// Asks for a pong.
+    Ping = 9,
+    /// Answers a ping.
+    Pong = 10,
+}
+
+/// Makes a server's frame: final, unmasked, with the shortest length (RFC 6455, 5.2).
+#[must_use]
+pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(payload.len() + 10);
+    out.put_u8(0x80 | opcode as u8);
+    match payload.len() {
+        n @ 0..=125 => out.put_u8(n as u8),
+        n @ 126..=0xffff => {
+            out.put_u8(126);
+            out.put_u16(n as u16);
+        }
+        n => {
+            out.put_u8(127);
+            out.put_u64(n as u64);
+        }
+    }
+    out.extend_from_slice(payload);
+    out.freeze()
+}
+
+/// Makes a close frame (RFC 6455, 5.5.1); the reason is cut to what fits.
+#[must_use]
+pub fn close_frame(code: u16, reason: &str) -> Bytes {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut payload = Vec::with_capacity(2 + end);
+    payload.extend_from_slice(&code.to_be_bytes());
+    payload.extend_from_slice(&reason.as_bytes()[..end]);
+    frame(Opcode::Close, &payload)
+}
