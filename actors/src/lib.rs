@@ -3,3 +3,4 @@
 pub mod link;
 pub mod ports;
 pub mod wire;
+pub mod service;
