@@ -37,9 +37,9 @@ pub struct Link {
     pub principal: Principal,
     /// How its frames look.
     pub wire: Arc<dyn Wire>,
-    /// Monotonic milliseconds (of [`crate::link::Link::heard`]'s caller) at which the client was last heard.
+    /// When the client was last heard, by [`monotonic_ms`].
     heard: AtomicU64,
-    /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
+    /// Since when the outbox has not moved, by the same clock; 0 when it is not full.
     stuck: AtomicU64,
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
@@ -66,7 +66,7 @@ impl Link {
             id,
             principal,
             wire,
-            heard: AtomicU64::new(0),
+            heard: AtomicU64::new(monotonic_ms()),
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
@@ -325,6 +325,14 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("id", &self.id).field("user", &self.principal.user).finish_non_exhaustive()
     }
+}
+
+/// Milliseconds of a clock that doesn't go back, from an arbitrary start.
+#[must_use]
+pub fn monotonic_ms() -> u64 {
+    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    let start = *START.get_or_init(tokio::time::Instant::now);
+    u64::try_from(tokio::time::Instant::now().saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a socket hands its frames to: a Session, or `/dev/echo`.
