@@ -1,1 +1,3 @@
+//! The edges of parlance around its actors: stores, and what else touches the world outside.
 
+pub mod store;
