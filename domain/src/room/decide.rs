@@ -123,7 +123,7 @@ pub(super) fn room_full() -> Fault {
     Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members"))
 }
 
-fn writer<'m>(member: Option<&'m Member>, now: Millis) -> Result<&'m Member, Fault> {
+fn writer(member: Option<&Member>, now: Millis) -> Result<&Member, Fault> {
     let member = member.ok_or_else(|| Fault::forbidden("only members write"))?;
     if member.is_muted(now) { Err(Fault::new(Code::Muted, "you are muted in this room")) } else { Ok(member) }
 }
