@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -29,6 +30,14 @@ pub enum Pushed {
     Closed,
 }
 
+/// Milliseconds, from 1 on, of a clock that never goes back: what [`Link::heard`] is told.
+#[must_use]
+pub fn ticks() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    u64::try_from(start.elapsed().as_millis()).map_or(u64::MAX, |ms| ms + 1)
+}
+
 /// One connection, as rooms, relays and its Session see it.
 pub struct Link {
     /// The connection's id, unique on this node.
@@ -37,7 +46,7 @@ pub struct Link {
     pub principal: Principal,
     /// How its frames look.
     pub wire: Arc<dyn Wire>,
-    /// Monotonic milliseconds (of [`crate::link::Link::heard`]'s caller) at which the client was last heard.
+    /// When the client was last heard, in [`ticks`].
     heard: AtomicU64,
     /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
     stuck: AtomicU64,
@@ -124,10 +133,15 @@ impl Link {
         }
     }
 
-    /// Queues a frame as it is: a pong, an echo.
+    /// Queues a frame as it is: a pong, an echo. Into an outbox that is within its bound it goes however large it is; the
+    /// socket reads nothing from a client whose outbox is over it.
     pub fn push_raw(&self, frame: Bytes) {
         let mut out = self.out();
-        self.enqueue_bounded(&mut out, frame);
+        if out.bytes <= OUTBOX_BYTES_MAX && !out.closed {
+            self.enqueue(&mut out, frame);
+        } else {
+            self.enqueue_bounded(&mut out, frame);
+        }
     }
 
     fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
