@@ -1,0 +1,3 @@
+//! All tests of the binary's edges, in one binary.
+
+mod socket;
