@@ -35,7 +35,7 @@ pub fn msgpack(payload: &[u8], error: &rmp_serde::decode::Error) -> (Option<u64>
     let whole = head.read(&mut super::msgpack_reader(payload)).is_ok();
     let fault = match error {
         E::DepthLimitExceeded => super::too_deep(),
-        E::Syntax(_) | E::Uncategorized(_) | E::OutOfRange if whole => head.explain(&error.to_string()),
+        error if whole => head.explain(&error.to_string()),
         E::Syntax(_) if !head.is_map => Fault::malformed("a request is a map with `n` and `op`"),
         E::Syntax(_) | E::Uncategorized(_) => Fault::malformed("a field is of a kind that no request has"),
         error => Fault::malformed(format!("not MessagePack: {error}")),

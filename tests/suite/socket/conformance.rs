@@ -140,7 +140,11 @@ async fn case_5_fragments() {
             &[first(), middle(), ping(), middle(), middle(), ping(), last()],
             Echo(vec![pong(), pong(), txt("frag1frag2frag2frag2frag3")]),
         ),
-        case("5.20 binary", &[masked(BINARY, &[0xff]), masked(FIN, &[0xfe])], Echo(vec![Frame::new(BINARY, [0xff, 0xfe])])),
+        case(
+            "5.20 binary",
+            &[masked(BINARY, &[0xff]), masked(FIN, &[0xfe])],
+            Echo(vec![Frame::new(BINARY, [0xff, 0xfe])]),
+        ),
     ])
     .await;
 }
@@ -150,11 +154,7 @@ async fn case_6_utf8_across_fragments() {
     let kosme = "κόσμε";
     let mut cases = vec![
         case("6.1.1 empty", &[text("")], Echo(vec![txt("")])),
-        case(
-            "6.1.2 empty fragments",
-            &[masked(TEXT, b""), masked(0, b""), masked(FIN, b"")],
-            Echo(vec![txt("")]),
-        ),
+        case("6.1.2 empty fragments", &[masked(TEXT, b""), masked(0, b""), masked(FIN, b"")], Echo(vec![txt("")])),
         case(
             "6.1.3 empty around some",
             &[masked(TEXT, b""), masked(0, b"middle"), masked(FIN, b"")],
@@ -172,15 +172,29 @@ async fn case_6_utf8_across_fragments() {
         cases.push(case(format!("6.5 {sample}"), &[text(sample)], Echo(vec![txt(sample)])));
     }
     let invalid: [&[u8]; 12] = [
-        b"\x80", b"\xbf", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\xf8\x88\x80\x80\x80", b"\xfe", b"\xff",
-        b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xce\xba\xce",
+        b"\x80",
+        b"\xbf",
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xf0\x80\x80\xaf",
+        b"\xf8\x88\x80\x80\x80",
+        b"\xfe",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xce\xba\xce",
     ];
     for bytes in invalid {
         let halves = bytes.split_at(bytes.len() / 2);
         let fragments = [masked(TEXT, halves.0), masked(FIN, halves.1)];
         cases.push(case(format!("6.6 {bytes:x?}"), &[masked(FIN | TEXT, bytes)], Fails(vec![], 1007)));
         cases.push(case(format!("6.6 {bytes:x?}, halves"), &fragments, Fails(vec![], 1007)));
-        cases.push(case(format!("6 {bytes:x?}, binary"), &[masked(FIN | BINARY, bytes)], Echo(vec![Frame::new(BINARY, bytes)])));
+        cases.push(case(
+            format!("6 {bytes:x?}, binary"),
+            &[masked(FIN | BINARY, bytes)],
+            Echo(vec![Frame::new(BINARY, bytes)]),
+        ));
     }
     check(cases).await;
 }
@@ -272,7 +286,7 @@ async fn a_message_over_the_limit_is_refused_at_its_header() {
 
 #[tokio::test]
 async fn a_flood_of_fragments_is_bounded() {
-    let server = super::client::serve_receiver(|_| parlance::gateway::echo::Echo).await;
+    let server = serve_receiver(|_| parlance::gateway::echo::Echo).await;
     let full = vec![b'x'; 1024];
     let floods = [
         ("empty", masked(CONTINUATION, b""), 1008, 200_000),
