@@ -56,6 +56,9 @@ pub enum Answer {
     Invited(InviteView),
     /// One room.
     Room(Box<RoomView>),
+    /// One room, which this operation opened; written as [`Answer::Room`] is.
+    #[serde(skip_deserializing)]
+    Opened(Box<RoomView>),
     /// One message.
     Message(Box<MessageView>),
     /// The caller's rooms.

@@ -41,6 +41,10 @@ pub const CLIENT_ID_BYTES_MAX: usize = 64;
 pub const FRAME_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one HTTP request body.
 pub const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Milliseconds within which an HTTP request body must have arrived.
+pub const BODY_MS_MAX: u64 = 10_000;
+/// Bytes of a request id that is taken over from a client.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Nesting of a decoded frame or body.
 pub const DEPTH_MAX: usize = 32;
 
