@@ -1,5 +1,6 @@
 //! The shells around `domain`: one actor a file, their supervision, and the ports that they call.
 
+pub mod ids;
 pub mod link;
 pub mod ports;
 pub mod wire;
