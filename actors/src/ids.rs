@@ -31,7 +31,13 @@ impl Ids {
     /// A source that takes blocks of `block` ids, for programs that end after a few.
     #[must_use]
     pub fn with_block(store: Arc<dyn ClaimStore>, block: u64) -> Self {
-        Self { store, block: block.max(1), users: Range::default(), rooms: Range::default(), messages: Range::default() }
+        Self {
+            store,
+            block: block.max(1),
+            users: Range::default(),
+            rooms: Range::default(),
+            messages: Range::default(),
+        }
     }
 
     /// The next id of a kind.

@@ -3,5 +3,5 @@
 pub mod ids;
 pub mod link;
 pub mod ports;
-pub mod wire;
 pub mod service;
+pub mod wire;
