@@ -144,6 +144,28 @@ impl Accounts {
         self.account(who).await?.ok_or_else(|| Fault::not_found(format!("no user {text} in tenant {tenant}")))
     }
 
+    /// An account without a password, for load tests and demonstrations: the one of that name, or a new one.
+    ///
+    /// # Errors
+    /// As for registering.
+    pub async fn seed(&self, tenant: TenantId, username: String) -> Result<Account, Fault> {
+        match self.account(Who::Username(tenant, &username)).await? {
+            Some(account) => Ok(account),
+            None => {
+                let (email, full_name, password, role) = (None, None, None, Role::User);
+                self.create(NewAccount { tenant, username, email, full_name, password, role }).await
+            }
+        }
+    }
+
+    /// Active accounts of a tenant, for the command line; with all of their fields.
+    ///
+    /// # Errors
+    /// The store's faults.
+    pub async fn list(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.ports.store.search_accounts(tenant, text, limit).await.map_err(|e| store_fault(&e))
+    }
+
     async fn audit(&self, by: By, account: &Account, what: &str) -> Result<(), Fault> {
         let (actor, door) = match by {
             By::Operator => (account.id, "on the command line"),
