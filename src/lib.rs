@@ -1,3 +1,8 @@
-//! The edges of parlance: HTTP and WebSockets, accounts, stores, buses, the command line.
+//! The edges of parlance: doors, stores, buses, accounts, and what puts them together.
 
+pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod gateway;
+pub mod store;
+pub mod telemetry;

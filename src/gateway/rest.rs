@@ -1,6 +1,5 @@
 //! The REST API: a table of routes, each an operation of the node or of the accounts.
 
-pub mod accounts;
 pub mod admin;
 pub mod auth;
 pub mod body;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use parlance_actors::service::Service;
 use parlance_schema::Fault;
-use parlance_schema::account::{Principal, Role};
+use parlance_schema::account::Role;
 use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
 use tracing::Instrument;
 use warp::Filter;
@@ -17,10 +17,11 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
 
+use crate::auth::{Accounts, Authenticated};
+
 use super::errors::{self, Failure, set};
 use super::pages;
 use super::rest;
-use super::rest::accounts::Accounts;
 use super::rest::body::{self, Incoming};
 use super::rest::call::{self, Call};
 use super::rest::route::{Access, Route};
@@ -35,7 +36,7 @@ pub struct Deps {
     /// The node.
     pub service: Arc<dyn Service>,
     /// Accounts and tokens.
-    pub accounts: Arc<dyn Accounts>,
+    pub accounts: Arc<Accounts>,
     /// Writes the node's metrics in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -124,12 +125,12 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
     rest::run(call).await
 }
 
-async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Principal>, Failure> {
+async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {
     if route.access == Access::Public {
         return Ok(None);
     }
     let who = gate.deps.accounts.authenticate(call::bearer(headers)?).await?;
-    if route.access == Access::SuperAdmin && who.role != Role::SuperAdmin {
+    if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
         return Err(Fault::forbidden("this is for a super_admin").into());
     }
     Ok(Some(who))

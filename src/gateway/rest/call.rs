@@ -14,6 +14,7 @@ use warp::http::HeaderMap;
 use super::body;
 use super::route::Route;
 use super::table::Params;
+use crate::auth::Authenticated;
 use crate::gateway::routes::Deps;
 
 /// Ids that one query parameter may list.
@@ -26,7 +27,7 @@ pub struct Call {
     /// The route.
     pub route: &'static Route,
     /// Who calls; absent where a route is public.
-    pub who: Option<Principal>,
+    pub who: Option<Authenticated>,
     /// The headers.
     pub headers: HeaderMap,
     /// The `Idempotency-Key`, where the route takes one and there is one.
@@ -45,7 +46,15 @@ impl Call {
     /// # Errors
     /// When the route is public.
     pub fn who(&self) -> Result<Principal, Fault> {
-        self.who.ok_or_else(|| Fault::unauthenticated("this needs an access token"))
+        self.login().map(|login| login.principal)
+    }
+
+    /// The caller's token, as it was checked.
+    ///
+    /// # Errors
+    /// When the route is public.
+    pub fn login(&self) -> Result<&Authenticated, Fault> {
+        self.who.as_ref().ok_or_else(|| Fault::unauthenticated("this needs an access token"))
     }
 
     /// The `room` of the path.

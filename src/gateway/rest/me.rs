@@ -5,8 +5,8 @@ use parlance_schema::account::MeView;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 
-use super::accounts::{MeChange, PasswordChange};
 use super::route::{Route, empty, get, ok, patch, put};
+use crate::auth::{ChangePassword, UpdateProfile};
 use crate::gateway::errors::json;
 
 /// The routes of one's own account.
@@ -23,11 +23,11 @@ pub const ROUTES: &[Route] = &[
         .faults(&[Code::NotFound]),
     patch("/v1/me", "changeMe", "Changes what is shown of oneself.")
         .tag("me")
-        .body::<MeChange>(r#"{"full_name": "Amira Ould"}"#)
+        .body::<UpdateProfile>(r#"{"full_name": "Amira Ould"}"#)
         .run(|call| {
             Box::pin(async move {
-                let change: MeChange = call.body()?;
-                let me = call.deps.accounts.change_me(call.who()?, change).await?;
+                let change: UpdateProfile = call.body()?;
+                let me = call.deps.accounts.update_profile(call.who()?, change).await?;
                 Ok(json(StatusCode::OK, &me))
             })
         })
@@ -35,11 +35,11 @@ pub const ROUTES: &[Route] = &[
         .faults(&[Code::Exists, Code::NotFound, Code::OutcomeUnknown]),
     put("/v1/me/password", "changePassword", "Changes one's password; all other logins end.")
         .tag("me")
-        .body::<PasswordChange>(r#"{"old_password": "correct horse battery", "new_password": "staple, correct"}"#)
+        .body::<ChangePassword>(r#"{"old_password": "correct horse battery", "new_password": "staple, correct"}"#)
         .run(|call| {
             Box::pin(async move {
-                let change: PasswordChange = call.body()?;
-                call.deps.accounts.change_password(call.who()?, change).await?;
+                let change: ChangePassword = call.body()?;
+                call.deps.accounts.change_password(call.login()?, change).await?;
                 Ok(StatusCode::NO_CONTENT.into_response())
             })
         })

@@ -19,6 +19,10 @@ const fn unhealthy<T: ToSchema>(about: &'static str) -> Answered {
     Answered { status: 503, about, content: Content::Json(Shape::of::<T>()) }
 }
 
+/// A good answer of 304: the client has it.
+const UNCHANGED: Answered =
+    Answered { status: 304, about: "It is what `If-None-Match` names.", content: Content::Empty };
+
 /// The routes outside `/v1`.
 pub const ROUTES: &[Route] = &[
     get("/", "showServer", "Shows the server's name; browsers get the page.")
@@ -28,12 +32,13 @@ pub const ROUTES: &[Route] = &[
         .answers(&[
             ok::<Server>("The server works."),
             Answered { status: 200, about: "The page.", content: Content::Other("text/html") },
+            UNCHANGED,
         ]),
     get("/openapi.json", "showOpenApi", "Shows this document.")
         .tag("server")
         .access(Access::Public)
         .run(|call| Box::pin(async move { Ok(openapi::serve(&call.headers)) }))
-        .answers(&[Answered { status: 200, about: "The document.", content: Content::Other("application/json") }]),
+        .answers(&[Answered { status: 200, about: "The document.", content: Content::Other("application/json") }, UNCHANGED]),
     get("/health", "health", "Tells what works and what does not.")
         .tag("server")
         .access(Access::Public)

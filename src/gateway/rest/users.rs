@@ -19,6 +19,7 @@ pub const ROUTES: &[Route] = &[
         .query(&[
             Query { name: "ids", about: "Who; at most 200. Not together with `q`.", holds: Holds::Ids },
             Query { name: "q", about: "Text in the username or full name.", holds: Holds::Text },
+            Query { name: "limit", about: "At most so many, with `q`.", holds: Holds::Limit },
         ])
         .run(|call| Box::pin(list(call)))
         .answers(&[ok::<Users>("Those that there are.")]),
@@ -32,7 +33,7 @@ pub const ROUTES: &[Route] = &[
 async fn list(call: Call) -> Result<Response, Failure> {
     let users = match (call.asked_users("ids")?, call.asked("q").map(str::trim)) {
         (Some(ids), None) => users(&call, Op::Users { ids }).await?,
-        (None, Some(text)) if !text.is_empty() => call.deps.accounts.search(call.who()?, text).await?,
+        (None, Some(text)) if !text.is_empty() => call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?,
         _ => return Err(Fault::invalid("expected one of `ids` and `q`").into()),
     };
     Ok(json(StatusCode::OK, &Users { users }))
