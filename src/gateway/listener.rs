@@ -23,7 +23,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
-use warp::{Filter, Rejection};
+use warp::Filter;
+use warp::reject::IsReject;
 
 /// Milliseconds to wait after the first failed accept, doubled after each one that follows.
 const BACKOFF_MS_MIN: u64 = 10;
@@ -135,8 +136,9 @@ impl Handle {
 /// When the listener has no address.
 pub fn serve<F>(listener: TcpListener, filter: F, mut options: Options) -> io::Result<Handle>
 where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F: Filter + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
+    F::Error: IsReject,
     F::Future: Send,
 {
     options.connections_max = options.connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
@@ -154,8 +156,9 @@ async fn accept<F>(
     permits: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F: Filter + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
+    F::Error: IsReject,
     F::Future: Send,
 {
     let mut backoff_ms = BACKOFF_MS_MIN;
@@ -197,8 +200,9 @@ fn is_of_one_peer(error: &io::Error) -> bool {
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
 async fn connection<F>(stream: TcpStream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
 where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F: Filter + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
+    F::Error: IsReject,
     F::Future: Send,
 {
     if let Err(error) = stream.set_nodelay(true) {

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod rest;
 mod socket;
 mod store;
