@@ -1,8 +1,11 @@
 //! What users see and change of themselves, and what they see of others.
 
+use std::sync::Arc;
+
 use parlance::auth::{Authenticated, ChangePassword, Refresh, Register, UpdateProfile};
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::{Code, TenantId, UserId};
+use tokio::sync::Barrier;
 
 use super::{PASSWORD, World, code, login, register};
 
@@ -41,25 +44,28 @@ async fn a_profile_keeps_the_rules() {
     assert_eq!(world.accounts.me(who).await.unwrap().email.as_deref(), Some("bob@example.org"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changes_at_once_undo_nothing() {
-    let world = World::new();
+    let world = Arc::new(World::new());
     let who = bob(&world).await.principal;
-    let changes = (0..20).map(|n| {
-        let world = &world;
-        async move {
-            if n % 2 == 0 {
-                let name = UpdateProfile { full_name: Some("New Name".into()), email: None };
-                world.accounts.update_profile(who, name).await.unwrap();
-            } else {
-                let email = UpdateProfile { full_name: None, email: Some(Some("new@b.org".into())) };
-                world.accounts.update_profile(who, email).await.unwrap();
-            }
+    for round in 0..300 {
+        let start = Arc::new(Barrier::new(2));
+        let name = UpdateProfile { full_name: Some(format!("Name {round}")), email: None };
+        let email = UpdateProfile { full_name: None, email: Some(Some(format!("{round}@b.org"))) };
+        let both = [name, email].map(|update| {
+            let (world, start) = (world.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                world.accounts.update_profile(who, update).await.unwrap();
+            })
+        });
+        for task in both {
+            task.await.unwrap();
         }
-    });
-    futures_util::future::join_all(changes).await;
-    let me = world.accounts.me(who).await.unwrap();
-    assert_eq!((me.user.full_name.as_str(), me.email.as_deref()), ("New Name", Some("new@b.org")));
+        let me = world.accounts.me(who).await.unwrap();
+        assert_eq!(me.user.full_name, format!("Name {round}"));
+        assert_eq!(me.email, Some(format!("{round}@b.org")));
+    }
 }
 
 fn passwords(old: &str, new: &str) -> ChangePassword {
