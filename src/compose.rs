@@ -12,7 +12,7 @@ use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use tokio::net::TcpListener;
-use warp::Filter;
+use warp::{Filter, Rejection};
 
 use crate::auth::keys::KeyRing;
 use crate::auth::{self, Accounts};
@@ -121,7 +121,9 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
     let socket = connect::route(connect::Deps { service: node.clone(), accounts: accounts.clone() });
-    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render });
+    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render })
+        // The listener takes filters that may reject; this one answers everything.
+        .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;

@@ -23,8 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
-use warp::Filter;
-use warp::reject::IsReject;
+use warp::{Filter, Rejection};
 
 /// Milliseconds to wait after the first failed accept, doubled after each one that follows.
 const BACKOFF_MS_MIN: u64 = 10;
@@ -136,9 +135,8 @@ impl Handle {
 /// When the listener has no address.
 pub fn serve<F>(listener: TcpListener, filter: F, mut options: Options) -> io::Result<Handle>
 where
-    F: Filter + Clone + Send + Sync + 'static,
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
-    F::Error: IsReject,
     F::Future: Send,
 {
     options.connections_max = options.connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
@@ -156,9 +154,8 @@ async fn accept<F>(
     permits: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) where
-    F: Filter + Clone + Send + Sync + 'static,
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
-    F::Error: IsReject,
     F::Future: Send,
 {
     let mut backoff_ms = BACKOFF_MS_MIN;
@@ -200,9 +197,8 @@ fn is_of_one_peer(error: &io::Error) -> bool {
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
 async fn connection<F>(stream: TcpStream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
 where
-    F: Filter + Clone + Send + Sync + 'static,
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
-    F::Error: IsReject,
     F::Future: Send,
 {
     if let Err(error) = stream.set_nodelay(true) {
