@@ -15,8 +15,7 @@ use crate::config::{Log, LogFormat};
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Bounds of histograms in seconds: from a call in memory to a store in distress.
-const SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 /// Bounds of histograms that count things done together.
 const COUNTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
@@ -42,7 +41,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_request_seconds", Kind::Seconds, "time from a request to its reply, by door and operation"),
     ("parlance_rate_limited_total", Kind::Counter, "requests refused for their rate"),
     ("parlance_deliveries_total", Kind::Counter, "entries queued for a connection"),
-    ("parlance_ephemeral_dropped_total", Kind::Counter, "typing, presence and read pushes dropped for slow connections"),
+    (
+        "parlance_ephemeral_dropped_total",
+        Kind::Counter,
+        "typing, presence and read pushes dropped for slow connections",
+    ),
     ("parlance_outbox_bytes", Kind::Gauge, "bytes that wait in the outboxes of all connections"),
     ("parlance_behind_sessions", Kind::Gauge, "connections that are behind and being caught up from the log"),
     ("parlance_slow_closed_total", Kind::Counter, "connections closed because they read too slowly for too long"),
@@ -59,7 +62,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_store_queue", Kind::Gauge, "writes that wait for the store"),
     ("parlance_store_group_size", Kind::Counts, "writes that one commit took together"),
     ("parlance_store_commit_seconds", Kind::Seconds, "time of one commit, with its fsync"),
-    ("parlance_password_hashes_refused_total", Kind::Counter, "logins and registrations refused because too many waited"),
+    (
+        "parlance_password_hashes_refused_total",
+        Kind::Counter,
+        "logins and registrations refused because too many waited",
+    ),
     ("parlance_refresh_reused_total", Kind::Counter, "refresh tokens that were used twice"),
 ];
 

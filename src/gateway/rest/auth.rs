@@ -13,9 +13,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/auth/register", "register", "Makes an account and logs it in.")
         .tag("auth")
         .access(Access::Public)
-        .body::<Register>(
-            r#"{"username": "amira", "password": "correct horse battery", "full_name": "Amira Ould"}"#,
-        )
+        .body::<Register>(r#"{"username": "amira", "password": "correct horse battery", "full_name": "Amira Ould"}"#)
         .run(|call| {
             Box::pin(async move {
                 let login = call.deps.accounts.register(call.body()?).await?;

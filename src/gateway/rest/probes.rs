@@ -38,7 +38,10 @@ pub const ROUTES: &[Route] = &[
         .tag("server")
         .access(Access::Public)
         .run(|call| Box::pin(async move { Ok(openapi::serve(&call.headers)) }))
-        .answers(&[Answered { status: 200, about: "The document.", content: Content::Other("application/json") }, UNCHANGED]),
+        .answers(&[
+            Answered { status: 200, about: "The document.", content: Content::Other("application/json") },
+            UNCHANGED,
+        ]),
     get("/health", "health", "Tells what works and what does not.")
         .tag("server")
         .access(Access::Public)

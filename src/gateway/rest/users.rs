@@ -33,7 +33,9 @@ pub const ROUTES: &[Route] = &[
 async fn list(call: Call) -> Result<Response, Failure> {
     let users = match (call.asked_users("ids")?, call.asked("q").map(str::trim)) {
         (Some(ids), None) => users(&call, Op::Users { ids }).await?,
-        (None, Some(text)) if !text.is_empty() => call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?,
+        (None, Some(text)) if !text.is_empty() => {
+            call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?
+        }
         _ => return Err(Fault::invalid("expected one of `ids` and `q`").into()),
     };
     Ok(json(StatusCode::OK, &Users { users }))
