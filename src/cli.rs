@@ -131,7 +131,8 @@ pub fn run(backend: &dyn Backend) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let done = runtime.block_on(execute(backend, cli, std::env::vars(), &mut Input::stdin(), &mut std::io::stdout()));
+    let (mut input, mut out) = (Input::stdin(), std::io::stdout());
+    let done = runtime.block_on(execute(backend, cli, config::environment(), &mut input, &mut out));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
@@ -151,7 +152,7 @@ pub async fn run_words(
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     let cli = Cli::try_parse_from(words).map_err(|e| Failure::Other(e.to_string()))?;
-    execute(backend, cli, [], &mut Input::text(typed), out).await
+    execute(backend, cli, Vec::new(), &mut Input::text(typed), out).await
 }
 
 fn failed(failure: &Failure) -> ExitCode {
@@ -163,7 +164,7 @@ fn failed(failure: &Failure) -> ExitCode {
 async fn execute(
     backend: &dyn Backend,
     cli: Cli,
-    environment: impl IntoIterator<Item = (String, String)> + Send,
+    environment: Vec<(String, String)>,
     input: &mut Input,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {

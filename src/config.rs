@@ -3,6 +3,7 @@
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -237,6 +238,13 @@ pub enum Error {
         /// What it may be.
         why: String,
     },
+}
+
+/// The variables of the process's environment that are settings of ours.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect()
 }
 
 /// What the command line says; it wins over file and environment.

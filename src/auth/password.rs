@@ -70,7 +70,7 @@ impl Hasher {
         let same = self
             .run(move || {
                 PasswordHash::new(&stored)
-                    .and_then(|h| Ok(Argon2::default().verify_password(password.reveal().as_bytes(), &h).is_ok()))
+                    .map(|h| Argon2::default().verify_password(password.reveal().as_bytes(), &h).is_ok())
             })
             .await?;
         same.map(|same| same && known).map_err(|error| {

@@ -78,8 +78,10 @@ pub fn document() -> Value {
 /// component of its name, and of an enum's variants they don't say that unknown fields are refused.
 fn tidy(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
-    let aliased: Vec<_> = ["u64", "BTreeMap"].into_iter().filter_map(|name| Some((name, schemas.remove(name)?))).collect();
-    if let Some(variants) = schemas.get_mut("Part").and_then(|part| part.get_mut("oneOf")).and_then(Value::as_array_mut) {
+    let aliased: Vec<_> =
+        ["u64", "BTreeMap"].into_iter().filter_map(|name| Some((name, schemas.remove(name)?))).collect();
+    if let Some(variants) = schemas.get_mut("Part").and_then(|part| part.get_mut("oneOf")).and_then(Value::as_array_mut)
+    {
         for variant in variants {
             variant["additionalProperties"] = Value::Bool(false);
         }

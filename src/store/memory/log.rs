@@ -39,7 +39,7 @@ impl LogStore for Memory {
     async fn save_snapshot(&self, room: RoomId, seq: Seq, state: Vec<u8>) -> Result<(), StoreError> {
         let mut all = self.lock();
         let last = all.last(room);
-        if seq > last {
+        if seq == 0 || seq > last {
             let what = format!("room {room}: a snapshot at {seq} of a log that ends at {last}");
             return Err(StoreError::Corrupt(what));
         }

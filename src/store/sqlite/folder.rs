@@ -101,7 +101,7 @@ pub(super) fn open(folder: &Path, options: &Options) -> Result<Opened, OpenError
         return Err(OpenError::ReadOnly { path: folder.to_owned() });
     }
     prepare_writer(&writer, options)?;
-    migrate::run(&writer, &file)?;
+    migrate::run(&writer)?;
     set_pages_max(&writer, options.pages_max)?;
     let epoch = writer.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| super::fail::uint(row, 0))?;
     let mut readers = Vec::new();

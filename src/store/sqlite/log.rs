@@ -42,7 +42,7 @@ impl LogStore for Sqlite {
         let size = Size { entries: 1, bytes: state.len() };
         let work = move |db: &Connection| {
             let last = last_seq(db, room)?.unwrap_or(0);
-            if seq > last {
+            if seq == 0 || seq > last {
                 return Err(corrupt(format!("room {room}: a snapshot at {seq} of a log that ends at {last}")));
             }
             keep_snapshot(db, int(room.get()), int(seq), &state)

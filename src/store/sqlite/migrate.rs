@@ -36,11 +36,12 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
     if header.len() < HEADER_BYTES || !header.starts_with(b"SQLite format 3\0") {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
-    judge(file, number(&header, VERSION_AT), number(&header, APPLICATION_AT))?;
+    let (version, application) = (number(&header, VERSION_AT), number(&header, APPLICATION_AT));
+    judge(file, version, application)?;
     // What a process left in its WAL is not in the file's header yet.
     let mut wal = file.as_os_str().to_owned();
     wal.push("-wal");
-    if std::fs::metadata(&wal).is_ok_and(|m| m.len() > 0) {
+    if application == 0 || std::fs::metadata(&wal).is_ok_and(|m| m.len() > 0) {
         let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         check_open(&db, file)?;
     }
@@ -49,11 +50,17 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
 
 /// The same for a database that is open, where its WAL counts too.
 pub(super) fn check_open(db: &Connection, file: &Path) -> Result<(), OpenError> {
-    judge(file, pragma(db, "user_version")?, pragma(db, "application_id")?)
+    let application = pragma(db, "application_id")?;
+    judge(file, pragma(db, "user_version")?, application)?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == 0 && tables > 0 {
+        return Err(OpenError::Foreign { file: file.to_owned() });
+    }
+    Ok(())
 }
 
 fn judge(file: &Path, version: i32, application: i32) -> Result<(), OpenError> {
-    // A file that was begun and not finished has neither number yet.
+    // A database that was begun and not finished has neither number yet, and no table.
     if application != APPLICATION_ID && (application, version) != (0, 0) {
         return Err(OpenError::Foreign { file: file.to_owned() });
     }
@@ -72,14 +79,10 @@ fn pragma(db: &Connection, name: &str) -> rusqlite::Result<i32> {
 }
 
 /// Brings a database to this binary's version, in one transaction.
-pub(super) fn run(db: &Connection, file: &Path) -> Result<(), OpenError> {
+pub(super) fn run(db: &Connection) -> Result<(), OpenError> {
     let before = pragma(db, "user_version")?;
     if before == VERSION {
         return Ok(());
-    }
-    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if before == 0 && tables > 0 {
-        return Err(OpenError::Foreign { file: file.to_owned() });
     }
     let transaction = db.unchecked_transaction()?;
     for migration in &MIGRATIONS[usize::try_from(before).unwrap_or_default()..] {

@@ -140,6 +140,11 @@ impl Worker {
                 break;
             }
         }
+        // After a fatal error nothing that still waits is begun.
+        self.queue.close();
+        while let Some(job) = self.queue.blocking_recv() {
+            job.answer(Err(StoreError::Unavailable("the store's writer has ended".to_owned())));
+        }
         drop(alarm);
     }
 
