@@ -8,8 +8,11 @@ mod ops;
 mod pages;
 mod probes;
 mod refusals;
+mod seen;
+mod sockets;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -20,6 +23,7 @@ use parlance::gateway::routes::{Deps, routes};
 use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
 use serde_json::Value;
+use warp::Filter;
 use warp::http::{Response, StatusCode};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
@@ -77,6 +81,11 @@ impl Gate {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
+    fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
+        let (service, accounts) = (self.node.clone(), self.accounts.clone());
+        routes(Deps { service, accounts, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
+    }
+
     /// Sends a request as a user and checks the response against the document.
     async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Got {
         self.send_with(method, path, body, &[("authorization", &self.bearer("user"))]).await
@@ -87,11 +96,6 @@ impl Gate {
     }
 
     async fn send_bytes(&self, method: &str, path: &str, body: Option<&[u8]>, headers: &[(&str, &str)]) -> Got {
-        let deps = Deps {
-            service: self.node.clone(),
-            accounts: self.accounts.clone(),
-            metrics: Arc::new(|| "parlance_up 1\n".to_owned()),
-        };
         let mut request = warp::test::request().method(method).path(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -99,7 +103,7 @@ impl Gate {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let got = got(request.reply(&routes(deps)).await);
+        let got = got(request.reply(&self.routes()).await);
         document::check(method, path, &got);
         got
     }
