@@ -63,7 +63,13 @@ fn facts() -> Vec<Fact> {
     let emoji = || "👩‍👩‍👧".to_owned();
     let target = 3;
     vec![
-        Fact::Created { kind: Kind::Direct, name: String::new(), members: vec![user(1)], history: History::All },
+        Fact::Created {
+            tenant: parlance_schema::id::TENANT_DEFAULT,
+            kind: Kind::Direct,
+            name: String::new(),
+            members: vec![user(1)],
+            history: History::All,
+        },
         Fact::Posted {
             id: MessageId::new(9),
             content: Some(content()),

@@ -78,7 +78,7 @@ impl Service for FakeNode {
 
     async fn actors(&self) -> Vec<ActorView> {
         let state = serde_json::json!({"members": 3});
-        vec![ActorView { path: "rooms/17".into(), status: "running".into(), mailbox: 0, restarts: 1, state }]
+        vec![ActorView { path: "rooms/17".into(), status: "running".into(), state }]
     }
 
     async fn health(&self) -> Health {
@@ -202,7 +202,13 @@ fn message() -> MessageView {
 fn entries() -> Vec<Entry> {
     let content = Some(Content::text("مرحبا"));
     let facts = [
-        Fact::Created { kind: Kind::Group, name: "a".into(), members: vec![USER], history: History::SinceJoined },
+        Fact::Created {
+            tenant: parlance_schema::id::TENANT_DEFAULT,
+            kind: Kind::Group,
+            name: "a".into(),
+            members: vec![USER],
+            history: History::SinceJoined,
+        },
         Fact::Posted {
             id: MessageId::new(1),
             content: content.clone(),
