@@ -80,7 +80,7 @@ impl Writer {
     /// Starts the thread on a connection that may write.
     pub fn start(db: Connection, checkpoint_pages: u32, fatal: Fatal, keep: std::fs::File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), fatal };
+        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), refusing: false, fatal };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run();
             // The folder's lock is let go only when nobody here writes any more.
@@ -119,6 +119,8 @@ struct Worker {
     db: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     checkpoints: Checkpoints,
+    /// Whether the last write was refused.
+    refusing: bool,
     fatal: Fatal,
 }
 
@@ -170,9 +172,14 @@ impl Worker {
     }
 
     /// Commits a group and answers its jobs; an error ends the thread.
-    fn commit(&self, mut group: Vec<Box<dyn Job>>) -> Result<(), ()> {
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) -> Result<(), ()> {
         match self.attempt(&mut group) {
-            Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Ok(()) => {
+                if std::mem::take(&mut self.refusing) {
+                    tracing::info!("writes are taken again");
+                }
+                group.into_iter().for_each(|job| job.answer(Ok(())));
+            }
             Err(Stop::Unknown(why)) => {
                 (self.fatal)(&why);
                 group.into_iter().for_each(|job| job.answer(Err(StoreError::Unknown(why.clone()))));
@@ -184,7 +191,12 @@ impl Worker {
                 }
             }
             Err(Stop::RolledBack(error) | Stop::NotBegun(error)) => {
-                tracing::warn!(%error, jobs = group.len(), "write refused");
+                // Once, however many are refused until it is better.
+                if !std::mem::replace(&mut self.refusing, true) {
+                    tracing::warn!(%error, "writes are refused");
+                }
+                // On a full disk the log's space can be used again once it is copied back, if that still fits.
+                self.checkpoints.pressed = true;
                 group.into_iter().for_each(|job| job.answer(Err(error.clone())));
             }
         }
@@ -246,24 +258,26 @@ struct Checkpoints {
     next: i64,
     /// Pages that may still be written before it is worth asking how many there are.
     unasked: i64,
+    /// Whether a write was refused since, so that it should not wait until there are enough pages.
+    pressed: bool,
 }
 
 impl Checkpoints {
     fn new(pages: u32) -> Self {
-        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0 }
+        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0, pressed: false }
     }
 
     /// Checkpoints where it is time after so many more pages, at most; only errors after which the disk's content is not known are returned.
     fn run(&mut self, db: &Connection, written: i64) -> Result<(), Fail> {
         self.unasked -= written;
-        if self.unasked > 0 {
+        if self.unasked > 0 && !self.pressed {
             return Ok(());
         }
         match self.attempt(db) {
             Err(fail) if fail.io() => Err(fail),
             Err(fail) => {
                 // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
-                tracing::warn!(error = %StoreError::from(fail), "checkpoint put off");
+                tracing::debug!(error = %StoreError::from(fail), "checkpoint put off");
                 self.next += self.pages;
                 Ok(())
             }
@@ -279,7 +293,8 @@ impl Checkpoints {
         if log < self.pages {
             self.next = self.pages;
         }
-        if log < self.next {
+        let pressed = std::mem::take(&mut self.pressed);
+        if log < self.next && !pressed {
             self.unasked = self.next - log;
             return Ok(());
         }
