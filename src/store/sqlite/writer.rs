@@ -140,11 +140,9 @@ impl Worker {
         while let Some(first) = self.queue.blocking_recv() {
             let group = self.gather(first);
             let pages = group.iter().map(|job| PAGES_PER_JOB + job.size().bytes as i64 / PAGE_BYTES).sum();
-            if self.commit(group).is_err() {
-                break;
-            }
-            if let Err(fail) = self.checkpoints.run(&self.db, pages) {
-                (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail)));
+            // On a full disk the log's space can be used again as soon as there is room to copy it back.
+            let before = if self.refusing { self.checkpoint(0) } else { Ok(()) };
+            if before.and_then(|()| self.commit(group)).and_then(|()| self.checkpoint(pages)).is_err() {
                 break;
             }
         }
@@ -154,6 +152,12 @@ impl Worker {
             job.answer(Err(StoreError::Unavailable("the store's writer has ended".to_owned())));
         }
         drop(alarm);
+    }
+
+    /// Copies the write-ahead log back where it is time; an error ends the thread.
+    fn checkpoint(&mut self, written: i64) -> Result<(), ()> {
+        let done = self.checkpoints.run(&self.db, written, self.refusing);
+        done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
     /// Takes what waits, up to the bounds of a group.
@@ -195,8 +199,6 @@ impl Worker {
                 if !std::mem::replace(&mut self.refusing, true) {
                     tracing::warn!(%error, "writes are refused");
                 }
-                // On a full disk the log's space can be used again once it is copied back, if that still fits.
-                self.checkpoints.pressed = true;
                 group.into_iter().for_each(|job| job.answer(Err(error.clone())));
             }
         }
@@ -258,22 +260,21 @@ struct Checkpoints {
     next: i64,
     /// Pages that may still be written before it is worth asking how many there are.
     unasked: i64,
-    /// Whether a write was refused since, so that it should not wait until there are enough pages.
-    pressed: bool,
 }
 
 impl Checkpoints {
     fn new(pages: u32) -> Self {
-        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0, pressed: false }
+        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0 }
     }
 
-    /// Checkpoints where it is time after so many more pages, at most; only errors after which the disk's content is not known are returned.
-    fn run(&mut self, db: &Connection, written: i64) -> Result<(), Fail> {
+    /// Checkpoints where it is time after at most so many more pages, or when pressed for room. Only errors after which it
+    /// is not known what the disk holds are returned.
+    fn run(&mut self, db: &Connection, written: i64, pressed: bool) -> Result<(), Fail> {
         self.unasked -= written;
-        if self.unasked > 0 && !self.pressed {
+        if self.unasked > 0 && !pressed {
             return Ok(());
         }
-        match self.attempt(db) {
+        match self.attempt(db, pressed) {
             Err(fail) if fail.io() => Err(fail),
             Err(fail) => {
                 // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
@@ -285,7 +286,7 @@ impl Checkpoints {
         }
     }
 
-    fn attempt(&mut self, db: &Connection) -> Result<(), Fail> {
+    fn attempt(&mut self, db: &Connection, pressed: bool) -> Result<(), Fail> {
         let state = |sql: &str| -> Result<(i64, i64), Fail> {
             Ok(db.prepare_cached(sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
         };
@@ -293,7 +294,6 @@ impl Checkpoints {
         if log < self.pages {
             self.next = self.pages;
         }
-        let pressed = std::mem::take(&mut self.pressed);
         if log < self.next && !pressed {
             self.unasked = self.next - log;
             return Ok(());
@@ -305,7 +305,9 @@ impl Checkpoints {
         } else {
             state("PRAGMA wal_checkpoint(RESTART)")?
         };
+        // Once all of it is copied back, the next write begins it anew.
         self.next = if done < log { log + self.pages } else { self.pages };
+        self.unasked = self.pages;
         Ok(())
     }
 }
