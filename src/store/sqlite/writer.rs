@@ -141,7 +141,7 @@ impl Worker {
             let group = self.gather(first);
             let pages = group.iter().map(|job| PAGES_PER_JOB + job.size().bytes as i64 / PAGE_BYTES).sum();
             // On a full disk the log's space can be used again as soon as there is room to copy it back.
-            let before = if self.refusing { self.checkpoint(0) } else { Ok(()) };
+            let before = if self.checkpoints.pressed { self.checkpoint(0) } else { Ok(()) };
             if before.and_then(|()| self.commit(group)).and_then(|()| self.checkpoint(pages)).is_err() {
                 break;
             }
@@ -156,7 +156,7 @@ impl Worker {
 
     /// Copies the write-ahead log back where it is time; an error ends the thread.
     fn checkpoint(&mut self, written: i64) -> Result<(), ()> {
-        let done = self.checkpoints.run(&self.db, written, self.refusing);
+        let done = self.checkpoints.run(&self.db, written);
         done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
@@ -195,6 +195,7 @@ impl Worker {
                 }
             }
             Err(Stop::RolledBack(error) | Stop::NotBegun(error)) => {
+                self.checkpoints.pressed = true;
                 // Once, however many are refused until it is better.
                 if !std::mem::replace(&mut self.refusing, true) {
                     tracing::warn!(%error, "writes are refused");
@@ -260,21 +261,23 @@ struct Checkpoints {
     next: i64,
     /// Pages that may still be written before it is worth asking how many there are.
     unasked: i64,
+    /// Whether a write was refused since all of it was last copied back.
+    pressed: bool,
 }
 
 impl Checkpoints {
     fn new(pages: u32) -> Self {
-        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0 }
+        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0, pressed: false }
     }
 
     /// Checkpoints where it is time after at most so many more pages, or when pressed for room. Only errors after which it
     /// is not known what the disk holds are returned.
-    fn run(&mut self, db: &Connection, written: i64, pressed: bool) -> Result<(), Fail> {
+    fn run(&mut self, db: &Connection, written: i64) -> Result<(), Fail> {
         self.unasked -= written;
-        if self.unasked > 0 && !pressed {
+        if self.unasked > 0 && !self.pressed {
             return Ok(());
         }
-        match self.attempt(db, pressed) {
+        match self.attempt(db) {
             Err(fail) if fail.io() => Err(fail),
             Err(fail) => {
                 // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
@@ -286,7 +289,7 @@ impl Checkpoints {
         }
     }
 
-    fn attempt(&mut self, db: &Connection, pressed: bool) -> Result<(), Fail> {
+    fn attempt(&mut self, db: &Connection) -> Result<(), Fail> {
         let state = |sql: &str| -> Result<(i64, i64), Fail> {
             Ok(db.prepare_cached(sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
         };
@@ -294,7 +297,7 @@ impl Checkpoints {
         if log < self.pages {
             self.next = self.pages;
         }
-        if log < self.next && !pressed {
+        if log < self.next && !self.pressed {
             self.unasked = self.next - log;
             return Ok(());
         }
@@ -308,6 +311,7 @@ impl Checkpoints {
         // Once all of it is copied back, the next write begins it anew.
         self.next = if done < log { log + self.pages } else { self.pages };
         self.unasked = self.pages;
+        self.pressed &= done < log;
         Ok(())
     }
 }
