@@ -1,5 +1,7 @@
 //! Every frame of the native protocol survives both encodings, and looks as docs/protocol.md says.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use parlance_schema::account::UserView;

@@ -49,7 +49,7 @@ pub async fn serve_receiver<R: Receiver>(make: impl Fn(&Arc<Link>) -> R + Clone 
             Err(refused) => refused.into_response(),
         }
     });
-    start(routes.map(|r| r).boxed(), Options::default()).await
+    start(routes.boxed(), Options::default()).await
 }
 
 /// A link of no particular user.

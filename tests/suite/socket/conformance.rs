@@ -31,7 +31,7 @@ async fn check(cases: Vec<Case>) {
                 continue;
             }
             let mut client = Client::upgrade(&server, "/dev/echo").await;
-            let (mut reader, mut writer) = client.stream.into_split();
+            let (reader, mut writer) = client.stream.into_split();
             let mut bytes = says.clone();
             let (mut frames, code) = match &expect {
                 Echo(frames) => {
@@ -50,7 +50,6 @@ async fn check(cases: Vec<Case>) {
                 }
                 writer
             });
-            let _ = &mut reader;
             client = Client { stream: reader.reunite(writing.await.unwrap()).unwrap() };
             let mut got = client.frames().await;
             let last = got.pop().unwrap_or_else(|| panic!("{name}, {chop}: no close frame"));
