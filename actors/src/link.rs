@@ -353,3 +353,17 @@ pub trait Receiver: Send + 'static {
     /// The socket is gone; the last call.
     fn closed(&mut self, link: &Arc<Link>);
 }
+
+impl Receiver for Box<dyn Receiver> {
+    fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]) {
+        self.as_mut().message(link, text, payload);
+    }
+
+    fn drained(&mut self, link: &Arc<Link>) {
+        self.as_mut().drained(link);
+    }
+
+    fn closed(&mut self, link: &Arc<Link>) {
+        self.as_mut().closed(link);
+    }
+}

@@ -59,6 +59,9 @@ pub enum Answer {
     Invited(InviteView),
     /// One room.
     Room(Box<RoomView>),
+    /// One room, which this operation opened; written as [`Answer::Room`] is.
+    #[serde(skip_deserializing)]
+    Opened(Box<RoomView>),
     /// The caller's rooms.
     Rooms {
         /// Latest activity first.

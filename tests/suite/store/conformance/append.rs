@@ -7,6 +7,7 @@ use parlance_actors::ports::store::{AppendError, MessageState, StoreError};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Seq, UserId};
 
 use crate::store::sample::{self, ALL, append, client_id, entry, numbers, post, renamed};
@@ -224,7 +225,13 @@ pub async fn every_fact_comes_back_as_it_was(store: Arc<dyn Store>) {
     let content = Some(Content { text: sample::SENTENCES[6].to_owned(), parts });
     let (id, user, name) = (sample::message(&store).await, by, sample::SENTENCES[2].to_owned());
     let facts = vec![
-        Fact::Created { kind: Kind::Group, name: name.clone(), members: vec![by], history: History::SinceJoined },
+        Fact::Created {
+            tenant: TENANT_DEFAULT,
+            kind: Kind::Group,
+            name: name.clone(),
+            members: vec![by],
+            history: History::SinceJoined,
+        },
         Fact::Posted { id, content: content.clone(), reply_to: Some(1), mentions: vec![], meta: [].into() },
         Fact::Edited { target: 2, revision: 1, content },
         Fact::Edited { target: 2, revision: 2, content: None },
