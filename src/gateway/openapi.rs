@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parlance_schema::Fault;
 use parlance_schema::fault::Code;
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa::openapi::header::HeaderBuilder;
@@ -46,10 +47,7 @@ const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reord
 
 /// The document as it is served: its bytes and their entity tag.
 static SERVED: LazyLock<(Bytes, String)> = LazyLock::new(|| {
-    let text = document().to_json().unwrap_or_else(|error| {
-        tracing::error!(%error, "the openapi document could not be written");
-        "{}".to_owned()
-    });
+    let text = document().to_string();
     let tag = pages::tag(&Sha256::digest(text.as_bytes()));
     (Bytes::from(text), tag)
 });
@@ -63,7 +61,54 @@ pub fn serve(headers: &HeaderMap) -> warp::reply::Response {
 
 /// Makes the document.
 #[must_use]
-pub fn document() -> OpenApi {
+pub fn document() -> Value {
+    match serde_json::to_value(described()) {
+        Ok(mut document) => {
+            tidy(&mut document);
+            document
+        }
+        Err(error) => {
+            tracing::error!(%error, "the openapi document could not be written");
+            Value::Null
+        }
+    }
+}
+
+/// Mends what the derived schemas don't see: behind an alias (`Seq`, `Millis`, `Meta`) they find the plain type and make a
+/// component of its name, and of an enum's variants they don't say that unknown fields are refused.
+fn tidy(document: &mut Value) {
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let aliased: Vec<_> =
+        ["u64", "BTreeMap"].into_iter().filter_map(|name| Some((name, schemas.remove(name)?))).collect();
+    if let Some(variants) = schemas.get_mut("Part").and_then(|part| part.get_mut("oneOf")).and_then(Value::as_array_mut)
+    {
+        for variant in variants {
+            variant["additionalProperties"] = Value::Bool(false);
+        }
+    }
+    for (name, plain) in aliased {
+        inline(document, &format!("#/components/schemas/{name}"), &plain);
+    }
+}
+
+/// Puts a schema in the place of all references to it.
+fn inline(value: &mut Value, reference: &str, plain: &Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("$ref").is_some_and(|to| to == reference) {
+                fields.remove("$ref");
+                for (name, what) in plain.as_object().into_iter().flatten() {
+                    fields.entry(name.as_str()).or_insert_with(|| what.clone());
+                }
+            }
+            fields.values_mut().for_each(|field| inline(field, reference, plain));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, reference, plain)),
+        _ => {}
+    }
+}
+
+fn described() -> OpenApi {
     let mut schemas = BTreeMap::new();
     collect(&mut schemas, Shape::of::<Fault>());
     let mut paths = PathsBuilder::new();

@@ -94,6 +94,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object")),
         Ok(_) => Err(Fault::malformed("something follows the body's JSON")),
         Err(error) if error.inner().classify() == Category::Data => Err(describe(&error)),
+        // Where a word was expected, a number is a mistake of syntax to the parser, but not to the client.
+        Err(error) if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() => {
+            Err(Fault::invalid(format!("`{}`: the value is of another type", clip(&error.path().to_string()))))
+        }
         Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing; it must be a JSON object")),
         Err(error) => {
             let (line, column) = (error.inner().line(), error.inner().column());

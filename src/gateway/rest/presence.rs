@@ -30,7 +30,7 @@ pub const ROUTES: &[Route] = &[
     put("/v1/presence", "setPresence", "Sets one's own status, for all one's sessions.")
         .tag("presence")
         .body::<NewStatus>(r#"{"status": "away"}"#)
-        .op(|call| call.body().map(|NewStatus { status }| Op::Presence { status }))
+        .op(|call| call.body().map(|NewStatus { status }| Op::Presence { status: status.into() }))
         .answers(&[ok::<Nothing>("It is set.")]),
 ];
 
@@ -55,7 +55,29 @@ pub struct Typing {
 #[serde(deny_unknown_fields)]
 pub struct NewStatus {
     /// `online`, `away` or `do_not_disturb`.
-    status: Status,
+    status: Settable,
+}
+
+/// A status that one can give oneself; `offline` is for those who have no connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Settable {
+    /// At the keyboard.
+    Online,
+    /// Not at the keyboard.
+    Away,
+    /// Wants no notifications.
+    DoNotDisturb,
+}
+
+impl From<Settable> for Status {
+    fn from(status: Settable) -> Self {
+        match status {
+            Settable::Online => Status::Online,
+            Settable::Away => Status::Away,
+            Settable::DoNotDisturb => Status::DoNotDisturb,
+        }
+    }
 }
 
 fn whereabouts(call: &Call) -> Result<Op, Fault> {

@@ -65,7 +65,7 @@ pub const ROUTES: &[Route] = &[
 #[serde(deny_unknown_fields)]
 pub struct NewRoom {
     /// `group` or `conversation`; direct rooms have a path of their own.
-    kind: Kind,
+    kind: Openable,
     /// Its name.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
@@ -80,7 +80,26 @@ pub struct NewRoom {
 
 fn create(call: &Call) -> Result<Op, Fault> {
     let NewRoom { kind, name, members, history } = call.body()?;
-    Ok(Op::Create { kind, name, members, history, client_id: call.key.clone() })
+    Ok(Op::Create { kind: kind.into(), name, members, history, client_id: call.key.clone() })
+}
+
+/// A kind of room that can be opened by name.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Openable {
+    /// Up to 100 members, with an owner and admins.
+    Group,
+    /// One user and assistants.
+    Conversation,
+}
+
+impl From<Openable> for Kind {
+    fn from(kind: Openable) -> Self {
+        match kind {
+            Openable::Group => Kind::Group,
+            Openable::Conversation => Kind::Conversation,
+        }
+    }
 }
 
 /// A direct room to open.

@@ -138,6 +138,7 @@ fn every_reference_leads_somewhere_and_every_field_is_described() {
     }
     for (name, schema) in schemas {
         assert!(seen.contains(name.as_str()), "{name} is used nowhere");
+        assert!(name.starts_with(char::is_uppercase) && name != "BTreeMap", "{name} is no type of the vocabulary");
         for (field, what) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let described = what.get("description").is_some() || what.to_string().contains("description");
             assert!(described, "{name}.{field} has no description: {what}");
@@ -157,12 +158,26 @@ fn bodies_say_that_unknown_fields_are_refused() {
     }
 }
 
+#[test]
+fn aliases_are_plain_and_parts_are_closed() {
+    let schemas = &DOCUMENT["components"]["schemas"];
+    let seq = &schemas["Done"]["properties"]["seq"];
+    assert_eq!((&seq["type"], &seq["minimum"]), (&json!("integer"), &json!(0)), "{seq}");
+    assert_eq!(seq["description"], "The number of the entry that did it.");
+    let meta = &schemas["NewMessage"]["properties"]["meta"];
+    assert_eq!(meta["additionalProperties"]["type"], "string", "{meta}");
+    let parts = schemas["Part"]["oneOf"].as_array().unwrap();
+    assert_eq!(parts.len(), 4);
+    assert!(parts.iter().all(|part| part["additionalProperties"] == json!(false)), "{parts:?}");
+}
+
 #[tokio::test]
 async fn document_is_served_as_openapi_3_1() {
-    let got = Gate::new().send_with("GET", "/openapi.json", None, &[]).await;
+    let got = Gate::new().await.send_with("GET", "/openapi.json", None, &[]).await;
     assert_eq!(got.status, 200);
     assert_eq!(got.json(), *DOCUMENT);
     assert!(DOCUMENT["openapi"].as_str().unwrap().starts_with("3.1."));
-    let again = Gate::new().send_with("GET", "/openapi.json", None, &[("if-none-match", got.header("etag"))]).await;
+    let again =
+        Gate::new().await.send_with("GET", "/openapi.json", None, &[("if-none-match", got.header("etag"))]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
 }

@@ -1,26 +1,32 @@
 //! A node and accounts that record what they are asked, and answer with samples or as told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use parlance::gateway::rest::accounts::{Accounts, Credentials, Login, MeChange, PasswordChange, Registration};
+use parlance::auth::{Accounts, KeyRing, Ports};
+use parlance::config;
+use parlance::store::Memory;
+use parlance_actors::ids::Ids;
 use parlance_actors::link::{Link, Receiver};
+use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::StoreHealth;
+use parlance_actors::ports::{Bus, Clock, Random};
 use parlance_actors::service::{ActorView, Health, Service};
-use parlance_schema::account::{MeView, Principal, Role, UserView};
+use parlance_schema::account::{Principal, UserView};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::Status;
+use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
-use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::op::Op;
 use parlance_schema::view::{Done, MemberView, MessageView, PresenceView, RevisionView, RoomView};
-use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
+use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, UserId};
 
-/// The user of the token `user`.
-pub const USER: UserId = UserId::new(7);
+/// The account `user`.
+pub const USER: UserId = UserId::new(1);
 
 /// A node that records.
 pub struct FakeNode {
@@ -82,81 +88,51 @@ impl Service for FakeNode {
     }
 }
 
-/// Accounts that record.
+/// A clock that stands still until it is moved.
+pub struct FakeClock(pub AtomicU64);
+
+impl Clock for FakeClock {
+    fn now(&self) -> Millis {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Numbers that are different, and always the same.
 #[derive(Default)]
-pub struct FakeAccounts {
-    /// What was asked, in words.
-    pub asked: Mutex<Vec<String>>,
-    /// What to refuse next.
-    pub refuses: Mutex<Option<Fault>>,
-}
+struct Counting(AtomicU64);
 
-impl FakeAccounts {
-    fn note(&self, what: String) -> Result<(), Fault> {
-        self.asked.lock().unwrap().push(what);
-        self.refuses.lock().unwrap().take().map_or(Ok(()), Err)
+impl Random for Counting {
+    fn bits(&self) -> u64 {
+        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst)
     }
 }
 
-#[async_trait]
-impl Accounts for FakeAccounts {
-    async fn authenticate(&self, token: &str) -> Result<Principal, Fault> {
-        let role = match token {
-            "user" => Role::User,
-            "admin" => Role::TenantAdmin,
-            "super" => Role::SuperAdmin,
-            "old" => return Err(Fault::new(Code::TokenExpired, "the token has expired")),
-            "revoked" => return Err(Fault::new(Code::Revoked, "the token was revoked")),
-            _ => return Err(Fault::unauthenticated("the token is not valid")),
-        };
-        Ok(Principal { user: USER, tenant: TENANT_DEFAULT, role })
+/// A bus with nobody on it.
+struct NoBus;
+
+impl Bus for NoBus {
+    fn publish_room(&self, _: RoomId, _: RoomEvent) {}
+
+    fn publish_user(&self, _: UserId, _: Notice) {}
+
+    fn subscribe_room(&self, _: RoomId, _: Sink<RoomEvent>) -> Subscription {
+        Box::new(())
     }
 
-    async fn register(&self, form: Registration) -> Result<Login, Fault> {
-        self.note(format!("register {} {:?} {:?}", form.username, form.email, form.full_name))?;
-        Ok(login())
-    }
-
-    async fn login(&self, form: Credentials) -> Result<Login, Fault> {
-        self.note(format!("login {}", form.username))?;
-        Ok(login())
-    }
-
-    async fn refresh(&self, token: &str) -> Result<Login, Fault> {
-        self.note(format!("refresh {token}"))?;
-        Ok(login())
-    }
-
-    async fn logout(&self, token: &str) -> Result<(), Fault> {
-        self.note(format!("logout {token}"))
-    }
-
-    async fn me(&self, who: Principal) -> Result<MeView, Fault> {
-        self.note(format!("me {}", who.user))?;
-        Ok(me())
-    }
-
-    async fn change_me(&self, who: Principal, change: MeChange) -> Result<MeView, Fault> {
-        self.note(format!("change {} {:?} {:?}", who.user, change.full_name, change.email))?;
-        Ok(me())
-    }
-
-    async fn change_password(&self, who: Principal, change: PasswordChange) -> Result<(), Fault> {
-        self.note(format!("password {} {} {}", who.user, change.old_password, change.new_password))
-    }
-
-    async fn search(&self, who: Principal, text: &str) -> Result<Vec<UserView>, Fault> {
-        self.note(format!("search {} {text}", who.user))?;
-        Ok(vec![user(9)])
+    fn subscribe_user(&self, _: UserId, _: Sink<Notice>) -> Subscription {
+        Box::new(())
     }
 }
 
-fn login() -> Login {
-    Login { user: me(), access_token: "a".into(), refresh_token: "r".into(), expires_in: 1_800 }
-}
-
-fn me() -> MeView {
-    MeView { user: user(7), email: Some("amira@example.org".into()), role: Role::User, tenant: TENANT_DEFAULT }
+/// Accounts in memory, whose passwords cost little.
+pub fn accounts(clock: Arc<FakeClock>, data: &Path) -> Accounts {
+    let random: Arc<dyn Random> = Arc::new(Counting::default());
+    let store = Arc::new(Memory::new());
+    let keys = KeyRing::open(data, &*random, clock.now()).unwrap();
+    let ids = Arc::new(Ids::new(store.clone()));
+    let config =
+        config::Auth { argon2: config::Argon2 { memory_kib: 8, iterations: 1, lanes: 1 }, ..Default::default() };
+    Accounts::new(Ports { store, clock, random, bus: Arc::new(NoBus) }, ids, keys, &config).unwrap()
 }
 
 /// A user.
@@ -250,7 +226,7 @@ fn entries() -> Vec<Entry> {
         append: 77_123,
         fact,
     };
-    (0..).zip(facts).map(entry).collect()
+    (0u64..).zip(facts).map(entry).collect()
 }
 
 /// An answer of the kind that the operation has.

@@ -1,8 +1,10 @@
 //! Faults of the node: their statuses, bodies and headers.
 
+use parlance::gateway::errors::{self, Refused};
 use parlance_schema::{Code, Fault};
+use warp::Filter;
 
-use super::{Gate, fault};
+use super::{Gate, fault, got};
 
 #[tokio::test]
 async fn every_code_has_its_status_and_body() {
@@ -60,4 +62,31 @@ async fn a_panic_is_an_internal_fault() {
     let (code, detail) = gate.refused("GET", "/v1/rooms", None, 500).await;
     assert_eq!(code, "internal");
     assert!(!detail.contains("told to panic"), "{detail}");
+}
+
+#[tokio::test]
+async fn rejections_of_other_filters_are_faults_too() {
+    let refuse = || async { Err::<String, _>(warp::reject::custom(Refused(Fault::busy("no room").into()))) };
+    let json = warp::path!("a").and(warp::post()).and(warp::body::content_length_limit(20));
+    let json = json.and(warp::body::json::<u64>()).map(|n: u64| n.to_string());
+    let header = warp::path!("b").and(warp::header::<u64>("x-number")).map(|n: u64| n.to_string());
+    let query = warp::path!("c").and(warp::query::<std::collections::BTreeMap<String, u64>>()).map(|_| String::new());
+    let refused = warp::path!("d").and_then(refuse);
+    let filter = json.or(header).unify().or(query).unify().or(refused).unify().recover(errors::recover);
+    let request = || warp::test::request().method("POST").header("content-length", "2");
+    let cases = [
+        (warp::test::request().path("/nothing"), 404, "unknown_op"),
+        (warp::test::request().path("/a"), 405, "unknown_op"),
+        (request().path("/a").body("[]"), 400, "malformed"),
+        (request().path("/a").body(" ".repeat(21)), 413, "too_large"),
+        (request().path("/a").header("content-type", "text/plain").body("12"), 415, "malformed"),
+        (warp::test::request().path("/b"), 400, "malformed"),
+        (warp::test::request().path("/b").header("x-number", "x"), 400, "malformed"),
+        (warp::test::request().path("/c?a=x"), 400, "malformed"),
+        (warp::test::request().path("/d"), 503, "busy"),
+    ];
+    for (request, status, code) in cases {
+        let got = got(request.reply(&filter).await);
+        assert_eq!(fault(&got, status, code).0, code);
+    }
 }
