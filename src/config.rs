@@ -325,8 +325,6 @@ impl Config {
     }
 }
 
-/// Bytes beyond which no outbox may be set.
-
 impl Overrides {
     fn apply(&self, config: &mut Config) {
         if let Some(listen) = self.listen {
