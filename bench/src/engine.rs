@@ -29,8 +29,6 @@ enum Phase {
 
 /// One connection of one user in one room.
 pub struct Conn {
-    /// Its place among all.
-    pub index: usize,
     /// Its room's place in the world.
     pub room: usize,
     /// The last number that it has received.
@@ -149,17 +147,7 @@ impl Engine {
         let mut stream = TcpStream::connect(self.addr)?;
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         let phase = Phase::Connecting;
-        self.conns.push(Some(Conn {
-            index,
-            room,
-            seq,
-            n: 0,
-            user,
-            stream,
-            phase,
-            pending: Vec::new(),
-            out: Vec::new(),
-        }));
+        self.conns.push(Some(Conn { room, seq, n: 0, user, stream, phase, pending: Vec::new(), out: Vec::new() }));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Conn, Engine, Quiet};
+use crate::procfs::{self, Cpu};
 use crate::world::World;
 use crate::{Failure, native, sentences};
 
@@ -53,6 +54,9 @@ pub struct Options {
     /// The server's process.
     #[arg(long)]
     pub pid: u32,
+    /// The server's core.
+    #[arg(long)]
+    pub core: usize,
     /// The file that holds users and rooms, as JSON.
     #[arg(long)]
     pub world: PathBuf,
@@ -72,12 +76,44 @@ pub struct Measured {
     /// Deliveries or acknowledgements a second.
     #[serde(default)]
     pub per_s: f64,
-    /// The part of one core that the server used.
+    /// The part of its core that the server used.
     #[serde(default)]
     pub busy: f64,
+    /// The part of the window in which the server's core was idle.
+    #[serde(default)]
+    pub idle: f64,
     /// Reads of the log.
     #[serde(default)]
     pub log_reads: u64,
+}
+
+/// What the kernel has counted at the beginning of a measured window.
+struct Window {
+    begun: Instant,
+    cpu: Cpu,
+    idle_us: u64,
+}
+
+/// What it has counted at the end.
+struct Spent {
+    seconds: f64,
+    cpu_us: f64,
+    busy: f64,
+    idle: f64,
+}
+
+impl Window {
+    fn open(options: &Options) -> Result<Self, Failure> {
+        let (idle_us, cpu) = (procfs::idle_us(options.core)?, Cpu::read(options.pid)?);
+        Ok(Self { begun: Instant::now(), cpu, idle_us })
+    }
+
+    fn close(&self, options: &Options) -> Result<Spent, Failure> {
+        let us = self.begun.elapsed().as_secs_f64() * 1e6;
+        let cpu_us = Cpu::read(options.pid)?.since(&self.cpu);
+        let idle_us = procfs::idle_us(options.core)? - self.idle_us;
+        Ok(Spent { seconds: us / 1e6, cpu_us, busy: cpu_us / us, idle: idle_us as f64 / us })
+    }
 }
 
 /// Everything that a scenario works with.

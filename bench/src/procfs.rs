@@ -54,6 +54,19 @@ impl Cpu {
     }
 }
 
+/// Microseconds that a core has been idle since the machine started; in steps of a clock tick.
+///
+/// # Errors
+/// When there is no such core.
+pub fn idle_us(core: usize) -> io::Result<u64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core}");
+    let mut fields = stat.lines().map(|line| line.split(' ')).find_map(|mut f| (f.next() == Some(&name)).then_some(f));
+    // user, nice, system, idle, iowait: a core that waits for a disk is idle as well.
+    let fields = fields.as_mut().ok_or_else(|| bad("cpu"))?.skip(3).take(2);
+    Ok(fields.map(|n| n.parse().unwrap_or(0)).sum::<u64>() * TICK_US)
+}
+
 /// Resident memory of a process, in KiB.
 ///
 /// # Errors
@@ -79,5 +92,6 @@ mod tests {
         }
         assert!(Cpu::read(pid).unwrap().since(&before) > 10_000.0);
         assert!(resident_kib(pid).unwrap() > 500);
+        assert!(idle_us(0).unwrap() > 0);
     }
 }

@@ -176,6 +176,7 @@ impl Bench {
         for (name, value) in [
             ("--addr", server.addr.to_string()),
             ("--pid", server.child.pid().to_string()),
+            ("--core", self.server_core.to_string()),
             ("--world", file.display().to_string()),
             ("--seconds", self.seconds.to_string()),
         ] {

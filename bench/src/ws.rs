@@ -1,7 +1,9 @@
 //! Just enough of RFC 6455 for both ends of a measurement: headers, masks and the handshake's key.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 use sha1::{Digest, Sha1};
 
 /// A frame of text.
@@ -71,11 +73,11 @@ pub fn put_client_frame(out: &mut Vec<u8>, opcode: u8, mask: [u8; 4], payload: &
 }
 
 /// Makes a server's frame of text.
-pub fn server_frame(payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(payload.len() + 10);
+pub fn server_frame(payload: &[u8]) -> Rc<[u8]> {
+    let mut out = Vec::with_capacity(payload.len() + 10);
     put_header(&mut out, TEXT, payload.len(), 0);
     out.extend_from_slice(payload);
-    out.freeze()
+    out.into()
 }
 
 /// Applies a mask, or takes it off (RFC 6455, 5.3).

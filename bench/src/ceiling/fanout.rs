@@ -10,7 +10,6 @@ use std::io::{self, IoSlice, Write as _};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::native::{self, Asked};
@@ -23,11 +22,14 @@ const READ_BYTES: usize = 64 * 1024;
 /// Frames that one write hands to the kernel at most.
 const SLICES: usize = 64;
 
+/// A frame's bytes, shared by all who are to get it.
+type Frame = Rc<[u8]>;
+
 #[derive(Default)]
 struct Room {
     last: u64,
     members: Vec<Rc<Conn>>,
-    ring: VecDeque<Bytes>,
+    ring: VecDeque<Frame>,
 }
 
 struct Hub {
@@ -38,14 +40,14 @@ struct Hub {
 struct Conn {
     stream: TcpStream,
     room: Cell<u64>,
-    queue: RefCell<VecDeque<Bytes>>,
+    queue: RefCell<VecDeque<Frame>>,
     /// Bytes of the first frame that are written.
     written: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Conn {
-    fn push(&self, frame: Bytes) {
+    fn push(&self, frame: Frame) {
         let mut queue = self.queue.borrow_mut();
         if queue.is_empty()
             && let Some(waker) = &*self.waker.borrow()
@@ -73,7 +75,7 @@ impl Conn {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(e) => return Err(e),
             };
-            while let Some(len) = queue.front().map(Bytes::len).filter(|len| *len <= done) {
+            while let Some(len) = queue.front().map(|frame| frame.len()).filter(|len| *len <= done) {
                 done -= len;
                 queue.pop_front();
             }
@@ -176,7 +178,7 @@ async fn upgrade(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn serve(stream: TcpStream, hub: Rc<Hub>) {
-    if stream.set_nodelay(true).is_err() || upgrade(&stream).await.is_err() {
+    if stream.set_nodelay(true).is_err() || Box::pin(upgrade(&stream)).await.is_err() {
         return;
     }
     let conn = Rc::new(Conn {

@@ -9,7 +9,12 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use crate::{Failure, sentences};
 
-/// Opens a database as the server does: WAL, every commit synced.
+/// KiB of pages kept in memory, as many as the server keeps.
+const CACHE_KIB: i64 = 32 * 1024;
+/// Pages of the write-ahead log after which it is copied back, as for the server.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// Opens a database as the server does: WAL, every commit synced, checkpoints by [`checkpoint`] only.
 ///
 /// # Errors
 /// When it can't be opened.
@@ -17,7 +22,21 @@ pub fn open(dir: &Path) -> Result<Connection, Failure> {
     let db = Connection::open(dir.join("bare.sqlite"))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    db.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     Ok(db)
+}
+
+/// Copies the write-ahead log back into the database where it has grown long; to be called when nobody waits.
+///
+/// # Errors
+/// When the database fails.
+pub fn checkpoint(db: &Connection) -> Result<(), Failure> {
+    let pages: i64 = db.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))?;
+    if pages >= CHECKPOINT_PAGES {
+        db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Makes the tables and `rooms` empty rooms, numbered from 1.

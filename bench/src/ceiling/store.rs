@@ -80,6 +80,7 @@ fn commit_all(options: &Options, rows: &Receiver<Row>) -> Result<(), Failure> {
             // A writer that has stopped waiting needs no answer.
             let _ = row.done.send(());
         }
+        rows::checkpoint(&db)?;
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ fn fill(options: &Options) -> Result<(), Failure> {
             statements.insert(1, seq, seq, &blobs[seq as usize % blobs.len()])?;
         }
         db.execute_batch("COMMIT")?;
+        rows::checkpoint(&db)?;
         last = to;
     }
     let kept = options.entries - parlance_schema::limits::SNAPSHOT_EVERY as i64 / 2;

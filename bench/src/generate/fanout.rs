@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Measured, PATIENCE, Session, WARM_UP, put_message};
+use super::{Measured, PATIENCE, Session, WARM_UP, Window, put_message};
 use crate::engine::{Conn, Driver};
-use crate::procfs::Cpu;
 use crate::{Failure, native};
 
 /// Senders in each room.
@@ -74,11 +73,12 @@ pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
         (0..session.world.rooms.len()).flat_map(|r| (0..SENDERS).map(move |s| r * members + s)).collect();
     let mut load = Closed::start(&mut session, &senders, WINDOW)?;
     session.engine.spend(&session.world, &mut load, WARM_UP)?;
-    let (cpu, delivered, begun) = (Cpu::read(session.options.pid)?, session.engine.delivered, Instant::now());
-    session.engine.spend(&session.world, &mut load, Duration::from_secs_f64(session.options.seconds))?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let spent = Cpu::read(session.options.pid)?.since(&cpu);
-    let delivered = (session.engine.delivered - delivered) as f64;
+    let (window, before) = (Window::open(&session.options)?, session.engine.delivered);
+    let seconds = Duration::from_secs_f64(session.options.seconds);
+    session.engine.spend(&session.world, &mut load, seconds)?;
+    let spent = window.close(&session.options)?;
+    let delivered = (session.engine.delivered - before) as f64;
     load.stop(&mut session, members as u64)?;
-    Ok(Measured { value: spent / delivered, per_s: delivered / seconds, busy: spent / 1e6 / seconds, log_reads: 0 })
+    let per_s = delivered / spent.seconds;
+    Ok(Measured { value: spent.cpu_us / delivered, per_s, busy: spent.busy, idle: spent.idle, log_reads: 0 })
 }
