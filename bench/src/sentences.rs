@@ -43,7 +43,7 @@ mod tests {
         let texts = texts();
         assert!(texts.len() >= 200);
         assert!(texts.iter().all(|t| t.len() == TEXT_BYTES));
-        for script in ['م', 'ש', 'ह', '語', '한', 'ж', 'ก', '\u{301}', '👩'] {
+        for script in ['م', 'ש', 'ह', '語', '은', 'ж', 'ก', '\u{301}', '👩'] {
             assert!(texts.iter().any(|t| t.contains(script)), "{script} is missing");
         }
     }
