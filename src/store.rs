@@ -1,0 +1,68 @@
+//! The store port's backends: `sqlite`, one file in a data folder, and `memory`, for tests.
+//!
+//! Both do the same, which one conformance suite (`tests/suite/store/conformance.rs`) shows. What they must agree on to the
+//! letter stands here.
+
+pub mod memory;
+pub mod sqlite;
+
+use std::collections::HashSet;
+
+use parlance_actors::ports::store::{Append, StoreError};
+use parlance_schema::Seq;
+
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// Families of refresh tokens that one sweep removes.
+const FAMILIES_SWEEP_MAX: usize = 1_000;
+
+/// The form in which names are compared: equal for texts that differ in case only, in any script.
+///
+/// Upper case first, so that letters with several small forms (ς and σ, ſ and s) come out alike.
+#[must_use]
+pub fn fold_case(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// Refuses an append that contradicts itself, which no room may ask for.
+fn check(append: &Append) -> Result<(), StoreError> {
+    let wrong = |what: &str| Err(StoreError::Corrupt(format!("append to room {}: {what}", append.room)));
+    if append.entries.is_empty() {
+        return wrong("no entries");
+    }
+    if !append.entries.iter().zip(append.expected + 1..).all(|(e, seq)| e.seq == seq) {
+        return wrong("its numbers don't follow the expected one");
+    }
+    if append.entries.len() > 1 {
+        let mut names = HashSet::with_capacity(append.entries.len());
+        if !append.entries.iter().all(|e| names.insert((e.by, &e.client_id))) {
+            return wrong("two entries have the same sender and client id");
+        }
+    }
+    let last = last(append);
+    if append.erase.iter().chain(append.messages.iter().map(|(seq, _)| seq)).any(|seq| *seq == 0 || *seq > last) {
+        return wrong("it changes an entry that doesn't exist");
+    }
+    Ok(())
+}
+
+/// The log's last number once an append is done.
+fn last(append: &Append) -> Seq {
+    append.expected + append.entries.len() as Seq
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold_case;
+
+    #[test]
+    fn case_is_folded_in_any_script() {
+        for (a, b) in
+            [("Ada", "aDA"), ("STRASSE", "straße"), ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("ЖАННА", "жанна"), ("日本", "日本")]
+        {
+            assert_eq!(fold_case(a), fold_case(b), "{a} and {b}");
+        }
+        assert_ne!(fold_case("ada"), fold_case("adà"));
+    }
+}

@@ -1,0 +1,190 @@
+//! The log's side of the port: what is read of logs, and what is written beside them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use parlance_actors::ports::store::{
+    Append, AppendError, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
+};
+use parlance_schema::entry::Entry;
+use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Sqlite;
+use super::append::{FIND, Rows, decode, keep_snapshot};
+use super::fail::{Fail, corrupt, int, uint};
+use super::writer::Size;
+
+/// Up to so many entries are looked through one by one to count a sender's; beyond that the sender's own are.
+const COUNT_SCAN_MAX: u64 = 1_000;
+
+#[async_trait]
+impl LogStore for Sqlite {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        let begun = Instant::now();
+        crate::store::check(&append)?;
+        let rows = Rows::new(append).map_err(StoreError::from)?;
+        let done = self.writer.run(rows.size(), move |db| rows.write(db)).await;
+        metrics::histogram!("parlance_store_append_seconds").record(begun.elapsed().as_secs_f64());
+        Ok(done??)
+    }
+
+    async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError> {
+        self.readers.run_at_once(move |db| wake(db, room)).await
+    }
+
+    async fn save_snapshot(&self, room: RoomId, seq: Seq, state: Vec<u8>) -> Result<(), StoreError> {
+        let size = Size { entries: 1, bytes: state.len() };
+        let work = move |db: &Connection| {
+            let last = last_seq(db, room)?.unwrap_or(0);
+            if seq == 0 || seq > last {
+                return Err(corrupt(format!("room {room}: a snapshot at {seq} of a log that ends at {last}")));
+            }
+            keep_snapshot(db, int(room.get()), int(seq), &state)
+        };
+        self.writer.run(size, work).await
+    }
+
+    async fn entries(&self, room: RoomId, range: Range) -> Result<Vec<Arc<Entry>>, StoreError> {
+        self.readers.run(move |db| entries(db, room, range)).await
+    }
+
+    async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError> {
+        self.readers.run(move |db| messages(db, room, range)).await
+    }
+
+    async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
+        self.readers.run_at_once(move |db| count_posts(db, room, after, by)).await
+    }
+
+    async fn locate(&self, message: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError> {
+        let read = move |db: &Connection| {
+            let mut select = db.prepare_cached("SELECT room_id, seq FROM message WHERE message_id = ?1")?;
+            let found = select.query_row([int(message.get())], |row| Ok((uint(row, 0)?, uint(row, 1)?))).optional()?;
+            found.map(|(room, seq)| Ok((RoomId::try_from(room).map_err(corrupt)?, seq))).transpose()
+        };
+        self.readers.run(read).await
+    }
+
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+        let client_id = client_id.clone();
+        let read = move |db: &Connection| {
+            let key = params![int(room.get()), int(by.get()), client_id.as_str()];
+            Ok(db.prepare_cached(FIND)?.query_row(key, |row| uint(row, 0)).optional()?)
+        };
+        self.readers.run(read).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let read = move |db: &Connection| {
+            let mut select = db.prepare_cached("SELECT room_id FROM member WHERE user_id = ?1 ORDER BY room_id")?;
+            let rooms = select.query_map([int(user.get())], |row| uint(row, 0))?;
+            rooms.map(|room| RoomId::try_from(room?).map_err(corrupt)).collect()
+        };
+        self.readers.run(read).await
+    }
+
+    async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError> {
+        let work = move |db: &Connection| {
+            let sql = "INSERT INTO read_mark VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE \
+                       SET seq = excluded.seq, posts = excluded.posts, own = excluded.own WHERE excluded.seq > read_mark.seq";
+            let mut upsert = db.prepare_cached(sql)?;
+            for (user, mark) in &marks {
+                upsert.execute([room.get(), user.get(), mark.seq, mark.posts, mark.own].map(int))?;
+            }
+            Ok(())
+        };
+        self.writer.run(Size::default(), work).await
+    }
+
+    async fn read_marks(&self, room: RoomId) -> Result<Vec<(UserId, ReadMark)>, StoreError> {
+        let read = move |db: &Connection| {
+            let sql = "SELECT user_id, seq, posts, own FROM read_mark WHERE room_id = ?1 ORDER BY user_id";
+            let mut select = db.prepare_cached(sql)?;
+            let marks = select.query_map([int(room.get())], |row| {
+                Ok((uint(row, 0)?, ReadMark { seq: uint(row, 1)?, posts: uint(row, 2)?, own: uint(row, 3)? }))
+            })?;
+            marks
+                .map(|row| row.map_err(Fail::from).and_then(|(id, m)| Ok((UserId::try_from(id).map_err(corrupt)?, m))))
+                .collect()
+        };
+        self.readers.run(read).await
+    }
+}
+
+fn last_seq(db: &Connection, room: RoomId) -> Result<Option<Seq>, Fail> {
+    let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
+    Ok(select.query_row([int(room.get())], |row| uint(row, 0)).optional()?)
+}
+
+fn wake(db: &Connection, room: RoomId) -> Result<Option<Waking>, Fail> {
+    let Some(last) = last_seq(db, room)? else { return Ok(None) };
+    let mut select = db.prepare_cached("SELECT seq, state FROM snapshot WHERE room_id = ?1")?;
+    let snapshot = select.query_row([int(room.get())], |row| Ok((uint(row, 0)?, row.get(1)?))).optional()?;
+    let from = snapshot.as_ref().map_or(0, |(seq, _): &(Seq, Vec<u8>)| *seq) + 1;
+    let tail = entries(db, room, Range { from, to: Seq::MAX, limit: usize::MAX, backwards: false })?;
+    let whole = from + tail.len() as Seq == last + 1 && tail.iter().zip(from..).all(|(entry, seq)| entry.seq == seq);
+    if !whole {
+        return Err(corrupt(format!("room {room}: the log from {from} to {last} has {} entries", tail.len())));
+    }
+    Ok(Some(Waking { snapshot, tail }))
+}
+
+fn entries(db: &Connection, room: RoomId, range: Range) -> Result<Vec<Arc<Entry>>, Fail> {
+    let mut select = db.prepare_cached(if range.backwards {
+        "SELECT seq, entry FROM room_log WHERE room_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq DESC LIMIT ?4"
+    } else {
+        "SELECT seq, entry FROM room_log WHERE room_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4"
+    })?;
+    let mut rows = select.query(bounds(room, range))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(entry(row)?);
+    }
+    Ok(found)
+}
+
+fn messages(db: &Connection, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, Fail> {
+    let mut select = db.prepare_cached(if range.backwards {
+        "SELECT seq, entry, state FROM room_log LEFT JOIN message_state USING (room_id, seq) \
+         WHERE room_id = ?1 AND seq BETWEEN ?2 AND ?3 AND is_post ORDER BY seq DESC LIMIT ?4"
+    } else {
+        "SELECT seq, entry, state FROM room_log LEFT JOIN message_state USING (room_id, seq) \
+         WHERE room_id = ?1 AND seq BETWEEN ?2 AND ?3 AND is_post ORDER BY seq LIMIT ?4"
+    })?;
+    let mut rows = select.query(bounds(room, range))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let state = row.get_ref(2)?.as_blob_or_null().map_err(corrupt)?;
+        found.push(StoredMessage { entry: entry(row)?, state: state.map(decode::<MessageState>).transpose()? });
+    }
+    Ok(found)
+}
+
+fn bounds(room: RoomId, range: Range) -> [i64; 4] {
+    [room.get(), range.from, range.to, range.limit as u64].map(int)
+}
+
+fn entry(row: &Row<'_>) -> Result<Arc<Entry>, Fail> {
+    let entry: Entry = decode(row.get_ref(1)?.as_blob().map_err(corrupt)?)?;
+    let seq = uint(row, 0)?;
+    if entry.seq != seq {
+        return Err(corrupt(format!("the entry at {seq} says that it is {}", entry.seq)));
+    }
+    Ok(Arc::new(entry))
+}
+
+fn count_posts(db: &Connection, room: RoomId, after: Seq, by: UserId) -> Result<u64, Fail> {
+    let last = last_seq(db, room)?.unwrap_or(0);
+    let sql = if last.saturating_sub(after) <= COUNT_SCAN_MAX {
+        "SELECT count(*) FROM room_log WHERE room_id = ?1 AND by_user = ?2 AND seq > ?3 AND is_post"
+    } else {
+        "SELECT count(*) FROM dedup WHERE room_id = ?1 AND by_user = ?2 AND seq > ?3 AND is_post"
+    };
+    Ok(db.prepare_cached(sql)?.query_row([room.get(), by.get(), after].map(int), |row| uint(row, 0))?)
+}

@@ -1,0 +1,284 @@
+//! The one thread that writes: it takes every job that waits, runs them in one transaction, and answers them all after the
+//! commit. So one fsync serves everybody who waited for the one before.
+//!
+//! A job that refuses (a conflict, a name taken) writes nothing and says so in its own result. Where a job fails half-way
+//! the whole transaction is rolled back and its jobs are run again one by one, so that it harms no neighbour and the usual
+//! way needs no savepoints.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parlance_actors::ports::store::StoreError;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::fail::Fail;
+
+/// Jobs that wait in the queue; beyond that, callers wait to enter it.
+const QUEUE_MAX: usize = 1_024;
+/// Entries committed together.
+const GROUP_ENTRIES_MAX: usize = 512;
+/// Bytes committed together.
+const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What is called when it is no longer known what the disk holds; it should end the process.
+pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How much a job writes, so that groups are bounded.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    pub entries: usize,
+    pub bytes: usize,
+}
+
+/// A piece of writing, all of it within one transaction.
+trait Job: Send {
+    /// Runs its statements; may be called again after a rollback.
+    fn run(&mut self, db: &Connection) -> Result<(), Fail>;
+    /// Tells the caller what the commit came to.
+    fn answer(self: Box<Self>, end: Result<(), StoreError>);
+    fn size(&self) -> Size;
+}
+
+struct Task<T, F> {
+    work: F,
+    size: Size,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnMut(&Connection) -> Result<T, Fail> + Send> Job for Task<T, F> {
+    fn run(&mut self, db: &Connection) -> Result<(), Fail> {
+        self.result = Some((self.work)(db)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, end: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        let lost = || StoreError::Unknown("a write has no result".to_owned());
+        // A caller that went away does not want its answer.
+        let _ = reply.send(end.and_then(|()| result.ok_or_else(lost)));
+    }
+
+    fn size(&self) -> Size {
+        self.size
+    }
+}
+
+/// A handle to the writer thread; dropping it waits until all that was queued is written.
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that may write.
+    pub fn start(db: Connection, checkpoint_pages: u32, fatal: Fatal, keep: std::fs::File) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), fatal };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            worker.run();
+            // The folder's lock is let go only when nobody here writes any more.
+            drop(keep);
+        })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `work` in the next group and returns once that is committed.
+    pub async fn run<T, F>(&self, size: Size, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fail> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let gone = || StoreError::Unavailable("the store's writer has ended".to_owned());
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(Box::new(Task { work, size, result: None, reply })).await.map_err(|_| gone())?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unknown("the store's writer ended during the write".to_owned())))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It ends by itself when its queue is empty; where it panicked the hook has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    db: Connection,
+    queue: mpsc::Receiver<Box<dyn Job>>,
+    checkpoints: Checkpoints,
+    fatal: Fatal,
+}
+
+/// Why a group was not committed.
+enum Stop {
+    /// Nothing was done, and the transaction could not even begin.
+    NotBegun(StoreError),
+    /// Nothing was done: one of the jobs, or the commit, failed.
+    RolledBack(StoreError),
+    /// It may or may not have been done.
+    Unknown(String),
+}
+
+impl Worker {
+    fn run(mut self) {
+        let alarm = Alarm(Arc::clone(&self.fatal));
+        while let Some(first) = self.queue.blocking_recv() {
+            let group = self.gather(first);
+            if self.commit(group).is_err() {
+                break;
+            }
+            if let Err(fail) = self.checkpoints.run(&self.db) {
+                (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail)));
+                break;
+            }
+        }
+        // After a fatal error nothing that still waits is begun.
+        self.queue.close();
+        while let Some(job) = self.queue.blocking_recv() {
+            job.answer(Err(StoreError::Unavailable("the store's writer has ended".to_owned())));
+        }
+        drop(alarm);
+    }
+
+    /// Takes what waits, up to the bounds of a group.
+    fn gather(&mut self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        metrics::gauge!("parlance_store_queue").set(self.queue.len() as f64 + 1.0);
+        let Size { mut entries, mut bytes } = first.size();
+        let mut group = vec![first];
+        while entries < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
+            let Ok(job) = self.queue.try_recv() else { break };
+            entries += job.size().entries.max(1);
+            bytes += job.size().bytes;
+            group.push(job);
+        }
+        metrics::histogram!("parlance_store_group_size").record(group.len() as f64);
+        group
+    }
+
+    /// Commits a group and answers its jobs; an error ends the thread.
+    fn commit(&self, mut group: Vec<Box<dyn Job>>) -> Result<(), ()> {
+        match self.attempt(&mut group) {
+            Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err(Stop::Unknown(why)) => {
+                (self.fatal)(&why);
+                group.into_iter().for_each(|job| job.answer(Err(StoreError::Unknown(why.clone()))));
+                return Err(());
+            }
+            Err(Stop::RolledBack(_)) if group.len() > 1 => {
+                for job in group {
+                    self.commit(vec![job])?;
+                }
+            }
+            Err(Stop::RolledBack(error) | Stop::NotBegun(error)) => {
+                tracing::warn!(%error, jobs = group.len(), "write refused");
+                group.into_iter().for_each(|job| job.answer(Err(error.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, group: &mut [Box<dyn Job>]) -> Result<(), Stop> {
+        if let Err(fail) = self.execute("BEGIN IMMEDIATE") {
+            return Err(self.undone(fail, Stop::NotBegun));
+        }
+        for job in group {
+            if let Err(fail) = job.run(&self.db) {
+                return Err(self.undone(fail, Stop::RolledBack));
+            }
+        }
+        match self.execute("COMMIT") {
+            Ok(()) => Ok(()),
+            Err(fail) if fail.io() => Err(Stop::Unknown(format!("commit failed: {}", StoreError::from(fail)))),
+            Err(fail) => Err(self.undone(fail, Stop::RolledBack)),
+        }
+    }
+
+    /// Makes sure that nothing of the transaction stays.
+    fn undone(&self, fail: Fail, stop: fn(StoreError) -> Stop) -> Stop {
+        if fail.sync() {
+            return Stop::Unknown(format!("sync failed: {}", StoreError::from(fail)));
+        }
+        // SQLite has rolled back by itself after some errors, such as a full disk.
+        if !self.db.is_autocommit()
+            && let Err(second) = self.execute("ROLLBACK")
+        {
+            return Stop::Unknown(format!("rollback failed: {}", StoreError::from(second)));
+        }
+        stop(fail.into())
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), Fail> {
+        self.db.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// Calls the hook when the writer thread panics: jobs that it held have an unknown fate.
+struct Alarm(Fatal);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)("the store's writer panicked");
+        }
+    }
+}
+
+/// When the WAL is copied back into the database: after answers were given, so that nobody waits for it.
+struct Checkpoints {
+    /// Pages in the WAL that call for a checkpoint.
+    pages: i64,
+    /// Pages at which the next one is tried; readers may have held up the last one.
+    next: i64,
+}
+
+impl Checkpoints {
+    fn new(pages: u32) -> Self {
+        Self { pages: i64::from(pages), next: i64::from(pages) }
+    }
+
+    /// Checkpoints where it is time; only errors after which the disk's content is not known are returned.
+    fn run(&mut self, db: &Connection) -> Result<(), Fail> {
+        let done = self.attempt(db);
+        match done {
+            Err(fail) if fail.io() => Err(fail),
+            Err(fail) => {
+                // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
+                tracing::warn!(error = %StoreError::from(fail), "checkpoint put off");
+                self.next += self.pages;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn attempt(&mut self, db: &Connection) -> Result<(), Fail> {
+        let state = |sql: &str| -> Result<(i64, i64), Fail> {
+            Ok(db.prepare_cached(sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
+        };
+        let (log, _) = state("PRAGMA wal_checkpoint(NOOP)")?;
+        if log < self.pages {
+            self.next = self.pages;
+        }
+        if log < self.next {
+            return Ok(());
+        }
+        // Readers that follow one another without a pause keep a passive checkpoint from ever reaching the WAL's end, so
+        // that it would grow for good. Waiting for them helps; not too often, since a backup reads for long.
+        let (log, done) = if log < 4 * self.pages {
+            state("PRAGMA wal_checkpoint(PASSIVE)")?
+        } else {
+            state("PRAGMA wal_checkpoint(RESTART)")?
+        };
+        self.next = if done < log { log + self.pages } else { self.pages };
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! What every store must do, one function a behaviour. A backend joins by naming a function that makes an empty `Bed`.
+
+pub mod accounts;
+pub mod append;
+pub mod claims;
+pub mod reads;
+
+/// Makes a test of each behaviour, on the stores that `$bed` makes.
+macro_rules! every_behaviour {
+    ($bed:path) => {
+        crate::store::conformance::behaviours! { $bed;
+            append: conditional, conflict_tells_the_last_number, duplicates_are_found_wherever_they_are,
+                a_duplicate_is_per_sender_and_room, refused_writes_nothing, contradictions_are_refused,
+                a_message_id_is_used_once, one_winner_per_number, many_rooms_at_once,
+                erasing_takes_the_words_and_nothing_else, every_fact_comes_back_as_it_was;
+            reads: wake_without_snapshot, wake_with_snapshot, a_snapshot_never_goes_back, ranges, messages_with_their_state,
+                messages_are_counted, lookups, rooms_follow_joins_and_leaves, read_marks_only_rise;
+            claims: one_claimant_wins, claims_are_apart, id_blocks_never_overlap, ids_run_out_with_an_error,
+                healthy;
+            accounts: names_are_unique_whatever_their_case, tenants_share_names, an_account_is_replaced,
+                lookups_by_name_and_address, search_finds_names_and_no_addresses, last_seen_only_rises,
+                a_race_for_a_name_has_one_winner, families_rotate_once, families_are_revoked_and_swept, audited;
+        }
+    };
+}
+
+macro_rules! behaviours {
+    ($bed:path; $($module:ident: $($name:ident),+;)+) => {
+        $(mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let bed = $bed();
+                    crate::store::conformance::$module::$name(std::sync::Arc::clone(&bed.store)).await;
+                }
+            )+
+        })+
+    };
+}
+
+pub(crate) use {behaviours, every_behaviour};
