@@ -129,6 +129,23 @@ impl Child {
         }
     }
 
+    /// Waits until the process has ended well; everything that it said on standard output.
+    ///
+    /// # Errors
+    /// When it hasn't in time, or ended badly.
+    pub fn output(mut self, wait: Duration) -> Result<Vec<String>, Failure> {
+        let deadline = Instant::now() + wait;
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => lines.push(line),
+                Err(Disconnected) if self.process.wait()?.success() => return Ok(lines),
+                Err(Disconnected) => return Err(self.failed("ended badly")),
+                Err(Timeout) => return Err(self.failed("didn't end in time")),
+            }
+        }
+    }
+
     fn failed(&self, how: &str) -> Failure {
         let said = fs::read_to_string(&self.errors).unwrap_or_default();
         let tail: Vec<&str> = said.lines().rev().take(5).collect();

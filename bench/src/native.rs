@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -175,41 +174,36 @@ pub fn resumed(n: u64, room: u64, from: u64, last: u64) -> String {
     )
 }
 
+fn words(args: &[&str]) -> Vec<String> {
+    args.iter().map(|arg| (*arg).to_owned()).collect()
+}
+
 /// The arguments that start a server on a free port.
 pub fn serve(data: &Path) -> Vec<String> {
-    ["--listen", "127.0.0.1:0", "--data"].map(String::from).into_iter().chain([data.display().to_string()]).collect()
+    words(&["--listen", "127.0.0.1:0", "--data", &data.display().to_string()])
 }
 
-fn run(binary: &Path, args: &[&str]) -> Result<Vec<u8>, Failure> {
-    let told = Command::new(binary).args(args).output()?;
-    if told.status.success() {
-        return Ok(told.stdout);
-    }
-    let why = String::from_utf8_lossy(&told.stderr).trim().to_owned();
-    Err(Failure::new(format!("parlance {}: {}: {why}", args.join(" "), told.status)))
+/// The arguments that make `count` users without passwords, in a data folder that no server has open; [`users`] reads
+/// what is printed.
+pub fn seed(data: &Path, count: usize) -> Vec<String> {
+    let (data, count) = (data.display().to_string(), count.to_string());
+    words(&["user", "seed", "--data", &data, "--count", &count, "--prefix", "u"])
 }
 
-/// Makes `count` users without passwords, with access tokens, in a data folder that no server has open.
+/// Reads the users, with access tokens, that [`seed`] had made.
 ///
 /// # Errors
-/// When the command fails.
-pub fn seed(binary: &Path, data: &Path, count: usize) -> Result<Vec<User>, Failure> {
-    let data = data.display().to_string();
-    let out = run(binary, &["user", "seed", "--data", &data, "--count", &count.to_string(), "--prefix", "u"])?;
-    let users: Result<Vec<User>, _> =
-        out.split(|b| *b == b'\n').filter(|l| l.starts_with(b"{")).map(serde_json::from_slice).collect();
-    let users = users?;
-    if users.len() == count { Ok(users) } else { Err(Failure::new("user seed made another number of users")) }
+/// When a line is not a user.
+pub fn users(lines: &[String]) -> Result<Vec<User>, Failure> {
+    let users: Result<_, _> =
+        lines.iter().filter(|line| line.starts_with('{')).map(|l| serde_json::from_str(l)).collect();
+    Ok(users?)
 }
 
-/// Fills a room's log up to `entries` entries, in a data folder that no server has open.
-///
-/// # Errors
-/// When the command fails.
-pub fn fill(binary: &Path, data: &Path, room: u64, entries: u64) -> Result<(), Failure> {
-    let data = data.display().to_string();
-    run(binary, &["dev", "fill", "--data", &data, "--room", &room.to_string(), "--entries", &entries.to_string()])?;
-    Ok(())
+/// The arguments that fill a room's log up to `entries` entries, in a data folder that no server has open.
+pub fn fill(data: &Path, room: u64, entries: u64) -> Vec<String> {
+    let (data, room, entries) = (data.display().to_string(), room.to_string(), entries.to_string());
+    words(&["dev", "fill", "--data", &data, "--room", &room, "--entries", &entries])
 }
 
 #[derive(Deserialize)]

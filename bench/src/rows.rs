@@ -15,11 +15,13 @@ use crate::ceiling::store;
 use crate::child::{Child, Scratch};
 use crate::generate::{Measured, Scenario};
 use crate::table::Line;
-use crate::world::{Shape, World};
+use crate::world::{Shape, User, World};
 use crate::{Failure, native, stats};
 
 /// Longest time that a server may take to start.
 const STARTING: Duration = Duration::from_secs(30);
+/// Longest time that a command which prepares a store may take.
+const PREPARING: Duration = Duration::from_secs(300);
 /// Longest time that one measurement may take besides its window.
 const MEASURING: Duration = Duration::from_secs(180);
 
@@ -150,13 +152,20 @@ impl Bench {
 
     fn measure_real(&self, binary: &Path, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
         let data = self.scratch.fresh("data")?;
-        let users = native::seed(binary, &data, shape.users())?;
+        let users = self.seed(binary, &data, shape.users())?;
         let server = self.start(binary, &native::serve(&data), false)?;
         let room = |r| native::create(server.addr, &users, shape.members_of(r), &format!("Bench {r}"));
         let rooms = (0..shape.rooms).map(room).collect::<Result<_, _>>()?;
         let measured = self.generate(&server, &World { users, rooms }, scenario)?;
         server.child.stop()?;
         Ok(measured)
+    }
+
+    /// Makes users in a data folder.
+    fn seed(&self, binary: &Path, data: &Path, count: usize) -> Result<Vec<User>, Failure> {
+        let made = Child::start(self.server_core, self.scratch.path(), binary, &native::seed(data, count))?;
+        let users = native::users(&made.output(PREPARING)?)?;
+        if users.len() == count { Ok(users) } else { Err(Failure::new("user seed made another number of users")) }
     }
 
     fn start(&self, program: &Path, args: &[String], bare: bool) -> Result<Server, Failure> {

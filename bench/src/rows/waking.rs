@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Bench, Outcome, median, told};
+use super::{Bench, Outcome, PREPARING, median, told};
+use crate::child::Child;
 use crate::generate::{Scenario, wake};
 use crate::world::World;
 use crate::{Failure, native};
@@ -64,13 +65,14 @@ impl Bench {
     /// Makes three rooms of one member each, and fills two of their logs. Both worlds warm the same room.
     fn prepare(&self, binary: &Path) -> Result<[World; 2], Failure> {
         let data = self.scratch.fresh("data")?;
-        let users = native::seed(binary, &data, 3)?;
+        let users = self.seed(binary, &data, 3)?;
         let server = self.start(binary, &native::serve(&data), false)?;
         let open = |member| native::create(server.addr, &users, vec![member], &format!("Bench {member}"));
         let (warm, mut short, mut long) = (open(0)?, open(1)?, open(2)?);
         server.child.stop()?;
         for (room, entries) in [(&mut short, SHORT), (&mut long, LONG)] {
-            native::fill(binary, &data, room.id, entries)?;
+            let args = native::fill(&data, room.id, entries);
+            Child::start(self.server_core, self.scratch.path(), binary, &args)?.output(PREPARING)?;
             room.last = entries;
         }
         Ok([short, long].map(|room| World { users: users.clone(), rooms: vec![warm.clone(), room] }))
