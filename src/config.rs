@@ -100,12 +100,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user at once.
     pub connections_per_user: usize,
-    /// Requests that one user may make in a second, on all connections and REST together.
-    pub requests_per_s: u32,
-    /// Messages that one connection may send in a second.
-    pub sends_per_s: u32,
-    /// Bytes queued for one connection before its rooms are marked behind.
-    pub outbox_bytes: usize,
+    /// Commands that one connection may give in a second, with a burst of as many; 0 is without limit.
+    pub commands_per_s: u32,
     /// Milliseconds that a connection may stay behind without reading.
     pub slow_close_ms: u64,
     /// Milliseconds of silence before a ping.
@@ -190,10 +186,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
-            connections_per_user: 20,
-            requests_per_s: 100,
-            sends_per_s: 20,
-            outbox_bytes: limits::OUTBOX_BYTES_MAX,
+            connections_per_user: limits::CONNECTIONS_PER_USER,
+            commands_per_s: limits::COMMANDS_PER_S,
             slow_close_ms: limits::SLOW_CLOSE_MS,
             heartbeat_ms: limits::HEARTBEAT_MS,
             silence_ms: limits::SILENCE_MS,
@@ -302,11 +296,7 @@ impl Config {
         between("auth.argon2.memory_kib", u64::from(a.argon2.memory_kib), memory_min, 1024 * 1024)?;
         between("limits.connections", l.connections as u64, 1, 1_000_000)?;
         between("limits.connections_per_user", l.connections_per_user as u64, 1, 10_000)?;
-        between("limits.requests_per_s", u64::from(l.requests_per_s), 1, 1_000_000)?;
-        between("limits.sends_per_s", u64::from(l.sends_per_s), 1, 1_000_000)?;
-        // A frame of the largest kind must fit above the mark from which a connection counts as caught up.
-        let outbox_min = limits::OUTBOX_BYTES_LOW + limits::FRAME_BYTES_MAX;
-        between("limits.outbox_bytes", l.outbox_bytes as u64, outbox_min as u64, OUTBOX_BYTES_CEILING as u64)?;
+        between("limits.commands_per_s", u64::from(l.commands_per_s), 0, 1_000_000)?;
         between("limits.slow_close_ms", l.slow_close_ms, 1_000, 3_600_000)?;
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
         between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
@@ -336,7 +326,6 @@ impl Config {
 }
 
 /// Bytes beyond which no outbox may be set.
-const OUTBOX_BYTES_CEILING: usize = 64 * 1024 * 1024;
 
 impl Overrides {
     fn apply(&self, config: &mut Config) {

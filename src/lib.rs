@@ -1,7 +1,10 @@
-//! The edges of parlance: doors, stores, buses, accounts, and what puts them together.
+//! The edges of parlance: the gateway that faces clients, accounts, and what stands behind the actors' ports.
 
 pub mod auth;
+pub mod bus;
 pub mod cli;
+pub mod clock;
+pub mod compose;
 pub mod config;
 pub mod gateway;
 pub mod store;

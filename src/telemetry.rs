@@ -34,34 +34,29 @@ pub enum Kind {
 
 /// All metrics: name, kind, meaning.
 pub const METRICS: &[(&str, Kind, &str)] = &[
-    ("parlance_connections", Kind::Gauge, "WebSocket connections that are open"),
-    ("parlance_connections_total", Kind::Counter, "WebSocket connections that were accepted"),
-    ("parlance_closes_total", Kind::Counter, "connections that the server closed, by code"),
-    ("parlance_requests_total", Kind::Counter, "requests, by door (rest, socket), operation and outcome"),
-    ("parlance_request_seconds", Kind::Seconds, "time from a request to its reply, by door and operation"),
-    ("parlance_rate_limited_total", Kind::Counter, "requests refused for their rate"),
-    ("parlance_deliveries_total", Kind::Counter, "entries queued for a connection"),
-    (
-        "parlance_ephemeral_dropped_total",
-        Kind::Counter,
-        "typing, presence and read pushes dropped for slow connections",
-    ),
-    ("parlance_outbox_bytes", Kind::Gauge, "bytes that wait in the outboxes of all connections"),
-    ("parlance_behind_sessions", Kind::Gauge, "connections that are behind and being caught up from the log"),
-    ("parlance_slow_closed_total", Kind::Counter, "connections closed because they read too slowly for too long"),
-    ("parlance_resumes_total", Kind::Counter, "rooms resumed, by outcome (live, too_far, reset, gone)"),
-    ("parlance_appends_total", Kind::Counter, "appends to rooms' logs, by outcome"),
-    ("parlance_append_seconds", Kind::Seconds, "time of an append to a room's log"),
-    ("parlance_append_entries", Kind::Counts, "entries of one append"),
-    ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, by why"),
-    ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
+    ("parlance_connections", Kind::Gauge, "TCP connections that are open"),
+    ("parlance_connections_refused_total", Kind::Counter, "TCP connections refused because there were too many"),
+    ("parlance_accept_errors_total", Kind::Counter, "connections that the operating system could not hand over"),
+    ("parlance_http_requests_total", Kind::Counter, "HTTP requests, by route, method and status"),
+    ("parlance_http_request_seconds", Kind::Seconds, "time from an HTTP request to its answer, by route and method"),
+    ("parlance_sessions", Kind::Gauge, "WebSocket sessions that are open"),
+    ("parlance_requests_total", Kind::Counter, "requests that came over WebSockets"),
+    ("parlance_deliveries_total", Kind::Counter, "entries queued for a session"),
+    ("parlance_outbox_bytes", Kind::Gauge, "bytes that wait in the outboxes of all sessions"),
+    ("parlance_behind_sessions", Kind::Gauge, "sessions that are behind and being caught up from the log"),
+    ("parlance_slow_closed_total", Kind::Counter, "sessions closed because they read too slowly for too long"),
     ("parlance_rooms_awake", Kind::Gauge, "rooms with an actor"),
-    ("parlance_relays", Kind::Gauge, "rooms with a relay on this node"),
+    ("parlance_room_wake_seconds", Kind::Seconds, "time that a room takes to wake from the store"),
+    ("parlance_relays_open", Kind::Gauge, "rooms with a relay on this node"),
+    ("parlance_append_seconds", Kind::Seconds, "time from a room's append to its acknowledgement"),
+    ("parlance_append_conflicts_total", Kind::Counter, "appends refused because another owner wrote first"),
+    ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
+    ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
     ("parlance_mailbox_depth", Kind::Gauge, "messages that wait in mailboxes, by kind of actor"),
-    ("parlance_actor_restarts_total", Kind::Counter, "actors that crashed and were started again, by kind"),
+    ("parlance_restarts_total", Kind::Counter, "actors that crashed and were started again, by kind"),
+    ("parlance_store_append_seconds", Kind::Seconds, "time that the store takes for an append, with its fsync"),
     ("parlance_store_queue", Kind::Gauge, "writes that wait for the store"),
     ("parlance_store_group_size", Kind::Counts, "writes that one commit took together"),
-    ("parlance_store_commit_seconds", Kind::Seconds, "time of one commit, with its fsync"),
     (
         "parlance_password_hashes_refused_total",
         Kind::Counter,
@@ -162,6 +157,9 @@ fn describe() {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -177,6 +175,34 @@ mod tests {
         assert_eq!(names.len(), METRICS.len());
     }
 
+    /// The names of metrics in the sources under a folder.
+    fn used(folder: &Path, into: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                used(&path, into);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let macros = ["counter!(\"", "gauge!(\"", "histogram!(\""];
+                for begin in macros.into_iter().flat_map(|m| text.match_indices(m).map(move |(at, _)| at + m.len())) {
+                    let name = text[begin..].split('"').next().unwrap_or_default();
+                    into.insert(name.to_owned());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_in_the_code_is_in_the_table() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut names = BTreeSet::new();
+        used(&root.join("src"), &mut names);
+        used(&root.join("actors/src"), &mut names);
+        assert!(names.contains("parlance_deliveries_total"), "{names:?}");
+        names.retain(|name| METRICS.iter().all(|(known, ..)| known != name));
+        assert!(names.is_empty(), "not in the table: {names:?}");
+    }
+
     #[test]
     fn what_is_recorded_is_rendered_with_its_meaning() {
         let recorder = builder().unwrap().build_recorder();
@@ -189,7 +215,7 @@ mod tests {
         });
         let text = Telemetry { handle }.render();
         for line in [
-            "# HELP parlance_connections WebSocket connections that are open",
+            "# HELP parlance_connections TCP connections that are open",
             "# TYPE parlance_connections gauge",
             "parlance_connections 3",
             "parlance_deliveries_total 7",

@@ -1,7 +1,29 @@
 //! The shells around `domain`: one actor a file, their supervision, and the ports that they call.
+//!
+//! ```text
+//! Node                                    root; restarts, stops in order
+//! ├── Sessions ── Session × connection    one per WebSocket
+//! ├── Rooms ───── Room × room awake here  the only writer of that room's log
+//! ├── Relays ──── Relay × room in use     fan-out, recent entries, gap repair, what is read of a room
+//! ├── Presence                            who is online
+//! └── Janitor                             expired tokens
+//! ```
+//! Nothing here is global: all that the actors of one node share hangs on one [`node::Shared`], so that a simulation can run
+//! many nodes in one process.
 
 pub mod ids;
+mod janitor;
 pub mod link;
+pub mod node;
+mod ops;
 pub mod ports;
+mod presence;
+mod relay;
+mod relays;
+pub mod room;
+mod rooms;
 pub mod service;
+mod session;
+mod sessions;
+mod supervise;
 pub mod wire;

@@ -41,12 +41,8 @@ pub trait Service: Send + Sync {
 pub struct ActorView {
     /// Its place in the tree, such as `rooms/17`.
     pub path: String,
-    /// Whether it runs, and since when.
+    /// Whether it runs.
     pub status: String,
-    /// Messages that wait in its mailbox, as far as it can tell.
-    pub mailbox: usize,
-    /// How often it was restarted.
-    pub restarts: u64,
     /// A small picture of its state.
     pub state: serde_json::Value,
 }

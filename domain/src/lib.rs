@@ -1,1 +1,8 @@
-//! placeholder
+//! The law: rooms and messages as pure functions. No async, no clock, no randomness, no input or output; time and ids
+//! are arguments.
+
+pub mod message;
+pub mod rate;
+pub mod ring;
+pub mod room;
+pub mod text;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::content::{Content, Meta};
-use crate::id::{MessageId, Millis, Seq, UserId};
+use crate::id::{Millis, Seq, UserId};
 
 /// What a room is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -58,8 +58,6 @@ pub enum Command {
     },
     /// Sends a message.
     Post {
-        /// The id that the message gets if it is new; from the node's block.
-        id: MessageId,
         /// What it says.
         content: Content,
         /// The number of the message that it answers.

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
-use crate::id::{ClientId, MessageId, Millis, Seq, UserId};
+use crate::id::{ClientId, MessageId, Millis, Seq, TenantId, UserId};
 
 /// One line of a room's log. Every member sees the same ones in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,6 +33,8 @@ pub struct Entry {
 pub enum Fact {
     /// The room was opened; always entry 1.
     Created {
+        /// The tenant that it belongs to.
+        tenant: TenantId,
         /// What it is.
         kind: Kind,
         /// Its name; empty for a direct room.

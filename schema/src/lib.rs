@@ -12,6 +12,7 @@ pub mod fault;
 pub mod frame;
 pub mod id;
 pub mod limits;
+pub mod message;
 pub mod op;
 pub mod view;
 

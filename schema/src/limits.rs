@@ -50,6 +50,10 @@ pub const DEPTH_MAX: usize = 32;
 
 /// Commands of one session that may wait for their reply.
 pub const CREDITS: usize = 64;
+/// Commands a second that one session may give, with a burst of as many.
+pub const COMMANDS_PER_S: u32 = 200;
+/// Connections that one user may have at once.
+pub const CONNECTIONS_PER_USER: usize = 50;
 /// Commands that may wait in one room.
 pub const ROOM_QUEUE_MAX: usize = 8_192;
 /// Bytes queued for one session before its rooms are marked behind.

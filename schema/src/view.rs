@@ -43,7 +43,7 @@ pub struct RoomView {
     pub created_at: Millis,
     /// When its last entry was written.
     pub updated_at: Millis,
-    /// Its latest message that was not deleted.
+    /// Its latest message, also where that was deleted.
     pub last_message: Option<MessageView>,
 }
 

@@ -1,5 +1,7 @@
 //! Tokens: access tokens are JWTs (RFC 7519) signed with HS256, refresh tokens are a family's name and a secret.
 
+use std::sync::LazyLock;
+
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use parlance_schema::account::Role;
@@ -94,7 +96,7 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
         keys = ring.latest();
     }
     let key = keys.verifying(kid).ok_or_else(invalid)?;
-    let claims = decode::<Claims>(token, key, &validation()).map_err(|e| refused(e.kind()))?.claims;
+    let claims = decode::<Claims>(token, key, &VALIDATION).map_err(|e| refused(e.kind()))?.claims;
     let expires_at = claims.exp.saturating_mul(1_000);
     if now >= expires_at {
         return Err(Fault::new(Code::TokenExpired, "the access token has expired"));
@@ -108,7 +110,8 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
     })
 }
 
-fn validation() -> Validation {
+/// What a token must have; made once.
+static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_issuer(&[ISSUER]);
     validation.set_required_spec_claims(&["exp", "iss", "sub"]);
@@ -117,7 +120,7 @@ fn validation() -> Validation {
     validation.validate_exp = false;
     validation.leeway = 0;
     validation
-}
+});
 
 fn refused(kind: &ErrorKind) -> Fault {
     tracing::debug!(?kind, "access token refused");

@@ -56,7 +56,7 @@ fn mistakes_are_named() {
         ("[auth]\nrefresh_token_s = 60", &[], "auth.refresh_token_s"),
         ("[auth.argon2]\nmemory_kib = 1", &[], "auth.argon2.memory_kib"),
         ("[limits]\nheartbeat_ms = 60000", &[], "limits.silence_ms"),
-        ("[limits]\noutbox_bytes = 1000", &[], "limits.outbox_bytes"),
+        ("[limits]\ncommands_per_s = 2000000", &[], "limits.commands_per_s"),
         ("[log]\nfilter = 'a=b=c'", &[], "log.filter"),
         ("[server]\npublic_url = 'example.org'", &[], "server.public_url"),
         ("", &[("PARLANCE_LIMITS__CONECTIONS", "1")], "conections"),

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex};
 
 use parlance::auth::{Accounts, Authenticated, Grant, KeyRing, Login, Ports, Register};
 use parlance::config;
-use parlance::store::Memory;
+use parlance::store::{Memory, Sqlite, sqlite};
 use parlance_actors::ids::Ids;
 use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
-use parlance_actors::ports::{Bus, Clock, Random};
+use parlance_actors::ports::{Bus, Clock, Random, Store};
 use parlance_schema::event::Notice;
 use parlance_schema::{Code, Fault, Millis, RoomId, UserId};
 use tempfile::TempDir;
@@ -114,13 +114,19 @@ impl World {
         let store = Arc::new(Memory::new());
         let clock = Arc::new(Hand(AtomicU64::new(1_790_000_000_000)));
         let bus = Arc::new(Heard::default());
-        let accounts = node(&dir, &store, &clock, &bus, &config);
+        let accounts = node(&dir, store.clone(), &clock, &bus, &config);
         Self { dir, store, clock, bus, config, accounts }
     }
 
     /// The same accounts as another node sees them: same store, same bus, same keys, a memory of its own.
     fn other_node(&self) -> Accounts {
-        node(&self.dir, &self.store, &self.clock, &self.bus, &self.config)
+        node(&self.dir, self.store.clone(), &self.clock, &self.bus, &self.config)
+    }
+
+    /// Accounts of their own on the embedded store, where every call waits for another thread.
+    fn embedded(&self) -> Accounts {
+        let store = Sqlite::open(self.dir.path(), &sqlite::Options::default()).unwrap();
+        node(&self.dir, Arc::new(store), &self.clock, &self.bus, &self.config)
     }
 
     fn pass(&self, ms: Millis) {
@@ -136,10 +142,11 @@ impl World {
     }
 }
 
-fn node(dir: &TempDir, store: &Arc<Memory>, clock: &Arc<Hand>, bus: &Arc<Heard>, config: &config::Auth) -> Accounts {
-    let ports = Ports { store: store.clone(), clock: clock.clone(), random: Arc::new(Urandom), bus: bus.clone() };
+fn node(dir: &TempDir, store: Arc<dyn Store>, clock: &Arc<Hand>, bus: &Arc<Heard>, config: &config::Auth) -> Accounts {
+    let ids = Arc::new(Ids::new(store.clone()));
+    let ports = Ports { store, clock: clock.clone(), random: Arc::new(Urandom), bus: bus.clone() };
     let keys = KeyRing::open(dir.path(), &Urandom, clock.now()).unwrap();
-    Accounts::new(ports, Arc::new(Ids::new(store.clone())), keys, config).unwrap()
+    Accounts::new(ports, ids, keys, config).unwrap()
 }
 
 fn register(username: &str) -> Register {

@@ -4,4 +4,5 @@
 
 mod auth;
 mod rest;
+mod socket;
 mod store;

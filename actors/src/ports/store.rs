@@ -2,13 +2,12 @@
 //!
 //! The log decides. Everything else here is a projection of it, or a claim that it completes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parlance_schema::account::Role;
-use parlance_schema::content::Content;
 use parlance_schema::entry::Entry;
+pub use parlance_schema::message::MessageState;
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -63,23 +62,6 @@ pub struct Append {
     pub members: Vec<(UserId, bool)>,
     /// Numbers of earlier entries whose words are to be erased.
     pub erase: Vec<Seq>,
-}
-
-/// A message beyond what its `posted` entry says: edits, deletion, reactions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageState {
-    /// How often it was edited.
-    pub revision: u32,
-    /// The wording after the last edit; absent if never edited, or erased.
-    pub content: Option<Content>,
-    /// When it was edited last.
-    pub edited_at: Option<Millis>,
-    /// The numbers of the entries that edited it, in order.
-    pub edits: Vec<Seq>,
-    /// When it was deleted.
-    pub deleted_at: Option<Millis>,
-    /// Who reacted with what, in order of reacting.
-    pub reactions: BTreeMap<String, Vec<UserId>>,
 }
 
 /// A room's snapshot and the entries after it, as a room wakes from.

@@ -21,6 +21,11 @@ const GROUP_ENTRIES_MAX: usize = 512;
 /// Bytes committed together.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Pages that a job changes beside those that its bytes fill, reckoned rather high.
+const PAGES_PER_JOB: i64 = 8;
+/// Bytes of a page.
+const PAGE_BYTES: i64 = 4_096;
+
 /// What is called when it is no longer known what the disk holds; it should end the process.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -132,10 +137,11 @@ impl Worker {
         let alarm = Alarm(Arc::clone(&self.fatal));
         while let Some(first) = self.queue.blocking_recv() {
             let group = self.gather(first);
+            let pages = group.iter().map(|job| PAGES_PER_JOB + job.size().bytes as i64 / PAGE_BYTES).sum();
             if self.commit(group).is_err() {
                 break;
             }
-            if let Err(fail) = self.checkpoints.run(&self.db) {
+            if let Err(fail) = self.checkpoints.run(&self.db, pages) {
                 (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail)));
                 break;
             }
@@ -238,17 +244,22 @@ struct Checkpoints {
     pages: i64,
     /// Pages at which the next one is tried; readers may have held up the last one.
     next: i64,
+    /// Pages that may still be written before it is worth asking how many there are.
+    unasked: i64,
 }
 
 impl Checkpoints {
     fn new(pages: u32) -> Self {
-        Self { pages: i64::from(pages), next: i64::from(pages) }
+        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0 }
     }
 
-    /// Checkpoints where it is time; only errors after which the disk's content is not known are returned.
-    fn run(&mut self, db: &Connection) -> Result<(), Fail> {
-        let done = self.attempt(db);
-        match done {
+    /// Checkpoints where it is time after so many more pages, at most; only errors after which the disk's content is not known are returned.
+    fn run(&mut self, db: &Connection, written: i64) -> Result<(), Fail> {
+        self.unasked -= written;
+        if self.unasked > 0 {
+            return Ok(());
+        }
+        match self.attempt(db) {
             Err(fail) if fail.io() => Err(fail),
             Err(fail) => {
                 // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
@@ -269,6 +280,7 @@ impl Checkpoints {
             self.next = self.pages;
         }
         if log < self.next {
+            self.unasked = self.next - log;
             return Ok(());
         }
         // Readers that follow one another without a pause keep a passive checkpoint from ever reaching the WAL's end, so

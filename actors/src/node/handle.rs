@@ -1,0 +1,155 @@
+//! A node's handle: what the gateway and tests hold of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parlance_schema::account::Principal;
+use parlance_schema::frame::{Answer, Push};
+use parlance_schema::limits::CREDITS;
+use parlance_schema::op::Op;
+use parlance_schema::{Code, Fault, RoomId};
+use ractor::{ActorRef, Message};
+use tokio::sync::oneshot;
+
+use super::{Msg, Shared};
+use crate::link::{Link, Receiver};
+use crate::service::{ActorView, Health, Service};
+use crate::{ops, relay, room, session, sessions};
+
+/// Actors that one picture shows at most.
+const PICTURES_MAX: usize = 1_000;
+
+/// A running node.
+pub struct Handle {
+    shared: Arc<Shared>,
+    root: ActorRef<Msg>,
+    next_session: AtomicU64,
+}
+
+/// An actor to be ended, in tests of supervision.
+#[derive(Clone, Copy, Debug)]
+pub enum Victim {
+    /// The room's writer.
+    Room(RoomId),
+    /// The room's relay.
+    Relay(RoomId),
+    /// A connection's Session.
+    Session(u64),
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>, root: ActorRef<Msg>) -> Self {
+        // Session ids of different boots differ, so that logs can be told apart.
+        let first = (shared.random_id() >> 20) << 20;
+        Self { shared, root, next_session: AtomicU64::new(first | 1) }
+    }
+
+    /// Ends an actor: by a panic in its handler, or by killing it. False when there is no such actor.
+    pub fn end(&self, victim: Victim, panic: bool) -> bool {
+        fn strike<M: Message>(actor: Option<ActorRef<M>>, crash: Option<M>) -> bool {
+            let Some(actor) = actor else { return false };
+            match crash {
+                Some(crash) => actor.cast(crash).is_ok(),
+                None => {
+                    actor.kill();
+                    true
+                }
+            }
+        }
+        match victim {
+            Victim::Room(room) => strike(self.shared.rooms.get(room), panic.then_some(room::Msg::Crash)),
+            Victim::Relay(room) => strike(self.shared.relays.get(room), panic.then_some(relay::Msg::Crash)),
+            Victim::Session(id) => strike(self.shared.sessions.get(id), panic.then_some(session::Msg::Crash)),
+        }
+    }
+
+    /// Connections, and users who have one.
+    #[must_use]
+    pub fn online(&self) -> (usize, usize) {
+        (self.shared.sessions.len(), self.shared.presence.len())
+    }
+
+    /// Tells all clients to come back later, spread over `spread_ms`, and closes their connections.
+    pub async fn drain(&self, spread_ms: u64) {
+        let sessions = self.shared.sessions.all();
+        let count = sessions.len().max(1) as u64;
+        for (at, (link, _)) in sessions.iter().enumerate() {
+            let after_ms = 200 + spread_ms * at as u64 / count;
+            link.push(&Push::Reconnect { after_ms, reason: "the server restarts".into() });
+            link.close(Code::Restarting.close(), "the server restarts");
+        }
+        let closed = async {
+            while self.shared.sessions.len() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    }
+
+    /// Stops all actors in order.
+    pub async fn stop(&self) {
+        self.root.stop(None);
+        let _ = self.root.wait(Some(Duration::from_secs(5))).await;
+    }
+
+    async fn picture<M: Message>(
+        path: String,
+        actor: ActorRef<M>,
+        ask: impl FnOnce(oneshot::Sender<serde_json::Value>) -> M,
+    ) -> ActorView {
+        let (back, picture) = oneshot::channel();
+        let status = format!("{:?}", actor.get_status());
+        let sent = actor.cast(ask(back)).is_ok();
+        let wait = tokio::time::timeout(Duration::from_millis(500), picture);
+        let state = if sent { wait.await.ok().and_then(Result::ok) } else { None };
+        ActorView { path, status, state: state.unwrap_or(serde_json::Value::Null) }
+    }
+}
+
+#[async_trait]
+impl Service for Handle {
+    async fn perform(&self, who: Principal, op: Op) -> Result<Answer, Fault> {
+        ops::perform(&self.shared, who, op).await
+    }
+
+    async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
+        if self.shared.presence.sessions(link.principal.user) >= self.shared.options.connections_per_user {
+            return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
+        }
+        let receiver = sessions::Registry::connect(&self.shared, &link)?;
+        link.push(&Push::Hello {
+            session: link.id,
+            user: link.principal.user,
+            now: self.shared.clock.now(),
+            credits: CREDITS,
+            heartbeat_ms: self.shared.options.heartbeat_ms,
+            token_expires_at: link.expires(),
+        });
+        Ok(receiver)
+    }
+
+    fn next_session(&self) -> u64 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn actors(&self) -> Vec<ActorView> {
+        let mut views = vec![Self::picture("node".into(), self.root.clone(), Msg::Picture).await];
+        for (id, actor) in self.shared.rooms.all().into_iter().take(PICTURES_MAX) {
+            views.push(Self::picture(format!("rooms/{id}"), actor, room::Msg::Picture).await);
+        }
+        for (id, actor) in self.shared.relays.all().into_iter().take(PICTURES_MAX) {
+            views.push(Self::picture(format!("relays/{id}"), actor, relay::Msg::Picture).await);
+        }
+        for (link, actor) in self.shared.sessions.all().into_iter().take(PICTURES_MAX) {
+            views.push(Self::picture(format!("sessions/{}", link.id), actor, session::Msg::Picture).await);
+        }
+        views
+    }
+
+    async fn health(&self) -> Health {
+        let store = self.shared.store.health().await;
+        Health { ready: store.writable, store, bus: "local".into() }
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading rooms from the store: waking, re-reading after a doubt, looking messages up.
+
+use std::sync::Arc;
+
+use parlance_domain::message::Target;
+use parlance_domain::room::State;
+use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::{RoomId, Seq};
+
+use super::Shared;
+use crate::ports::store::{Range, StoreError};
+
+/// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
+pub(crate) fn encode_state(state: &State) -> Option<Vec<u8>> {
+    rmp_serde::to_vec_named(state).inspect_err(|error| tracing::error!(%error, "a snapshot can't be written")).ok()
+}
+
+impl Shared {
+    /// Reads a room's state, and the number that its snapshot was at; `None` when its log is empty.
+    pub(crate) async fn read_room(&self, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
+        let Some(waking) = self.store.wake(room).await? else { return Ok(None) };
+        let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
+        let (mut state, at, tail) = match &waking.snapshot {
+            Some((at, bytes)) => {
+                let state: State = rmp_serde::from_slice(bytes).map_err(|_| corrupt("its snapshot can't be read"))?;
+                (state, *at, &waking.tail[..])
+            }
+            None => {
+                let first = waking.tail.first().ok_or_else(|| corrupt("neither snapshot nor entries"))?;
+                let state = State::opened(first).ok_or_else(|| corrupt("its log does not begin with its opening"))?;
+                (state, 0, &waking.tail[1..])
+            }
+        };
+        for entry in tail {
+            if entry.seq != state.last + 1 {
+                return Err(corrupt("its log has a gap"));
+            }
+            state.fold(entry);
+        }
+        Ok(Some((state, at)))
+    }
+
+    /// Reads a room again after an append that came to nothing or is in doubt: its state, whether the append is in its
+    /// log, and the entries at `pairs`' numbers.
+    pub(crate) async fn reread(
+        &self,
+        room: RoomId,
+        first: Seq,
+        append: u64,
+        pairs: Vec<(usize, Seq)>,
+    ) -> Result<(Option<State>, bool, Vec<(usize, Option<Arc<Entry>>)>), StoreError> {
+        let state = self.read_room(room).await?.map(|(state, _)| state);
+        let landed = self.entry(room, first).await?.is_some_and(|entry| entry.append == append);
+        let mut found = Vec::with_capacity(pairs.len());
+        for (at, seq) in pairs {
+            found.push((at, self.entry(room, seq).await?));
+        }
+        Ok((state, landed, found))
+    }
+
+    /// Reads one entry.
+    pub(crate) async fn entry(&self, room: RoomId, seq: Seq) -> Result<Option<Arc<Entry>>, StoreError> {
+        let range = Range { from: seq, to: seq, limit: 1, backwards: false };
+        Ok(self.store.entries(room, range).await?.pop())
+    }
+
+    /// Looks messages up by their numbers; `None` for a number that is not a message's.
+    pub(crate) async fn look_up(&self, room: RoomId, seqs: &[Seq]) -> Result<Vec<(Seq, Option<Target>)>, StoreError> {
+        let mut found = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            let range = Range { from: *seq, to: *seq, limit: 1, backwards: false };
+            let message = self.store.messages(room, range).await?.pop();
+            let target = message
+                .filter(|m| matches!(m.entry.fact, Fact::Posted { .. }))
+                .map(|m| Target { by: Some(m.entry.by), state: m.state.unwrap_or_default() });
+            found.push((*seq, target));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,155 @@
+//! Opening rooms, and taking people in.
+
+use std::sync::Arc;
+
+use parlance_schema::account::{Principal, Role};
+use parlance_schema::command::{Command, History, Kind};
+use parlance_schema::frame::{Answer, InviteView};
+use parlance_schema::limits::{MEMBERS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, UserId};
+use sha2::{Digest, Sha256};
+
+use super::{command_room, fresh_client_id, read, unavailable};
+use crate::node::Shared;
+use crate::ports::store::{ClaimKind, IdKind};
+
+/// A room to be opened.
+pub(super) struct New {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) members: Vec<UserId>,
+    pub(super) history: History,
+}
+
+/// Opens a group or a conversation, once per client id.
+pub(super) async fn create(
+    shared: &Arc<Shared>,
+    who: Principal,
+    new: New,
+    client_id: Option<ClientId>,
+) -> Result<Answer, Fault> {
+    if new.kind == Kind::Direct {
+        return Err(Fault::invalid("a direct room is opened with `direct`"));
+    }
+    if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
+        return Err(Fault::invalid("a conversation is between one user and assistants"));
+    }
+    parlance_domain::text::check_room_name(&new.name)?;
+    if new.members.len() > MEMBERS_MAX {
+        return Err(Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members")));
+    }
+    writer(who)?;
+    known(shared, who, &new.members).await?;
+    room_for_more(shared, who.user).await?;
+    let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    let (room, client_id) = match client_id {
+        Some(client_id) => {
+            let key = format!("{}:{}", who.user, client_id.as_str());
+            let claimed = shared.store.claim(who.tenant, ClaimKind::Create, &key, mine).await.map_err(unavailable)?;
+            (claimed, client_id)
+        }
+        None => (mine, fresh_client_id(shared)),
+    };
+    let room = RoomId::new(room);
+    let command = Command::Create { kind: new.kind, name: new.name, members: new.members, history: new.history };
+    let done = command_room(shared, who, room, Some(client_id), command).await?;
+    let view = Box::new(read::room(shared, who, room).await?);
+    Ok(if done.again { Answer::Room(view) } else { Answer::Opened(view) })
+}
+
+/// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
+pub(super) async fn direct(shared: &Arc<Shared>, who: Principal, user: UserId) -> Result<Answer, Fault> {
+    if user == who.user {
+        return Err(Fault::invalid("a direct room is for two different users"));
+    }
+    known(shared, who, &[user]).await?;
+    let (a, b) = (who.user.min(user), who.user.max(user));
+    let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    let key = format!("{a}:{b}");
+    let claimed = shared.store.claim(who.tenant, ClaimKind::Direct, &key, mine).await.map_err(unavailable)?;
+    let room = RoomId::new(claimed);
+    // Whoever claimed it may have died before opening it; opening it again is refused if it is open.
+    let command =
+        Command::Create { kind: Kind::Direct, name: String::new(), members: vec![user], history: History::All };
+    let opened = match writer(who) {
+        Ok(()) => command_room(shared, who, room, None, command).await,
+        Err(fault) => Err(fault),
+    };
+    let fresh = match opened {
+        Ok(_) => true,
+        Err(fault) if fault.code == Code::Already => false,
+        // A readonly user finds a room that the other one opened.
+        Err(fault) if claimed != mine && fault.code == Code::Forbidden => false,
+        Err(fault) => return Err(fault),
+    };
+    let view = Box::new(read::room(shared, who, room).await?);
+    Ok(if fresh { Answer::Opened(view) } else { Answer::Room(view) })
+}
+
+/// Adds users to a room.
+pub(super) async fn add(
+    shared: &Arc<Shared>,
+    who: Principal,
+    room: RoomId,
+    users: Vec<UserId>,
+    client_id: Option<ClientId>,
+) -> Result<Answer, Fault> {
+    if users.is_empty() || users.len() > MEMBERS_MAX {
+        return Err(Fault::invalid(format!("1 to {MEMBERS_MAX} users are added at a time")));
+    }
+    read::access(shared, who, room).await?;
+    known(shared, who, &users).await?;
+    for user in &users {
+        room_for_more(shared, *user).await?;
+    }
+    command_room(shared, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
+}
+
+/// Makes an invite. Its code holds the room and a secret, of which the log keeps only the hash.
+pub(super) async fn invite(
+    shared: &Arc<Shared>,
+    who: Principal,
+    room: RoomId,
+    expires_at: Option<Millis>,
+    uses: Option<u32>,
+) -> Result<Answer, Fault> {
+    let code = format!("{room}-{:016x}{:016x}", shared.random.bits(), shared.random.bits());
+    let (_, hash) = read_code(&code)?;
+    let command = Command::Invite { hash: hash.clone(), expires_at, uses };
+    let done = command_room(shared, who, room, None, command).await?;
+    Ok(Answer::Invited(InviteView { room, seq: done.seq, code, hash }))
+}
+
+/// Reads an invite's code: the room and the hash by which its log knows the invite.
+pub(super) fn read_code(code: &str) -> Result<(RoomId, String), Fault> {
+    let bad = || Fault::new(Code::InviteGone, "this is no invite's code, or the invite is gone");
+    let (room, secret) = code.split_once('-').ok_or_else(bad)?;
+    if secret.len() != 32 {
+        return Err(bad());
+    }
+    let room = room.parse().map_err(|_| bad())?;
+    let hash = Sha256::digest(secret.as_bytes());
+    Ok((room, hash.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn writer(who: Principal) -> Result<(), Fault> {
+    if who.role == Role::Readonly { Err(Fault::forbidden("a readonly user only reads")) } else { Ok(()) }
+}
+
+/// Users must exist, be active, and be of the same tenant.
+async fn known(shared: &Shared, who: Principal, users: &[UserId]) -> Result<(), Fault> {
+    let found = shared.store.accounts(users).await.map_err(unavailable)?;
+    let fits = |user: &UserId| found.iter().any(|a| a.id == *user && a.active && a.tenant == who.tenant);
+    match users.iter().find(|user| !fits(user)) {
+        None => Ok(()),
+        Some(user) => Err(Fault::not_found(format!("there is no user {user}"))),
+    }
+}
+
+async fn room_for_more(shared: &Shared, user: UserId) -> Result<(), Fault> {
+    let rooms = shared.store.rooms_of(user).await.map_err(unavailable)?.len();
+    if rooms >= ROOMS_PER_USER_MAX {
+        return Err(Fault::invalid(format!("user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the limit")));
+    }
+    Ok(())
+}

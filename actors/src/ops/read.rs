@@ -1,0 +1,243 @@
+//! Reading rooms, messages and people. Who may read what is asked of the room's relay, which folds its log.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parlance_schema::account::{Principal, UserView};
+use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::frame::{Answer, PageOf};
+use parlance_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
+use parlance_schema::{Fault, RoomId, Seq, UserId};
+use tokio::sync::oneshot;
+
+use super::unavailable;
+use crate::node::Shared;
+use crate::ports::store::{Range, StoredMessage};
+use crate::relay::{self, Back, View};
+
+/// Bytes of words on one page, about; it ends early beyond.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// Which page of a room.
+pub(super) struct Page {
+    pub(super) room: RoomId,
+    pub(super) before: Option<Seq>,
+    pub(super) after: Option<Seq>,
+    pub(super) limit: Option<usize>,
+}
+
+/// Asks a room's relay something.
+fn ask<T>(
+    shared: &Arc<Shared>,
+    room: RoomId,
+    question: impl FnOnce(Back<T>) -> relay::Msg,
+) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault> {
+    let (back, answer) = oneshot::channel();
+    shared.relays.tell(shared, room, question(back))?;
+    Ok(answer)
+}
+
+async fn answer<T>(answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
+    answer.await.map_err(|_| Fault::busy("the room's relay was restarted; try again").after(50))?
+}
+
+/// The first number that somebody may read, and the last there is.
+///
+/// # Errors
+/// `not_found` for those who may read nothing.
+pub(super) async fn access(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<(Seq, Seq), Fault> {
+    answer(ask(shared, room, |back| relay::Msg::Access { who, back })?).await
+}
+
+pub(super) async fn room(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
+    let view = answer(ask(shared, room, |back| relay::Msg::View { who, back })?).await?;
+    with_last_message(shared, *view).await
+}
+
+async fn with_last_message(shared: &Shared, view: View) -> Result<RoomView, Fault> {
+    let View { mut room, last_post } = view;
+    if last_post > 0 {
+        let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
+        let message = shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
+        room.last_message = message.and_then(|message| view_message(room.id, message));
+    }
+    Ok(room)
+}
+
+pub(super) async fn rooms(shared: &Arc<Shared>, who: Principal) -> Result<Answer, Fault> {
+    let rooms = shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+    let mut asked = Vec::with_capacity(rooms.len());
+    for room in rooms {
+        asked.push(ask(shared, room, |back| relay::Msg::View { who, back })?);
+    }
+    let mut views = Vec::with_capacity(asked.len());
+    for view in asked {
+        match answer(view).await {
+            // The list of rooms is a hint: the room's log decides, and a moderator's look doesn't make a member.
+            Ok(view) if view.room.role.is_some() => views.push(with_last_message(shared, *view).await?),
+            Ok(_) => {}
+            Err(fault) if fault.code == parlance_schema::Code::NotFound => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    views.sort_by_key(|room| std::cmp::Reverse((room.updated_at, room.id)));
+    Ok(Answer::Rooms { rooms: views })
+}
+
+pub(super) async fn members(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let members = answer(ask(shared, room, |back| relay::Msg::Members { who, back })?).await?;
+    Ok(Answer::Members { members })
+}
+
+pub(super) async fn mark(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    answer(ask(shared, room, |back| relay::Msg::Mark { who, seq, back })?).await?;
+    Ok(Answer::Empty {})
+}
+
+/// The numbers that a page covers, and whether it is read from its end.
+async fn range(shared: &Arc<Shared>, who: Principal, page: &Page) -> Result<Option<(Range, usize)>, Fault> {
+    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
+    if limit == 0 || limit > PAGE_MAX {
+        return Err(Fault::invalid(format!("limit is 1 to {PAGE_MAX}")));
+    }
+    let (first, last) = access(shared, who, page.room).await?;
+    let from = page.after.map_or(first, |after| after.saturating_add(1).max(first));
+    let to = page.before.map_or(last, |before| before.saturating_sub(1).min(last));
+    if from > to {
+        return Ok(None);
+    }
+    // One more than asked for tells whether there is more.
+    Ok(Some((Range { from, to, limit: limit + 1, backwards: page.after.is_none() }, limit)))
+}
+
+/// Cuts what was read to a page, oldest first.
+fn cut<T>(mut items: Vec<T>, limit: usize, backwards: bool, bytes: impl Fn(&T) -> usize) -> PageOf<T> {
+    let mut total = 0;
+    let fits = items.iter().take_while(|item| {
+        total += bytes(item);
+        total <= PAGE_BYTES
+    });
+    let keep = fits.count().max(1).min(limit);
+    let more = items.len() > keep;
+    items.truncate(keep);
+    if backwards {
+        items.reverse();
+    }
+    PageOf { items, more }
+}
+
+pub(super) async fn entries(shared: &Arc<Shared>, who: Principal, page: Page) -> Result<Answer, Fault> {
+    let Some((range, limit)) = range(shared, who, &page).await? else {
+        return Ok(Answer::Entries(PageOf { items: Vec::new(), more: false }));
+    };
+    let entries = shared.store.entries(page.room, range).await.map_err(unavailable)?;
+    let entries: Vec<Entry> = entries.into_iter().map(|entry| (*entry).clone()).collect();
+    Ok(Answer::Entries(cut(entries, limit, range.backwards, |entry| match &entry.fact {
+        Fact::Posted { content: Some(c), .. } | Fact::Edited { content: Some(c), .. } => 200 + c.chars() * 2,
+        _ => 200,
+    })))
+}
+
+pub(super) async fn messages(shared: &Arc<Shared>, who: Principal, page: Page) -> Result<Answer, Fault> {
+    let Some((range, limit)) = range(shared, who, &page).await? else {
+        return Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
+    };
+    let messages = shared.store.messages(page.room, range).await.map_err(unavailable)?;
+    let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message)).collect();
+    Ok(Answer::Messages(cut(messages, limit, range.backwards, |message| {
+        400 + message.content.as_ref().map_or(0, |content| content.chars() * 2)
+    })))
+}
+
+async fn one_message(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<StoredMessage, Fault> {
+    let none = || Fault::not_found("there is no such message");
+    let (first, last) = access(shared, who, room).await?;
+    if seq < first || seq > last {
+        return Err(none());
+    }
+    let range = Range { from: seq, to: seq, limit: 1, backwards: false };
+    shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)
+}
+
+pub(super) async fn message(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let message = one_message(shared, who, room, seq).await?;
+    let view = view_message(room, message).ok_or_else(|| Fault::not_found("there is no such message"))?;
+    Ok(Answer::Message(Box::new(view)))
+}
+
+pub(super) async fn revisions(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let message = one_message(shared, who, room, seq).await?;
+    let mut revisions = Vec::new();
+    if let Fact::Posted { content, .. } = &message.entry.fact {
+        revisions.push(RevisionView { revision: 0, at: message.entry.at, content: content.clone() });
+    }
+    for edit in message.state.map(|state| state.edits).unwrap_or_default() {
+        let entry = shared.entry(room, edit).await.map_err(unavailable)?;
+        if let Some(entry) = entry
+            && let Fact::Edited { revision, content, .. } = &entry.fact
+        {
+            revisions.push(RevisionView { revision: *revision, at: entry.at, content: content.clone() });
+        }
+    }
+    Ok(Answer::Revisions { revisions })
+}
+
+/// A message as it is now; `None` when the entry is not a message's.
+fn view_message(room: RoomId, message: StoredMessage) -> Option<MessageView> {
+    let entry = Arc::unwrap_or_clone(message.entry);
+    let Fact::Posted { id, content, reply_to, mentions, meta } = entry.fact else { return None };
+    let state = message.state.unwrap_or_default();
+    let deleted = state.deleted_at.is_some();
+    Some(MessageView {
+        room,
+        seq: entry.seq,
+        id,
+        by: entry.by,
+        at: entry.at,
+        client_id: entry.client_id,
+        content: if deleted { None } else { state.content.or(content) },
+        reply_to,
+        mentions,
+        meta,
+        revision: state.revision,
+        edited_at: state.edited_at,
+        deleted_at: state.deleted_at,
+        reactions: state.reactions,
+    })
+}
+
+pub(super) async fn whereabouts(shared: &Arc<Shared>, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
+    if users.len() > parlance_schema::limits::MEMBERS_MAX {
+        return Err(Fault::invalid("at most 100 users at a time"));
+    }
+    let mine: HashSet<RoomId> = shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
+    let accounts = shared.store.accounts(&users).await.map_err(unavailable)?;
+    let mut presence = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        let theirs = shared.store.rooms_of(account.id).await.map_err(unavailable)?;
+        if account.id == who.user || theirs.iter().any(|room| mine.contains(room)) {
+            let status = shared.presence.status(account.id);
+            let online = status != parlance_schema::event::Status::Offline;
+            let last_seen = if online { None } else { account.last_seen };
+            presence.push(PresenceView { user: account.id, status, last_seen });
+        }
+    }
+    Ok(Answer::Whereabouts { presence })
+}
+
+pub(super) async fn users(shared: &Arc<Shared>, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
+    if ids.len() > PAGE_MAX {
+        return Err(Fault::invalid(format!("at most {PAGE_MAX} users at a time")));
+    }
+    let accounts = shared.store.accounts(ids).await.map_err(unavailable)?;
+    let users = accounts.into_iter().filter(|account| account.tenant == who.tenant).map(|account| UserView {
+        id: account.id,
+        username: account.username,
+        full_name: account.full_name,
+        is_active: account.active,
+        created_at: account.created_at,
+        last_seen: account.last_seen,
+    });
+    Ok(Answer::Users { users: users.collect() })
+}

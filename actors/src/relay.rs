@@ -1,0 +1,283 @@
+//! A Relay: one room on this node, for those who look at it.
+//!
+//! Owns: the folded state as far as it was published, a ring of recent entries, the read marks. Receives: what is published
+//! on the room's subject, subscriptions, questions. Emits: shared frames into its subscribers' links, encoded once per wire.
+//! It notices a hole by number and reads the log; it folds membership before it delivers later numbers, so that a removed
+//! member gets the entry that removes them and nothing after. Stops: when nobody has asked or subscribed for a while.
+//! Restarted by [`crate::relays`]; its subscribers' positions outlive it.
+
+mod fanout;
+mod resume;
+mod views;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parlance_domain::ring::Ring;
+use parlance_domain::room::State as Folded;
+use parlance_schema::account::Principal;
+use parlance_schema::entry::Entry;
+use parlance_schema::id::Position;
+use parlance_schema::limits::RING_BYTES_MAX;
+use parlance_schema::view::{MemberView, Resumed};
+use parlance_schema::{Fault, RoomId, Seq, UserId};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::link::Link;
+use crate::node::Shared;
+use crate::ports::bus::{RoomEvent, Subscription};
+use crate::ports::store::{ReadMark, StoreError};
+use crate::relays::lock;
+use crate::wire::WIRES_MAX;
+pub(crate) use views::View;
+
+/// A question's way back.
+pub(crate) type Back<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// What a Relay can be told.
+pub(crate) enum Msg {
+    /// Something was published on the room's subject.
+    Event(RoomEvent),
+    /// A session wants the room's entries; they come after [`Msg::Go`].
+    Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
+    /// The session knows where it stands: entries may come.
+    Go { session: u64 },
+    /// The session's outbox has room again.
+    CatchUp { session: u64 },
+    /// The session has ended.
+    Unsubscribe { session: u64 },
+    /// Entries that a subscriber missed, read from the log.
+    Read { session: u64, entries: Result<Vec<Arc<Entry>>, StoreError> },
+    /// Entries that the relay missed, read from the log.
+    Repaired(Result<Vec<Arc<Entry>>, StoreError>),
+    /// The room as somebody sees it.
+    View { who: Principal, back: Back<Box<View>> },
+    /// The members as somebody sees them.
+    Members { who: Principal, back: Back<Vec<MemberView>> },
+    /// The first number that somebody may read, and the last there is.
+    Access { who: Principal, back: Back<(Seq, Seq)> },
+    /// Marks everything up to a number as read.
+    Mark { who: Principal, seq: Seq, back: Back<()> },
+    /// The counts at a mark were read from the log.
+    Counted { user: UserId, mark: Result<ReadMark, StoreError>, back: Option<Back<()>> },
+    /// Writes read marks down.
+    Flush,
+    /// Looks whether it is still needed.
+    Tick,
+    /// The last message of a relay that was taken off the list.
+    Farewell,
+    /// Panics; for tests of supervision.
+    Crash,
+    /// Shows its state.
+    Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// After a position that the client kept; absent: at the end.
+    Position(Option<Position>),
+    /// At the entry that made the user a member.
+    Joining,
+}
+
+/// One session that gets the room's entries.
+pub(crate) struct Sub {
+    pub(crate) link: Arc<Link>,
+    /// The last number that was queued for it.
+    position: Seq,
+    mode: Mode,
+    /// Set when the user is no member any more: the last number that they get.
+    until: Option<Seq>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Gets entries as they come.
+    Live,
+    /// Waits: for its go, or for room in its outbox.
+    Behind,
+    /// What it missed is being read from the log.
+    Reading,
+}
+
+/// A recent entry, with its frames by wire as far as they were needed.
+struct Slot {
+    entry: Arc<Entry>,
+    frames: [Option<Bytes>; WIRES_MAX],
+}
+
+/// The Relay actor.
+pub(crate) struct Relay;
+
+/// What a Relay starts with.
+pub(crate) struct Args {
+    pub(crate) room: RoomId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) subs: Arc<Mutex<Vec<Sub>>>,
+}
+
+/// A Relay's state.
+pub(crate) struct State {
+    room: RoomId,
+    shared: Arc<Shared>,
+    subs: Arc<Mutex<Vec<Sub>>>,
+    folded: Option<Folded>,
+    /// Why the room could not be read; tried again at each tick.
+    broken: Option<StoreError>,
+    ring: Ring<Slot>,
+    marks: BTreeMap<UserId, ReadMark>,
+    unsaved: Vec<UserId>,
+    /// Set while a hole is being read; the value is the highest number that was published meanwhile.
+    repairing: Option<Seq>,
+    active: Instant,
+    leaving: bool,
+    _bus: Subscription,
+}
+
+impl Actor for Relay {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+        let sink = {
+            let me = me.clone();
+            Arc::new(move |event| drop(me.cast(Msg::Event(event))))
+        };
+        // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
+        let bus = args.shared.bus.subscribe_room(args.room, sink);
+        let mut state = State {
+            room: args.room,
+            shared: args.shared,
+            subs: args.subs,
+            folded: None,
+            broken: None,
+            ring: Ring::new(1, RING_BYTES_MAX),
+            marks: BTreeMap::new(),
+            unsaved: Vec::new(),
+            repairing: None,
+            active: Instant::now(),
+            leaving: false,
+            _bus: bus,
+        };
+        state.load(&me).await;
+        Ok(state)
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Event(RoomEvent::Appended(entries)) => state.published(&me, &entries),
+            Msg::Event(RoomEvent::Ephemeral(event)) => state.ephemeral(&me, &event),
+            Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
+            Msg::Go { session } | Msg::CatchUp { session } => state.catch_up(&me, session),
+            Msg::Unsubscribe { session } => lock(&state.subs).retain(|sub| sub.link.id != session),
+            Msg::Read { session, entries } => state.read(&me, session, entries),
+            Msg::Repaired(entries) => state.repaired(&me, entries),
+            Msg::View { who, back } => state.answer(back, |state| state.view(&who)),
+            Msg::Members { who, back } => state.answer(back, |state| state.members(&who)),
+            Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
+            Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
+            Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
+            Msg::Flush => state.flush_marks(),
+            Msg::Tick => state.tick(&me).await,
+            Msg::Farewell => state.leaving = true,
+            #[expect(clippy::panic, reason = "this is what the message is for")]
+            Msg::Crash => panic!("a relay was told to crash"),
+            Msg::Picture(reply) => drop(reply.send(state.picture())),
+        }
+        if state.leaving && lock(&state.subs).is_empty() {
+            state.flush_marks();
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn last(&self) -> Seq {
+        self.folded.as_ref().map_or(0, |folded| folded.last)
+    }
+
+    /// Reads the room, and catches up those who were subscribed to the relay before this one.
+    async fn load(&mut self, me: &ActorRef<Msg>) {
+        let loaded = async {
+            let room = self.shared.read_room(self.room).await?;
+            let marks = if room.is_some() { self.shared.store.read_marks(self.room).await? } else { Vec::new() };
+            Ok::<_, StoreError>((room, marks))
+        };
+        match loaded.await {
+            Ok((room, marks)) => {
+                self.folded = room.map(|(folded, _)| folded);
+                self.marks = marks.into_iter().collect();
+                self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
+                self.broken = None;
+                let sessions: Vec<u64> = {
+                    let mut subs = lock(&self.subs);
+                    subs.iter_mut().for_each(|sub| sub.mode = Mode::Behind);
+                    self.end_strangers(&mut subs);
+                    subs.iter().map(|sub| sub.link.id).collect()
+                };
+                for session in sessions {
+                    self.catch_up(me, session);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(room = %self.room, %error, "relay can't read its room");
+                self.broken = Some(error);
+            }
+        }
+    }
+
+    /// Subscribers who stopped being members while nobody relayed get nothing more.
+    fn end_strangers(&self, subs: &mut [Sub]) {
+        let Some(folded) = &self.folded else { return };
+        for sub in subs.iter_mut().filter(|sub| !folded.members.contains_key(&sub.link.principal.user)) {
+            sub.until = Some(sub.position);
+        }
+    }
+
+    fn answer<T>(&mut self, back: Back<T>, question: impl FnOnce(&Self) -> Result<T, Fault>) {
+        self.active = Instant::now();
+        let answer = if self.broken.is_some() { Err(unreadable()) } else { question(self) };
+        let _ = back.send(answer);
+    }
+
+    async fn tick(&mut self, me: &ActorRef<Msg>) {
+        if self.broken.is_some() {
+            self.load(me).await;
+        }
+        let empty = {
+            let mut subs = lock(&self.subs);
+            subs.retain(|sub| !sub.link.is_closed());
+            subs.is_empty()
+        };
+        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
+        if empty && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
+            // Taken off the list first: what was sent to it until then still comes before the farewell.
+            self.shared.relays.forget(self.room, me.get_id());
+            let _ = me.cast(Msg::Farewell);
+        } else if !empty {
+            self.active = Instant::now();
+        }
+    }
+
+    fn picture(&self) -> serde_json::Value {
+        let subs = lock(&self.subs);
+        serde_json::json!({
+            "last": self.last(),
+            "sessions": subs.len(),
+            "behind": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
+            "ring_bytes": self.ring.bytes(),
+            "repairing": self.repairing.is_some(),
+        })
+    }
+}
+
+fn unreadable() -> Fault {
+    Fault::store_unavailable("the room can't be read now")
+}

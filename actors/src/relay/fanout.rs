@@ -1,0 +1,248 @@
+//! Fan-out: what is published goes to every subscriber, encoded once per wire.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use parlance_domain::room::State as Folded;
+use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::event::Ephemeral;
+use parlance_schema::frame::Push;
+use parlance_schema::limits::PAGE_MAX;
+use parlance_schema::{RoomId, Seq, UserId};
+use ractor::ActorRef;
+
+use super::{Mode, Msg, Slot, State, Sub};
+use crate::link::Pushed;
+use crate::ports::store::{Range, StoreError};
+use crate::relays::lock;
+use crate::wire::{WIRES_MAX, Wire};
+
+impl State {
+    /// Takes entries that were published. Older ones are dropped; a hole is read from the log.
+    pub(super) fn published(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
+        if self.broken.is_some() {
+            return;
+        }
+        let next = self.last() + 1;
+        let new = entries.partition_point(|entry| entry.seq < next);
+        let Some(first) = entries.get(new) else { return };
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        if let Some(highest) = &mut self.repairing {
+            *highest = last.max(*highest);
+        } else if first.seq > next {
+            self.repair(me, last);
+        } else {
+            self.deliver(&entries[new..]);
+        }
+    }
+
+    /// Reads what is missing between the last number folded and what was published.
+    fn repair(&mut self, me: &ActorRef<Msg>, highest: Seq) {
+        self.repairing = Some(highest);
+        metrics::counter!("parlance_gaps_repaired_total").increment(1);
+        let range = Range { from: self.last() + 1, to: Seq::MAX >> 1, limit: PAGE_MAX, backwards: false };
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        tokio::spawn(async move {
+            metrics::counter!("parlance_log_reads_total").increment(1);
+            let entries = shared.store.entries(room, range).await;
+            let _ = me.cast(Msg::Repaired(entries));
+        });
+    }
+
+    pub(super) fn repaired(&mut self, me: &ActorRef<Msg>, entries: Result<Vec<Arc<Entry>>, StoreError>) {
+        let Some(highest) = self.repairing.take() else { return };
+        match entries {
+            Ok(entries) => {
+                let next = self.last() + 1;
+                let new = entries.partition_point(|entry| entry.seq < next);
+                self.deliver(&entries[new..]);
+                // What is still missing after a read that found nothing is not in the log yet: a later event tells.
+                if self.last() < highest && !entries.is_empty() {
+                    self.repair(me, highest);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(room = %self.room, %error, "a hole can't be read");
+                self.broken = Some(error);
+            }
+        }
+    }
+
+    /// Folds consecutive entries and queues them for all who are live.
+    fn deliver(&mut self, entries: &[Arc<Entry>]) {
+        let mut from = 0;
+        for (at, entry) in entries.iter().enumerate() {
+            let removed = self.take_in(entry);
+            if !removed.is_empty() {
+                // They get the entry that removes them, and nothing after.
+                self.send(&entries[from..=at]);
+                from = at + 1;
+                self.end(&removed, entry.seq);
+            }
+        }
+        self.send(&entries[from..]);
+    }
+
+    /// Folds an entry; says who stopped being a member.
+    fn take_in(&mut self, entry: &Entry) -> Vec<UserId> {
+        if let Fact::Deleted { target } = &entry.fact {
+            self.erase(*target);
+        }
+        match &mut self.folded {
+            Some(folded) => {
+                let gone = folded.changes(entry).into_iter().filter(|(_, joined)| !joined).map(|(user, _)| user);
+                let gone: Vec<_> = gone.collect();
+                folded.fold(entry);
+                for user in &gone {
+                    self.marks.remove(user);
+                }
+                gone
+            }
+            None => {
+                self.folded = Folded::opened(entry);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Drops a message's words from the ring.
+    fn erase(&mut self, target: Seq) {
+        let ring = &mut self.ring;
+        let mut seq = target.max(ring.next().saturating_sub(ring.len() as Seq));
+        while seq < ring.next() {
+            if let Some(slot) = ring.get_mut(seq) {
+                let about = match &slot.entry.fact {
+                    Fact::Posted { .. } => slot.entry.seq == target,
+                    Fact::Edited { target: edited, .. } => *edited == target,
+                    _ => false,
+                };
+                if about {
+                    let mut erased = (*slot.entry).clone();
+                    erased.erase();
+                    *slot = Slot { entry: Arc::new(erased), frames: Default::default() };
+                }
+            }
+            seq += 1;
+        }
+    }
+
+    /// Queues consecutive, folded entries for all who are live, and keeps them in the ring.
+    fn send(&mut self, entries: &[Arc<Entry>]) {
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        let subs = self.subs.clone();
+        let mut subs = lock(&subs);
+        let mut made: [Option<Made>; WIRES_MAX] = Default::default();
+        let mut delivered = 0;
+        for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
+            let wire = &sub.link.wire;
+            let made = made[wire.index()].get_or_insert_with(|| Made::new(wire.as_ref(), self.room, entries));
+            match sub.link.push_entries(std::slice::from_ref(&made.joined)) {
+                Pushed::Queued => {
+                    sub.position = last;
+                    delivered += entries.len() as u64;
+                }
+                Pushed::Full => sub.mode = Mode::Behind,
+                Pushed::Closed => {}
+            }
+        }
+        metrics::counter!("parlance_deliveries_total").increment(delivered);
+        for (at, entry) in entries.iter().enumerate() {
+            let mut slot = Slot { entry: entry.clone(), frames: Default::default() };
+            let mut bytes = size_of::<Slot>() + entry_bytes(entry);
+            for (wire, made) in made.iter().enumerate() {
+                if let Some(frame) = made.as_ref().map(|made| made.frames[at].clone()) {
+                    bytes += frame.len();
+                    slot.frames[wire] = Some(frame);
+                }
+            }
+            self.ring.push(slot, bytes);
+        }
+    }
+
+    /// Ends the subscriptions of users who are no members any more.
+    fn end(&self, users: &[UserId], last: Seq) {
+        let mut subs = lock(&self.subs);
+        for sub in subs.iter_mut().filter(|sub| users.contains(&sub.link.principal.user) && sub.until.is_none()) {
+            sub.until = Some(last);
+        }
+        self.part(&mut subs);
+    }
+
+    /// Lets those go who have everything that they may have.
+    pub(super) fn part(&self, subs: &mut Vec<Sub>) {
+        subs.retain(|sub| {
+            let done = sub.until.is_some_and(|until| sub.position >= until);
+            if done {
+                sub.link.push(&Push::RoomGone { room: self.room });
+            }
+            !done
+        });
+    }
+
+    /// The frame of an entry in the ring.
+    pub(super) fn frame(room: RoomId, slot: &mut Slot, wire: &dyn Wire) -> Bytes {
+        let entry = &slot.entry;
+        slot.frames[wire.index()].get_or_insert_with(|| wire.entry(room, entry).unwrap_or_default()).clone()
+    }
+
+    /// Passes typing, presence and read marks on to all who are connected, but not to whom they are about.
+    pub(super) fn ephemeral(&mut self, me: &ActorRef<Msg>, event: &Ephemeral) {
+        let (user, loud) = match event {
+            Ephemeral::Typing { user, .. } => (*user, false),
+            Ephemeral::Read { user, seq, .. } => {
+                self.heard_mark(me, *user, *seq);
+                (*user, true)
+            }
+            Ephemeral::Presence { user, .. } => (*user, true),
+        };
+        if !self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&user)) {
+            return;
+        }
+        let mut made: [Option<Bytes>; WIRES_MAX] = Default::default();
+        for sub in lock(&self.subs).iter() {
+            if sub.until.is_some() || (!loud && sub.link.principal.user == user) {
+                continue;
+            }
+            let wire = &sub.link.wire;
+            let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event).unwrap_or_default());
+            if !frame.is_empty() {
+                sub.link.push_ephemeral(frame);
+            }
+        }
+    }
+}
+
+/// About how many bytes an entry holds besides its fixed part.
+fn entry_bytes(entry: &Entry) -> usize {
+    match &entry.fact {
+        Fact::Posted { content: Some(content), .. } | Fact::Edited { content: Some(content), .. } => {
+            size_of::<Entry>() + content.text.len() + content.parts.len() * 256
+        }
+        _ => size_of::<Entry>(),
+    }
+}
+
+/// Entries as one wire writes them: one allocation for all.
+struct Made {
+    joined: Bytes,
+    frames: Vec<Bytes>,
+}
+
+impl Made {
+    fn new(wire: &dyn Wire, room: RoomId, entries: &[Arc<Entry>]) -> Self {
+        let single: Vec<Bytes> = entries.iter().map(|entry| wire.entry(room, entry).unwrap_or_default()).collect();
+        if let [only] = single.as_slice() {
+            return Self { joined: only.clone(), frames: single };
+        }
+        let mut joined = BytesMut::with_capacity(single.iter().map(Bytes::len).sum());
+        single.iter().for_each(|frame| joined.extend_from_slice(frame));
+        let joined = joined.freeze();
+        let mut at = 0;
+        let cut = |frame: &Bytes| {
+            at += frame.len();
+            joined.slice(at - frame.len()..at)
+        };
+        let frames = single.iter().map(cut).collect();
+        Self { joined, frames }
+    }
+}

@@ -1,0 +1,171 @@
+//! Subscribing, resuming and catching up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parlance_schema::entry::Entry;
+use parlance_schema::id::Position;
+use parlance_schema::limits::{OUTBOX_BYTES_EPHEMERAL, PAGE_MAX, RESUME_ENTRIES_MAX};
+use parlance_schema::view::{Outcome, Resumed};
+use parlance_schema::{RoomId, Seq};
+use ractor::ActorRef;
+use tokio::time::Instant;
+
+use super::{Back, From, Mode, Msg, State, Sub, unreadable};
+use crate::link::{Link, Pushed};
+use crate::ports::store::{Range, StoreError};
+use crate::relays::lock;
+
+impl State {
+    /// Subscribes a session and says where it stands. Nothing is pushed before its go.
+    pub(super) async fn subscribe(&mut self, link: Arc<Link>, from: From, back: Back<Resumed>) {
+        self.active = Instant::now();
+        if self.broken.is_some() {
+            let _ = back.send(Err(unreadable()));
+            return;
+        }
+        let user = link.principal.user;
+        let member = self.folded.as_ref().and_then(|folded| folded.members.get(&user));
+        let Some(first) = member.and(self.folded.as_ref()).and_then(|f| f.readable_from(&link.principal)) else {
+            let _ = back.send(Ok(self.resumed(0, Outcome::Gone)));
+            return;
+        };
+        let joined = member.map_or(1, |member| member.joined);
+        let (position, outcome) = match from {
+            From::Joining => (joined - 1, Outcome::Live),
+            From::Position(None) => (self.last(), Outcome::Live),
+            From::Position(Some(position)) => match self.check(position).await {
+                Ok(outcome @ Outcome::Live) => (position.seq.max(first - 1), outcome),
+                Ok(outcome) => (self.last(), outcome),
+                Err(_) => {
+                    let _ = back.send(Err(unreadable()));
+                    return;
+                }
+            },
+        };
+        let sub = Sub { link, position, mode: Mode::Behind, until: None };
+        {
+            let mut subs = lock(&self.subs);
+            // A second resume of the same session replaces the first.
+            subs.retain(|there| there.link.id != sub.link.id);
+            subs.push(sub);
+        }
+        let _ = back.send(Ok(self.resumed(position, outcome)));
+    }
+
+    fn resumed(&self, from: Seq, outcome: Outcome) -> Resumed {
+        Resumed { room: self.room, epoch: self.shared.store.epoch(), from, last: self.last(), outcome }
+    }
+
+    /// Whether what comes after a position is exactly what the client misses.
+    async fn check(&self, position: Position) -> Result<Outcome, StoreError> {
+        let last = self.last();
+        if position.epoch != self.shared.store.epoch() || position.seq > last {
+            return Ok(Outcome::Reset);
+        }
+        if let Some(append) = position.append
+            && position.seq > 0
+            && self.append_at(position.seq).await? != Some(append)
+        {
+            return Ok(Outcome::Reset);
+        }
+        let far = last - position.seq > RESUME_ENTRIES_MAX;
+        Ok(if far { Outcome::TooFar } else { Outcome::Live })
+    }
+
+    async fn append_at(&self, seq: Seq) -> Result<Option<u64>, StoreError> {
+        if let Some(folded) = self.folded.as_ref().filter(|folded| folded.last == seq) {
+            return Ok(Some(folded.last_append));
+        }
+        if let Some(slot) = self.ring.get(seq) {
+            return Ok(Some(slot.entry.append));
+        }
+        metrics::counter!("parlance_log_reads_total").increment(1);
+        Ok(self.shared.entry(self.room, seq).await?.map(|entry| entry.append))
+    }
+
+    /// Queues what a subscriber has missed, from the ring where it is there, else from the log.
+    pub(super) fn catch_up(&mut self, me: &ActorRef<Msg>, session: u64) {
+        let subs = self.subs.clone();
+        let mut subs = lock(&subs);
+        let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
+        let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
+        while sub.position < end {
+            let Some(frames) = self.frames(sub.position + 1, end, &sub.link) else {
+                sub.mode = Mode::Reading;
+                let range = Range { from: sub.position + 1, to: end, limit: PAGE_MAX, backwards: false };
+                return self.read_log(me, session, range);
+            };
+            match sub.link.push_entries(&frames) {
+                Pushed::Queued => sub.position += frames.len() as Seq,
+                Pushed::Full => return,
+                Pushed::Closed => break,
+            }
+        }
+        if sub.until.is_none() && sub.position == self.last() {
+            sub.mode = Mode::Live;
+        }
+        self.part(&mut subs);
+    }
+
+    /// Frames of the ring from a number on, as many as go out at a time; `None` when the first is not there any more.
+    fn frames(&mut self, from: Seq, to: Seq, link: &Link) -> Option<Vec<Bytes>> {
+        let mut frames = Vec::new();
+        let mut bytes = 0;
+        for seq in from..=to {
+            let Some(slot) = self.ring.get_mut(seq) else { break };
+            let frame = Self::frame(self.room, slot, link.wire.as_ref());
+            bytes += frame.len();
+            if bytes > OUTBOX_BYTES_EPHEMERAL && !frames.is_empty() {
+                break;
+            }
+            frames.push(frame);
+        }
+        (!frames.is_empty()).then_some(frames)
+    }
+
+    fn read_log(&self, me: &ActorRef<Msg>, session: u64, range: Range) {
+        metrics::counter!("parlance_log_reads_total").increment(1);
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        tokio::spawn(async move {
+            let entries = shared.store.entries(room, range).await;
+            let _ = me.cast(Msg::Read { session, entries });
+        });
+    }
+
+    /// Queues entries that were read for a subscriber.
+    pub(super) fn read(&mut self, me: &ActorRef<Msg>, session: u64, entries: Result<Vec<Arc<Entry>>, StoreError>) {
+        {
+            let mut subs = lock(&self.subs);
+            let reading = |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading;
+            let Some(sub) = subs.iter_mut().find(reading) else { return };
+            sub.mode = Mode::Behind;
+            match entries {
+                Ok(entries) if entries.first().is_some_and(|entry| entry.seq == sub.position + 1) => {
+                    if !push_read(self.room, sub, &entries) {
+                        return;
+                    }
+                }
+                Ok(_) => {
+                    tracing::error!(room = %self.room, from = sub.position + 1, "the log has a hole");
+                    return sub.link.close_for(&unreadable());
+                }
+                // Its positions are good for a resume, once the store is back.
+                Err(_) => return sub.link.close_for(&unreadable()),
+            }
+        }
+        self.catch_up(me, session);
+    }
+}
+
+/// Queues entries one by one; false when the outbox is full.
+fn push_read(room: RoomId, sub: &mut Sub, entries: &[Arc<Entry>]) -> bool {
+    for entry in entries {
+        let frame = sub.link.wire.entry(room, entry).unwrap_or_default();
+        if sub.link.push_entries(&[frame]) != Pushed::Queued {
+            return false;
+        }
+        sub.position = entry.seq;
+    }
+    true
+}

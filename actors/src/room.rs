@@ -1,0 +1,488 @@
+//! A Room: the only writer of one room's log on this node.
+//!
+//! Owns: the state that the log folds to, the commands that wait. Receives: commands ([`Ask`]), the outcome of its append.
+//! Emits: appended entries on the room's subject, one reply per command. Commands that come while an append is in flight
+//! go together in the next one. Stops: when idle, or when the store leaves it in doubt about what the log says; the next
+//! command wakes it from the store. Restarted by [`crate::rooms`].
+//!
+//! The state runs ahead of the log while an append is in flight. Nobody else sees it: what is read of a room comes from
+//! its relay, which folds what was appended. When an append comes to nothing the state is thrown away and read again.
+
+mod batch;
+mod reply;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlance_domain::message::Target;
+use parlance_domain::room::{self, State as Folded};
+use parlance_schema::account::Principal;
+use parlance_schema::command::Command;
+use parlance_schema::entry::Entry;
+use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_QUEUE_MAX, SNAPSHOT_EVERY};
+use parlance_schema::view::Done;
+use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+
+use crate::node::Shared;
+use crate::ports::bus::RoomEvent;
+use crate::ports::store::{Append, AppendError, IdKind, StoreError};
+use batch::{Batch, Fate};
+pub use reply::ReplyTo;
+
+/// A command on its way to the room.
+pub struct Ask {
+    /// Who gives it.
+    pub who: Principal,
+    /// Their name for it.
+    pub client_id: ClientId,
+    /// What it is.
+    pub command: Command,
+    /// Who waits for the outcome.
+    pub reply: ReplyTo,
+}
+
+/// What a Room can be told.
+pub enum Msg {
+    /// A command.
+    Ask(Box<Ask>),
+    /// The messages that the next batch's commands are about were looked up.
+    Looked(Result<Vec<(Seq, Option<Target>)>, StoreError>),
+    /// The append in flight came to this.
+    Appended(Result<(), AppendError>),
+    /// After an append that came to nothing or is in doubt: what the log says now.
+    Reread(Box<Result<Reread, StoreError>>),
+    /// Goes to sleep if there is no work.
+    Tick,
+    /// The last message of a room that was taken off the list.
+    Farewell,
+    /// Panics; for tests of supervision.
+    Crash,
+    /// Shows its state.
+    Picture(tokio::sync::oneshot::Sender<serde_json::Value>),
+}
+
+/// What a Room finds when it reads its log again.
+pub struct Reread {
+    folded: Option<Folded>,
+    /// Whether the append in doubt is in the log.
+    landed: bool,
+    /// The entries that have the client ids which the store named.
+    found: Vec<(usize, Option<Arc<Entry>>)>,
+}
+
+/// The Room actor.
+pub struct Room;
+
+/// What a Room starts with.
+pub struct Args {
+    /// Which.
+    pub room: RoomId,
+    /// What the node's actors share.
+    pub shared: Arc<Shared>,
+}
+
+/// A Room's state.
+pub struct State {
+    room: RoomId,
+    shared: Arc<Shared>,
+    folded: Option<Folded>,
+    waiting: VecDeque<Ask>,
+    /// The batch that is being looked up or appended.
+    batch: Option<Batch>,
+    /// What was done since the room woke, to answer those who send it again: the newest [`RECENT_MAX`].
+    recent: HashMap<(UserId, ClientId), Done>,
+    recent_order: VecDeque<(UserId, ClientId)>,
+    /// Messages that commands were about, as they are after the state's last entry.
+    targets: HashMap<Seq, Target>,
+    snapshot_at: Seq,
+    /// How often in a row an append was refused.
+    refused: u32,
+    active: Instant,
+    /// Set by the farewell: stop once there is no work.
+    leaving: bool,
+    /// Why the room could not be read: everybody is told, and the next one tries again.
+    broken: Option<StoreError>,
+}
+
+const RECENT_MAX: usize = 1_024;
+const TARGETS_MAX: usize = 256;
+
+impl Actor for Room {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(&self, _: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+        let started = Instant::now();
+        let woken = args.shared.read_room(args.room).await;
+        metrics::histogram!("parlance_room_wake_seconds").record(started.elapsed().as_secs_f64());
+        let (woken, broken) = match woken {
+            Ok(woken) => (woken, None),
+            Err(error) => (None, Some(error)),
+        };
+        let (folded, snapshot_at) = woken.map_or((None, 0), |(folded, at)| (Some(folded), at));
+        Ok(State {
+            room: args.room,
+            shared: args.shared,
+            folded,
+            waiting: VecDeque::new(),
+            batch: None,
+            recent: HashMap::new(),
+            recent_order: VecDeque::new(),
+            targets: HashMap::new(),
+            snapshot_at,
+            refused: 0,
+            active: Instant::now(),
+            leaving: false,
+            broken,
+        })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Ask(ask) => state.ask(*ask),
+            Msg::Looked(found) => state.looked(&me, found).await,
+            Msg::Appended(outcome) => state.appended(&me, outcome),
+            Msg::Reread(found) => state.reread(&me, *found).await,
+            Msg::Tick => state.tick(&me),
+            Msg::Farewell => state.leaving = true,
+            #[expect(clippy::panic, reason = "this is what the message is for")]
+            Msg::Crash => panic!("a room was told to crash"),
+            Msg::Picture(reply) => {
+                let _ = reply.send(state.picture());
+            }
+        }
+        if let Some(error) = state.broken.take() {
+            state.give_up(&me, &error);
+        }
+        // What came while an append was in flight goes together in the next one.
+        while state.batch.is_none() && !state.waiting.is_empty() {
+            state.next_batch(&me).await;
+        }
+        if state.leaving && state.batch.is_none() {
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn last(&self) -> Seq {
+        self.folded.as_ref().map_or(0, |folded| folded.last)
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        self.active = Instant::now();
+        if self.waiting.len() >= ROOM_QUEUE_MAX {
+            return ask.reply.send(Err(Fault::busy("too many commands wait in this room")));
+        }
+        self.waiting.push_back(ask);
+    }
+
+    /// Takes what waits, as much as one append may hold, and looks up what must be known to decide it.
+    async fn next_batch(&mut self, me: &ActorRef<Msg>) {
+        let in_bucket = LOG_BUCKET - self.last() % LOG_BUCKET;
+        let count_max = APPEND_ENTRIES_MAX.min(usize::try_from(in_bucket).unwrap_or(APPEND_ENTRIES_MAX));
+        let mut asks = Vec::with_capacity(self.waiting.len().min(count_max));
+        let mut bytes = 0;
+        while let Some(ask) = self.waiting.front() {
+            bytes += batch::weight(&ask.command);
+            if asks.len() >= count_max || (bytes > APPEND_BYTES_MAX && !asks.is_empty()) {
+                break;
+            }
+            asks.extend(self.waiting.pop_front());
+        }
+        self.start(me, Batch::new(asks)).await;
+    }
+
+    async fn start(&mut self, me: &ActorRef<Msg>, batch: Batch) {
+        let mut unknown: Vec<Seq> = batch.asks().filter_map(|ask| room::needs(&ask.command)).collect();
+        unknown.retain(|seq| !self.targets.contains_key(seq) && (1..=self.last()).contains(seq));
+        unknown.sort_unstable();
+        unknown.dedup();
+        self.batch = Some(batch);
+        if unknown.is_empty() {
+            return self.append(me).await;
+        }
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        tokio::spawn(async move {
+            let found = shared.look_up(room, &unknown).await;
+            let _ = me.cast(Msg::Looked(found));
+        });
+    }
+
+    async fn looked(&mut self, me: &ActorRef<Msg>, found: Result<Vec<(Seq, Option<Target>)>, StoreError>) {
+        match found {
+            Ok(found) => {
+                self.targets.extend(found.into_iter().filter_map(|(seq, target)| Some((seq, target?))));
+                self.append(me).await;
+            }
+            Err(error) => self.give_up(me, &error),
+        }
+    }
+
+    /// Decides the batch's commands one after the other and appends what they come to.
+    async fn append(&mut self, me: &ActorRef<Msg>) {
+        let Some(mut batch) = self.batch.take() else { return };
+        let expected = self.last();
+        let append_id = self.shared.random_id();
+        let now = self.shared.clock.now();
+        let mut append = Append {
+            room: self.room,
+            tenant: parlance_schema::id::TENANT_DEFAULT,
+            expected,
+            entries: Arc::new([]),
+            snapshot: None,
+            messages: Vec::new(),
+            members: Vec::new(),
+            erase: Vec::new(),
+        };
+        let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(batch.len());
+        for at in 0..batch.len() {
+            let fate = self.decide(&batch, at, now, append_id, &mut entries, &mut append).await;
+            batch.set(at, fate);
+        }
+        if entries.is_empty() {
+            self.batch = Some(batch);
+            return self.settle(&entries.into());
+        }
+        if let Some(folded) = &self.folded {
+            append.tenant = folded.tenant;
+            if folded.last >= self.snapshot_at + SNAPSHOT_EVERY {
+                append.snapshot = crate::node::encode_state(folded);
+                self.snapshot_at = folded.last;
+            }
+        }
+        append.entries = entries.into();
+        batch.sent(append.entries.clone());
+        self.batch = Some(batch);
+        let (shared, me) = (self.shared.clone(), me.clone());
+        tokio::spawn(async move {
+            let outcome = shared.store.append(append).await;
+            let _ = me.cast(Msg::Appended(outcome));
+        });
+    }
+
+    async fn decide(
+        &mut self,
+        batch: &Batch,
+        at: usize,
+        now: u64,
+        append_id: u64,
+        entries: &mut Vec<Arc<Entry>>,
+        append: &mut Append,
+    ) -> Fate {
+        let ask = batch.ask(at);
+        if let Some(done) = self.recent.get(&(ask.who.user, ask.client_id.clone())) {
+            return Fate::Again(done.clone());
+        }
+        if let Some(first) = batch.same_before(at) {
+            return Fate::Same(first);
+        }
+        let posts = matches!(ask.command, Command::Post { .. });
+        let id = if posts { self.shared.ids.next(IdKind::Message).await } else { Ok(1) };
+        let Ok(id) = id.map(MessageId::new) else {
+            return Fate::Refused(Fault::store_unavailable("no message ids can be had"));
+        };
+        let about = room::needs(&ask.command);
+        let target = about.and_then(|seq| self.targets.get(&seq));
+        let question = room::Ask { who: &ask.who, command: &ask.command, now, id, target };
+        let fact = match room::decide(self.folded.as_ref(), &question) {
+            Ok(fact) => fact,
+            Err(fault) => return Fate::Refused(fault),
+        };
+        let entry = Entry {
+            seq: self.last() + 1,
+            at: now,
+            by: ask.who.user,
+            client_id: ask.client_id.clone(),
+            posts: self.folded.as_ref().map_or(0, |f| f.posts) + u64::from(posts),
+            append: append_id,
+            fact,
+        };
+        self.take_in(&entry, append);
+        let done = batch::done(self.room, &entry);
+        entries.push(Arc::new(entry));
+        Fate::Entry(entries.len() - 1, done)
+    }
+
+    /// Folds an entry that is about to be appended, and notes what follows from it.
+    fn take_in(&mut self, entry: &Entry, append: &mut Append) {
+        match &mut self.folded {
+            Some(folded) => {
+                append.members.extend(folded.changes(entry));
+                folded.fold(entry);
+            }
+            None => {
+                self.folded = Folded::opened(entry);
+                append.members.extend(self.folded.iter().flat_map(|f| f.members.keys().map(|user| (*user, true))));
+            }
+        }
+        let Some(seq) = entry.message() else { return };
+        if seq == entry.seq {
+            if self.targets.len() >= TARGETS_MAX {
+                self.targets.clear();
+            }
+            self.targets.insert(seq, Target { by: Some(entry.by), ..Target::default() });
+            return;
+        }
+        let Some(target) = self.targets.get_mut(&seq) else { return };
+        parlance_domain::message::fold(&mut target.state, entry);
+        append.erase.extend(parlance_domain::message::erased(&target.state, entry));
+        append.messages.retain(|(at, _)| *at != seq);
+        append.messages.push((seq, target.state.clone()));
+    }
+
+    fn appended(&mut self, me: &ActorRef<Msg>, outcome: Result<(), AppendError>) {
+        let Some(batch) = &self.batch else { return };
+        match outcome {
+            Ok(()) => {
+                self.refused = 0;
+                let entries = batch.entries();
+                self.settle(&entries);
+            }
+            Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
+                self.give_up(me, &error);
+            }
+            Err(AppendError::Duplicate(pairs)) => self.read_again(me, pairs),
+            Err(AppendError::Conflict { last }) => {
+                self.refused += 1;
+                metrics::counter!("parlance_append_conflicts_total").increment(1);
+                tracing::info!(room = %self.room, last, refused = self.refused, "append refused: the log went on without us");
+                self.read_again(me, Vec::new());
+            }
+            Err(AppendError::Store(StoreError::Unknown(reason))) => {
+                tracing::warn!(room = %self.room, reason, "append in doubt: reading the log");
+                self.read_again(me, Vec::new());
+            }
+        }
+    }
+
+    /// Reads the log to learn what it says, and whether the append is in it.
+    fn read_again(&self, me: &ActorRef<Msg>, pairs: Vec<(usize, Seq)>) {
+        let Some(batch) = &self.batch else { return };
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        let (first, append_id) = batch.first_sent();
+        let pause = Duration::from_millis(u64::from(self.refused.saturating_sub(1).min(20)) * 10);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let found = shared.reread(room, first, append_id, pairs).await;
+            let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
+            let _ = me.cast(Msg::Reread(Box::new(found)));
+        });
+    }
+
+    async fn reread(&mut self, me: &ActorRef<Msg>, found: Result<Reread, StoreError>) {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.give_up_unknown(me, &error),
+        };
+        self.folded = found.folded;
+        self.targets.clear();
+        let Some(mut batch) = self.batch.take() else { return };
+        if found.landed {
+            let entries = batch.entries();
+            self.batch = Some(batch);
+            return self.settle(&entries);
+        }
+        for (at, entry) in found.found {
+            if let (Some(at), Some(entry)) = (batch.of_entry(at), entry) {
+                let ask = batch.ask(at);
+                self.remember(ask.who.user, ask.client_id.clone(), batch::done(self.room, &entry));
+            }
+        }
+        batch.reset();
+        self.start(me, batch).await;
+    }
+
+    /// Publishes what was appended, and answers the batch.
+    fn settle(&mut self, entries: &Arc<[Arc<Entry>]>) {
+        let Some(batch) = self.batch.take() else { return };
+        if !entries.is_empty() {
+            self.shared.bus.publish_room(self.room, RoomEvent::Appended(entries.clone()));
+            self.shared.tell_new_members(self.room, entries);
+        }
+        for (ask, outcome) in batch.outcomes() {
+            if let Ok(done) = &outcome {
+                if !done.again {
+                    self.remember(ask.who.user, ask.client_id.clone(), done.clone());
+                }
+                let staff = self.folded.as_ref().is_some_and(|f| !f.members.contains_key(&ask.who.user));
+                if staff && !matches!(ask.command, Command::Leave) {
+                    self.shared.audit(ask.who.user, self.room, batch::word(&ask.command));
+                }
+            }
+            ask.reply.send(outcome);
+        }
+    }
+
+    fn remember(&mut self, user: UserId, client_id: ClientId, done: Done) {
+        let key = (user, client_id);
+        if self.recent.insert(key.clone(), done).is_none() {
+            self.recent_order.push_back(key);
+        }
+        while self.recent_order.len() > RECENT_MAX {
+            self.recent_order.pop_front().map(|old| self.recent.remove(&old));
+        }
+    }
+
+    /// The store certainly did nothing. The state is ahead of the log, so the room sleeps, and wakes from the store.
+    fn give_up(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
+        tracing::warn!(room = %self.room, %error, "store refused");
+        self.dismiss(me, &Fault::store_unavailable("the store can't take this now"));
+    }
+
+    fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
+        tracing::warn!(room = %self.room, %error, "the log can't be read");
+        self.dismiss(me, &Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done"));
+    }
+
+    fn dismiss(&mut self, me: &ActorRef<Msg>, fault: &Fault) {
+        let batch = self.batch.take().map(Batch::into_asks).unwrap_or_default();
+        for ask in batch.into_iter().chain(self.waiting.drain(..)) {
+            ask.reply.send(Err(fault.clone()));
+        }
+        self.shared.rooms.forget(self.room, me.get_id());
+        me.stop(None);
+    }
+
+    fn tick(&mut self, me: &ActorRef<Msg>) {
+        let idle = self.batch.is_none() && self.waiting.is_empty();
+        // A room that does not exist was only asked after: it need not stay.
+        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
+        if idle && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
+            self.leave(me);
+        }
+    }
+
+    /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
+    fn leave(&mut self, me: &ActorRef<Msg>) {
+        self.shared.rooms.forget(self.room, me.get_id());
+        if let Some(folded) = &self.folded
+            && folded.last > self.snapshot_at
+            && let Some(bytes) = crate::node::encode_state(folded)
+        {
+            let (shared, room, last) = (self.shared.clone(), self.room, folded.last);
+            tokio::spawn(async move {
+                if let Err(error) = shared.store.save_snapshot(room, last, bytes).await {
+                    tracing::info!(%room, %error, "snapshot not kept");
+                }
+            });
+        }
+        let _ = me.cast(Msg::Farewell);
+    }
+
+    fn picture(&self) -> serde_json::Value {
+        serde_json::json!({
+            "last": self.last(),
+            "members": self.folded.as_ref().map_or(0, |f| f.members.len()),
+            "waiting": self.waiting.len(),
+            "appending": self.batch.as_ref().map_or(0, Batch::len),
+            "snapshot_at": self.snapshot_at,
+            "refused": self.refused,
+        })
+    }
+}

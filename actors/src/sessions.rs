@@ -1,0 +1,187 @@
+//! Sessions: the connections of this node, their heartbeats, and a new Session for a crashed one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use parlance_schema::{Code, Fault};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::link::{Link, Receiver, ticks};
+use crate::node::Shared;
+use crate::session;
+use crate::supervise::{self, Supervisor};
+use crate::wire::{Opcode, frame};
+
+/// The connections of this node.
+#[derive(Default)]
+pub(crate) struct Registry {
+    sessions: DashMap<u64, (Arc<Link>, ActorRef<session::Msg>)>,
+    supervisor: Supervisor,
+}
+
+impl Registry {
+    /// Gives a connection its Session.
+    ///
+    /// # Errors
+    /// While the node starts or stops.
+    pub(crate) fn connect(shared: &Arc<Shared>, link: &Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
+        let actor = Self::spawn(shared, link, false)?;
+        metrics::gauge!("parlance_sessions").increment(1.0);
+        Ok(Box::new(Socket { shared: shared.clone(), actor }))
+    }
+
+    fn spawn(shared: &Arc<Shared>, link: &Arc<Link>, again: bool) -> Result<ActorRef<session::Msg>, Fault> {
+        let registry = &shared.sessions;
+        let args = session::Args { shared: shared.clone(), link: link.clone(), again };
+        let actor = supervise::spawn(session::Session, args, registry.supervisor.get()?)?;
+        registry.sessions.insert(link.id, (link.clone(), actor.clone()));
+        Ok(actor)
+    }
+
+    pub(crate) fn forget(&self, session: u64) {
+        if self.sessions.remove(&session).is_some() {
+            metrics::gauge!("parlance_sessions").decrement(1.0);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Arc<Link>, ActorRef<session::Msg>)> {
+        self.sessions.iter().map(|slot| slot.value().clone()).collect()
+    }
+
+    pub(crate) fn get(&self, session: u64) -> Option<ActorRef<session::Msg>> {
+        self.sessions.get(&session).map(|slot| slot.1.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+}
+
+/// What a socket hands its frames to.
+struct Socket {
+    shared: Arc<Shared>,
+    actor: ActorRef<session::Msg>,
+}
+
+impl Socket {
+    /// Tells the Session something; the new one, where it has crashed.
+    fn tell(&mut self, link: &Arc<Link>, msg: session::Msg) -> Result<(), session::Msg> {
+        let Err(ractor::MessagingErr::SendErr(msg)) = self.actor.cast(msg) else { return Ok(()) };
+        match self.shared.sessions.get(link.id) {
+            Some(actor) if actor.get_id() != self.actor.get_id() => self.actor = actor,
+            _ => return Err(msg),
+        }
+        match self.actor.cast(msg) {
+            Err(ractor::MessagingErr::SendErr(msg)) => Err(msg),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Receiver for Socket {
+    fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]) {
+        let request = match link.wire.decode(text, payload) {
+            Ok(request) => request,
+            Err((n, fault)) => return link.refuse(n, fault),
+        };
+        let n = request.n;
+        if let Err(fault) = link.begin(n) {
+            return link.refuse(Some(n), fault);
+        }
+        if self.tell(link, session::Msg::Request(Box::new(request))).is_err() {
+            let fault = Fault::new(Code::Busy, "the session is restarting").after(50);
+            link.reply(n, &parlance_schema::frame::ReplyOutcome::Fault(fault));
+        }
+    }
+
+    fn drained(&mut self, link: &Arc<Link>) {
+        if self.tell(link, session::Msg::Drained).is_err() {
+            // The next Session catches all its rooms up when it starts.
+            tracing::debug!(session = link.id, "drained while the session was restarting");
+        }
+    }
+
+    fn closed(&mut self, link: &Arc<Link>) {
+        // Where no Session is left to hear it, the next one finds the link closed.
+        let _ = self.tell(link, session::Msg::Closed);
+    }
+}
+
+/// The supervisor of all sessions.
+pub(crate) struct Sessions;
+
+/// What Sessions can be told.
+pub(crate) enum Msg {
+    /// Looks after heartbeats, slow clients and expired tokens.
+    Tick,
+}
+
+impl Actor for Sessions {
+    type Msg = Msg;
+    type State = Arc<Shared>;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
+        shared.sessions.supervisor.set(me.get_cell());
+        for (link, _) in shared.sessions.all() {
+            Registry::spawn(&shared, &link, true).map_err(|fault| fault.to_string())?;
+        }
+        let period = (shared.options.heartbeat_ms / 5).clamp(50, 5_000);
+        me.send_interval(Duration::from_millis(period), || Msg::Tick);
+        Ok(shared)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Msg>,
+        Msg::Tick: Msg,
+        shared: &mut Arc<Shared>,
+    ) -> Result<(), ActorProcessingErr> {
+        let (now, wall) = (ticks(), shared.clock.now());
+        let (mut queued, mut behind) = (0, 0);
+        for slot in &shared.sessions.sessions {
+            let link = &slot.value().0;
+            queued += link.queued_bytes();
+            behind += usize::from(link.is_behind());
+            look_after(shared, link, now, wall);
+        }
+        metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
+        metrics::gauge!("parlance_behind_sessions").set(behind as f64);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Msg>,
+        event: SupervisionEvent,
+        shared: &mut Arc<Shared>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(who) = supervise::failed(&event) else { return Ok(()) };
+        let found = shared.sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());
+        if let Some(link) = found {
+            tracing::error!(session = link.id, event = %event, "session ended: a new one takes its connection");
+            metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
+            if let Err(fault) = Registry::spawn(shared, &link, true) {
+                link.close_for(&fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pings a silent connection, and closes a dead, a slow or an expired one.
+fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
+    let options = &shared.options;
+    let silent = now.saturating_sub(link.last_heard());
+    if link.expires() <= wall {
+        link.close_for(&Fault::new(Code::TokenExpired, "the token has expired"));
+    } else if silent > options.silence_ms {
+        link.close_for(&Fault::new(Code::Silent, "nothing was heard for too long"));
+    } else if link.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
+        metrics::counter!("parlance_slow_closed_total").increment(1);
+        link.close_for(&Fault::new(Code::SlowConsumer, "nothing was read for too long; resume from your positions"));
+    } else if silent > options.heartbeat_ms {
+        link.push_ephemeral(&frame(Opcode::Ping, &[]));
+    }
+}
