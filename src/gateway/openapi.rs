@@ -207,7 +207,7 @@ fn query_parameter(query: &Query) -> Parameter {
     let parameter = ParameterBuilder::new()
         .name(query.name)
         .parameter_in(ParameterIn::Query)
-        .required(Required::False)
+        .required(if query.required { Required::True } else { Required::False })
         .description(Some(query.about));
     match query.holds {
         Holds::Id => parameter.schema(Some(integer(1, ID_MAX))),

@@ -24,7 +24,7 @@ use super::pages;
 use super::rest;
 use super::rest::body::{self, Incoming};
 use super::rest::call::{self, Call};
-use super::rest::route::{Access, Route};
+use super::rest::route::{Access, Route, Verb};
 use super::rest::table::{self, Found, Table};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -122,7 +122,13 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         body: if route.body.is_some() { body::read(&request.headers, request.body).await? } else { Bytes::new() },
         headers: request.headers,
     };
-    rest::run(call).await
+    if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }
+}
+
+/// Runs what changes something in a task of its own, so that a client that hangs up doesn't leave it half done.
+async fn to_the_end(call: Call) -> Result<Response, Failure> {
+    let task = tokio::spawn(rest::run(call).in_current_span());
+    task.await.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()))
 }
 
 async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {

@@ -151,9 +151,10 @@ fn shorten(text: &str) -> String {
 }
 
 fn clear(expected: &str) -> String {
-    match expected.strip_prefix("struct ") {
-        Some(_) => "an object".to_owned(),
-        None => clip_to(expected, 4 * ECHO_CHARS_MAX),
+    match expected {
+        "u64" | "u32" | "usize" => "an integer from 0".to_owned(),
+        _ if expected.starts_with("struct ") => "an object".to_owned(),
+        _ => clip_to(expected, 4 * ECHO_CHARS_MAX),
     }
 }
 

@@ -13,9 +13,9 @@ use super::route::{Holds, Query, Route, created, delete, empty, get, ok, post, p
 
 /// The query parameters of a page.
 pub const PAGING: &[Query] = &[
-    Query { name: "before", about: "Only below this number.", holds: Holds::Seq },
-    Query { name: "after", about: "Only above this number.", holds: Holds::Seq },
-    Query { name: "limit", about: "At most so many.", holds: Holds::Limit },
+    Query::new("before", "Only below this number.", Holds::Seq),
+    Query::new("after", "Only above this number.", Holds::Seq),
+    Query::new("limit", "At most so many.", Holds::Limit),
 ];
 
 /// The messages' routes.

@@ -116,9 +116,10 @@ pub struct NewDirect {
 #[schema(min_properties = 1, max_properties = 1)]
 pub struct RoomChange {
     /// The new name.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, nullable = false)]
     name: Option<String>,
     /// What later members may read.
+    #[schema(nullable = false)]
     history: Option<History>,
 }
 

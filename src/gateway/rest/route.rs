@@ -98,6 +98,22 @@ pub struct Query {
     pub about: &'static str,
     /// What it holds.
     pub holds: Holds,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+impl Query {
+    /// A parameter that may be left out.
+    #[must_use]
+    pub const fn new(name: &'static str, about: &'static str, holds: Holds) -> Self {
+        Self { name, about, holds, required: false }
+    }
+
+    /// A parameter that must be there.
+    #[must_use]
+    pub const fn required(name: &'static str, about: &'static str, holds: Holds) -> Self {
+        Self { name, about, holds, required: true }
+    }
 }
 
 /// What a parameter holds.

@@ -17,9 +17,9 @@ pub const ROUTES: &[Route] = &[
     get("/v1/users", "listUsers", "Shows users by id, or finds them by username and full name.")
         .tag("users")
         .query(&[
-            Query { name: "ids", about: "Who; at most 200. Not together with `q`.", holds: Holds::Ids },
-            Query { name: "q", about: "Text in the username or full name.", holds: Holds::Text },
-            Query { name: "limit", about: "At most so many, with `q`.", holds: Holds::Limit },
+            Query::new("ids", "Who; at most 200. Not together with `q`.", Holds::Ids),
+            Query::new("q", "Text in the username or full name.", Holds::Text),
+            Query::new("limit", "At most so many, with `q`.", Holds::Limit),
         ])
         .run(|call| Box::pin(list(call)))
         .answers(&[ok::<Users>("Those that there are.")]),

@@ -92,6 +92,10 @@ fn described(route: &Route, place: &str) {
     let operation = &DOCUMENT["paths"][route.path][route.verb.word().to_lowercase()];
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let names: Vec<_> = parameters.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    for query in route.query {
+        let parameter = parameters.iter().find(|p| p["name"] == query.name).unwrap();
+        assert_eq!(parameter["required"], json!(query.required), "{place}: {}", query.name);
+    }
     for name in route.params().chain(route.query.iter().map(|q| q.name)) {
         assert!(names.contains(&name), "{place}: {name}");
     }
@@ -166,6 +170,8 @@ fn aliases_are_plain_and_parts_are_closed() {
     assert_eq!(seq["description"], "The number of the entry that did it.");
     let meta = &schemas["NewMessage"]["properties"]["meta"];
     assert_eq!(meta["additionalProperties"]["type"], "string", "{meta}");
+    let change = schemas["RoomChange"]["properties"].to_string();
+    assert!(!change.contains("null"), "a change to nothing is refused: {change}");
     let parts = schemas["Part"]["oneOf"].as_array().unwrap();
     assert_eq!(parts.len(), 4);
     assert!(parts.iter().all(|part| part["additionalProperties"] == json!(false)), "{parts:?}");

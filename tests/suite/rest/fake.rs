@@ -24,6 +24,7 @@ use parlance_schema::frame::{Answer, InviteView, PageOf};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Done, MemberView, MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, UserId};
+use tokio::sync::Semaphore;
 
 /// The account `user`.
 pub const USER: UserId = UserId::new(1);
@@ -38,12 +39,20 @@ pub struct FakeNode {
     pub state: Mutex<(bool, bool)>,
     /// Whether to panic at the next operation.
     pub panics: Mutex<bool>,
+    /// Where it is there, each operation waits for a permit of it.
+    pub held: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Default for FakeNode {
     fn default() -> Self {
         let state = Mutex::new((true, true));
-        Self { asked: Mutex::default(), told: Mutex::default(), state, panics: Mutex::default() }
+        Self {
+            asked: Mutex::default(),
+            told: Mutex::default(),
+            state,
+            panics: Mutex::default(),
+            held: Mutex::default(),
+        }
     }
 }
 
@@ -63,6 +72,10 @@ impl FakeNode {
 impl Service for FakeNode {
     async fn perform(&self, who: Principal, op: Op) -> Result<Answer, Fault> {
         assert!(!*self.panics.lock().unwrap(), "told to panic");
+        let held = self.held.lock().unwrap().clone();
+        if let Some(held) = held {
+            held.acquire().await.unwrap().forget();
+        }
         let answer = self.told.lock().unwrap().pop_front().unwrap_or_else(|| Ok(sample(&op)));
         self.asked.lock().unwrap().push((who, op));
         answer

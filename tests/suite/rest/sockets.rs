@@ -7,6 +7,7 @@ use parlance_schema::op::Op;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::Gate;
 
@@ -72,6 +73,34 @@ async fn a_body_that_is_announced_too_large_is_answered_at_once() {
         .await;
     assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{answer}");
     assert!(answer.contains(r#""code":"too_large""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_nothing_half_done() {
+    let gate = Gate::new().await;
+    let held = Arc::new(Semaphore::new(0));
+    *gate.node.held.lock().unwrap() = Some(held.clone());
+    let routes = gate.routes();
+    let request = warp::test::request().method("POST").path("/v1/rooms/12/archive");
+    let mut reply = Box::pin(request.header("authorization", gate.bearer("user")).reply(&routes));
+    tokio::select! {
+        _ = &mut reply => panic!("answered before it was done"),
+        // The test, the node, and the operation that waits.
+        () = until("the node is asked", || Arc::strong_count(&held) == 3) => {}
+    }
+    drop(reply);
+    held.add_permits(1);
+    until("it is done", || gate.node.asked.lock().unwrap().len() == 1).await;
+}
+
+/// Waits for a condition, for 5 s at most.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), met).await.unwrap_or_else(|_| panic!("{what}: not in 5 s"));
 }
 
 #[tokio::test]
