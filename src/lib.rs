@@ -1,5 +1,11 @@
-//! The edges of parlance around its actors: stores, and what else touches the world outside.
+//! The edges of parlance: the gateway that faces clients, accounts, and what stands behind the actors' ports.
 
+pub mod auth;
 pub mod bus;
+pub mod cli;
 pub mod clock;
+pub mod compose;
+pub mod config;
+pub mod gateway;
 pub mod store;
+pub mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: the command line on the real backends.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    parlance::cli::run(&parlance::compose::Real)
+}

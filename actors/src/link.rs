@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use parlance_schema::account::Principal;
 use parlance_schema::frame::{Push, ReplyOutcome};
 use parlance_schema::limits::{CREDITS, OUTBOX_BYTES_EPHEMERAL, OUTBOX_BYTES_LOW, OUTBOX_BYTES_MAX};
 use parlance_schema::{Code, Fault};
+use tokio::time::Instant;
 
 use crate::wire::{self, Wire};
 
@@ -29,6 +30,15 @@ pub enum Pushed {
     Closed,
 }
 
+/// Milliseconds, from 1 on, of a clock that never goes back: what [`Link::heard`] is told.
+#[must_use]
+pub fn ticks() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    let elapsed = Instant::now().saturating_duration_since(*start);
+    u64::try_from(elapsed.as_millis()).map_or(u64::MAX, |ms| ms + 1)
+}
+
 /// One connection, as rooms, relays and its Session see it.
 pub struct Link {
     /// The connection's id, unique on this node.
@@ -37,9 +47,9 @@ pub struct Link {
     pub principal: Principal,
     /// How its frames look.
     pub wire: Arc<dyn Wire>,
-    /// When the client was last heard, by [`monotonic_ms`].
+    /// When the client was last heard, in [`ticks`].
     heard: AtomicU64,
-    /// Since when the outbox has not moved, by the same clock; 0 when it is not full.
+    /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
     stuck: AtomicU64,
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
@@ -66,7 +76,7 @@ impl Link {
             id,
             principal,
             wire,
-            heard: AtomicU64::new(monotonic_ms()),
+            heard: AtomicU64::new(ticks()),
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
@@ -124,10 +134,15 @@ impl Link {
         }
     }
 
-    /// Queues a frame as it is: a pong, an echo.
+    /// Queues a frame as it is: a pong, an echo. Into an outbox that is within its bound it goes however large it is; the
+    /// socket reads nothing from a client whose outbox is over it.
     pub fn push_raw(&self, frame: Bytes) {
         let mut out = self.out();
-        self.enqueue_bounded(&mut out, frame);
+        if out.bytes <= OUTBOX_BYTES_MAX && !out.closed {
+            self.enqueue(&mut out, frame);
+        } else {
+            self.enqueue_bounded(&mut out, frame);
+        }
     }
 
     fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
@@ -327,14 +342,6 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// Milliseconds of a clock that doesn't go back, from an arbitrary start.
-#[must_use]
-pub fn monotonic_ms() -> u64 {
-    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
-    let start = *START.get_or_init(tokio::time::Instant::now);
-    u64::try_from(tokio::time::Instant::now().saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX)
-}
-
 /// What a socket hands its frames to: a Session, or `/dev/echo`.
 pub trait Receiver: Send + 'static {
     /// A whole message came; text is valid UTF-8. Must not block.
@@ -345,4 +352,18 @@ pub trait Receiver: Send + 'static {
 
     /// The socket is gone; the last call.
     fn closed(&mut self, link: &Arc<Link>);
+}
+
+impl Receiver for Box<dyn Receiver> {
+    fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]) {
+        self.as_mut().message(link, text, payload);
+    }
+
+    fn drained(&mut self, link: &Arc<Link>) {
+        self.as_mut().drained(link);
+    }
+
+    fn closed(&mut self, link: &Arc<Link>) {
+        self.as_mut().closed(link);
+    }
 }

@@ -34,6 +34,10 @@ pub struct Options {
     pub offline_after_ms: u64,
     /// Commands a second that one session may give, with a burst of the same size; 0 is without limit.
     pub commands_per_s: u32,
+    /// Milliseconds after which a room without work sleeps.
+    pub room_idle_ms: u64,
+    /// Connections that one user may have at once.
+    pub connections_per_user: usize,
 }
 
 impl Default for Options {
@@ -43,7 +47,9 @@ impl Default for Options {
             silence_ms: limits::SILENCE_MS,
             slow_close_ms: limits::SLOW_CLOSE_MS,
             offline_after_ms: 3_000,
-            commands_per_s: 200,
+            commands_per_s: limits::COMMANDS_PER_S,
+            room_idle_ms: limits::ROOM_IDLE_MS,
+            connections_per_user: limits::CONNECTIONS_PER_USER,
         }
     }
 }
@@ -61,6 +67,8 @@ pub struct Ports {
     pub random: Arc<dyn Random>,
     /// Who checks tokens.
     pub authority: Arc<dyn Authority>,
+    /// Where ids come from.
+    pub ids: Arc<Ids>,
 }
 
 /// What the actors of one node share.
@@ -70,7 +78,7 @@ pub struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authority: Arc<dyn Authority>,
-    pub(crate) ids: Ids,
+    pub(crate) ids: Arc<Ids>,
     pub(crate) options: Options,
     pub(crate) rooms: rooms::Registry,
     pub(crate) relays: relays::Registry,
@@ -115,7 +123,7 @@ impl Shared {
 /// When an actor can't be started.
 pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
     let shared = Arc::new(Shared {
-        ids: Ids::new(ports.store.clone()),
+        ids: ports.ids,
         store: ports.store,
         bus: ports.bus,
         clock: ports.clock,

@@ -80,6 +80,11 @@ impl Table {
         self.users.get(&user).map(|online| online.status()).unwrap_or_default()
     }
 
+    /// Connections of a user.
+    pub(crate) fn sessions(&self, user: UserId) -> usize {
+        self.users.get(&user).map_or(0, |online| online.sessions.len())
+    }
+
     /// Users with a connection.
     pub(crate) fn len(&self) -> usize {
         self.users.iter().filter(|online| !online.sessions.is_empty()).count()

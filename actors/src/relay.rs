@@ -20,7 +20,7 @@ use parlance_domain::room::State as Folded;
 use parlance_schema::account::Principal;
 use parlance_schema::entry::Entry;
 use parlance_schema::id::Position;
-use parlance_schema::limits::{RING_BYTES_MAX, ROOM_IDLE_MS};
+use parlance_schema::limits::RING_BYTES_MAX;
 use parlance_schema::view::{MemberView, Resumed};
 use parlance_schema::{Fault, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -256,7 +256,7 @@ impl State {
             subs.retain(|sub| !sub.link.is_closed());
             subs.is_empty()
         };
-        let limit = if self.folded.is_some() { ROOM_IDLE_MS } else { 1_000 };
+        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
         if empty && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
             // Taken off the list first: what was sent to it until then still comes before the farewell.
             self.shared.relays.forget(self.room, me.get_id());

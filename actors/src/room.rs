@@ -20,9 +20,7 @@ use parlance_domain::room::{self, State as Folded};
 use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
-use parlance_schema::limits::{
-    APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_IDLE_MS, ROOM_QUEUE_MAX, SNAPSHOT_EVERY,
-};
+use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_QUEUE_MAX, SNAPSHOT_EVERY};
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -454,7 +452,7 @@ impl State {
     fn tick(&mut self, me: &ActorRef<Msg>) {
         let idle = self.batch.is_none() && self.waiting.is_empty();
         // A room that does not exist was only asked after: it need not stay.
-        let limit = if self.folded.is_some() { ROOM_IDLE_MS } else { 1_000 };
+        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
         if idle && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
             self.leave(me);
         }

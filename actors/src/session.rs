@@ -17,7 +17,7 @@ use parlance_schema::{Code, Fault, RoomId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use crate::link::{Link, monotonic_ms};
+use crate::link::{Link, ticks};
 use crate::node::Shared;
 use crate::ops::{self, Plan};
 use crate::ports::bus::{RoomEvent, Subscription};
@@ -139,7 +139,7 @@ impl State {
 
     fn request(&mut self, me: &ActorRef<Msg>, Request { n, op }: Request) {
         metrics::counter!("parlance_requests_total").increment(1);
-        if let Err(wait) = self.rate.take(monotonic_ms(), self.shared.options.commands_per_s) {
+        if let Err(wait) = self.rate.take(ticks(), self.shared.options.commands_per_s) {
             return self.reply(n, Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }
         match op {

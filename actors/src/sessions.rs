@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use parlance_schema::{Code, Fault};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use crate::link::{Link, Receiver, monotonic_ms};
+use crate::link::{Link, Receiver, ticks};
 use crate::node::Shared;
 use crate::session;
 use crate::supervise::{self, Supervisor};
@@ -138,7 +138,7 @@ impl Actor for Sessions {
         Msg::Tick: Msg,
         shared: &mut Arc<Shared>,
     ) -> Result<(), ActorProcessingErr> {
-        let (now, wall) = (monotonic_ms(), shared.clock.now());
+        let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         for slot in &shared.sessions.sessions {
             let link = &slot.value().0;

@@ -56,7 +56,12 @@ pub enum Opcode {
 /// Makes a server's frame: final, unmasked, with the shortest length (RFC 6455, 5.2).
 #[must_use]
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(payload.len() + 10);
+    let header = match payload.len() {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    };
+    let mut out = BytesMut::with_capacity(header + payload.len());
     out.put_u8(0x80 | opcode as u8);
     match payload.len() {
         n @ 0..=125 => out.put_u8(n as u8),

@@ -1,1 +1,81 @@
-fn main() {}
+//! Measures parlance beside bare ceilings on the same machine, in one run, and prints one table.
+//!
+//! `run` drives everything; the other commands are the processes that it starts, each pinned to a core: the bare servers,
+//! and the generator that loads them and the real one alike.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod ceiling;
+mod child;
+mod engine;
+mod failure;
+mod generate;
+mod http;
+mod native;
+mod procfs;
+mod rows;
+mod run;
+mod sentences;
+mod stats;
+mod table;
+mod world;
+mod ws;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Measures parlance beside bare ceilings.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures all rows, or some, and prints one table.
+    Run(run::Options),
+    /// Runs a command on one core, until its parent ends.
+    #[command(hide = true)]
+    Pinned(child::Pinned),
+    /// Loads a server and tells what was seen.
+    #[command(hide = true)]
+    Generate(generate::Options),
+    /// Serves the bare fan-out.
+    #[command(hide = true)]
+    CeilingFanout,
+    /// Runs the bare group commit.
+    #[command(hide = true)]
+    CeilingStore(ceiling::store::Options),
+    /// Reads what a room wakes from, bare.
+    #[command(hide = true)]
+    CeilingWake(ceiling::wake::Options),
+}
+
+fn say(result: &impl serde::Serialize) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(result)?)?)
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(options) => run::main(&options),
+        Command::Pinned(options) => child::pinned(&options),
+        Command::Generate(options) => generate::main(options).and_then(|m| say(&m)),
+        Command::CeilingFanout => ceiling::fanout::main().map_err(Failure::from),
+        Command::CeilingStore(options) => ceiling::store::main(&options).and_then(|m| say(&m)),
+        Command::CeilingWake(options) => ceiling::wake::main(&options).and_then(|m| say(&m)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where standard error is gone there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "parlance-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! Every error that a client can see: one table of codes, each with what to do about it.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Whether, and how, trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,7 +22,7 @@ pub enum Retry {
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $http:literal, $close:literal, $retry:ident;)*) => {
         /// A stable word for an error; the numbers beside it are the HTTP status and the WebSocket close code.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $word)] $name,)*
         }
@@ -117,6 +119,17 @@ codes! {
     /// A mistake of the server's.
     Internal = "internal", 500, 1011, Later;
 }
+
+/// By hand, as the derived one doesn't see the words that a macro puts in.
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let words = Code::ALL.iter().map(|code| code.word());
+        let schema = ObjectBuilder::new().schema_type(Type::String).description(Some("A stable word for an error."));
+        schema.enum_values(Some(words)).into()
+    }
+}
+
+impl ToSchema for Code {}
 
 /// An error as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]

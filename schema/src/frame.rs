@@ -50,14 +50,18 @@ pub enum ReplyOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Answer {
+    // Reading takes the first shape that fits, so a message stands before `Done`, whose fields it has too.
+    /// One message.
+    Message(Box<MessageView>),
     /// A command was done.
     Done(Done),
     /// An invite was made.
     Invited(InviteView),
     /// One room.
     Room(Box<RoomView>),
-    /// One message.
-    Message(Box<MessageView>),
+    /// One room, which this operation opened; written as [`Answer::Room`] is.
+    #[serde(skip_deserializing)]
+    Opened(Box<RoomView>),
     /// The caller's rooms.
     Rooms {
         /// Latest activity first.

@@ -2,7 +2,10 @@
 //!
 //! Users, rooms and messages are integers from 1 to 2^53 - 1, so that a JavaScript number holds them, unique per kind.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::limits::{CLIENT_ID_BYTES_MAX, ID_MAX};
@@ -90,6 +93,48 @@ id!(
     /// A message; it also has a number in its room.
     MessageId
 );
+
+/// Reads a map whose keys are rooms, written as numbers or, as JSON has it, as text.
+///
+/// Serde's own reading of such keys fails inside a tagged enum, where JSON's keys stay text.
+///
+/// # Errors
+/// When a key is no room's id, or a value is wrong.
+pub fn room_keys<'de, V, D>(deserializer: D) -> Result<BTreeMap<RoomId, V>, D::Error>
+where
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let map = BTreeMap::<RoomKey, V>::deserialize(deserializer)?;
+    Ok(map.into_iter().map(|(key, value)| (key.0, value)).collect())
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct RoomKey(RoomId);
+
+impl<'de> Deserialize<'de> for RoomKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RoomKeyVisitor).map(RoomKey)
+    }
+}
+
+struct RoomKeyVisitor;
+
+impl Visitor<'_> for RoomKeyVisitor {
+    type Value = RoomId;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a room's id")
+    }
+
+    fn visit_u64<E: Error>(self, raw: u64) -> Result<RoomId, E> {
+        RoomId::try_from(raw).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RoomId, E> {
+        text.parse().map_err(E::custom)
+    }
+}
 
 /// The tenant that everybody is in who named none.
 pub const TENANT_DEFAULT: TenantId = TenantId::new(1);

@@ -41,11 +41,19 @@ pub const CLIENT_ID_BYTES_MAX: usize = 64;
 pub const FRAME_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one HTTP request body.
 pub const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Milliseconds within which an HTTP request body must have arrived.
+pub const BODY_MS_MAX: u64 = 10_000;
+/// Bytes of a request id that is taken over from a client.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Nesting of a decoded frame or body.
 pub const DEPTH_MAX: usize = 32;
 
 /// Commands of one session that may wait for their reply.
 pub const CREDITS: usize = 64;
+/// Commands a second that one session may give, with a burst of as many.
+pub const COMMANDS_PER_S: u32 = 200;
+/// Connections that one user may have at once.
+pub const CONNECTIONS_PER_USER: usize = 50;
 /// Commands that may wait in one room.
 pub const ROOM_QUEUE_MAX: usize = 8_192;
 /// Bytes queued for one session before its rooms are marked behind.

@@ -17,7 +17,7 @@ pub enum Op {
     /// Says which positions the client has, and starts the pushes.
     Resume {
         /// The client's last position per room. Rooms that it doesn't name start at their present end.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::room_keys")]
         positions: BTreeMap<RoomId, Position>,
     },
     /// Renews the token without reconnecting.

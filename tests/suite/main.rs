@@ -1,3 +1,8 @@
 //! The integration tests, in one binary: a module for each part of the system.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+mod auth;
+mod rest;
+mod socket;
 mod store;

@@ -115,6 +115,9 @@ impl Service for Handle {
     }
 
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
+        if self.shared.presence.sessions(link.principal.user) >= self.shared.options.connections_per_user {
+            return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
+        }
         let receiver = sessions::Registry::connect(&self.shared, &link)?;
         link.push(&Push::Hello {
             session: link.id,

@@ -52,8 +52,9 @@ pub(super) async fn create(
     };
     let room = RoomId::new(room);
     let command = Command::Create { kind: new.kind, name: new.name, members: new.members, history: new.history };
-    command_room(shared, who, room, Some(client_id), command).await?;
-    read::room(shared, who, room).await.map(|view| Answer::Room(Box::new(view)))
+    let done = command_room(shared, who, room, Some(client_id), command).await?;
+    let view = Box::new(read::room(shared, who, room).await?);
+    Ok(if done.again { Answer::Room(view) } else { Answer::Opened(view) })
 }
 
 /// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
@@ -74,14 +75,15 @@ pub(super) async fn direct(shared: &Arc<Shared>, who: Principal, user: UserId) -
         Ok(()) => command_room(shared, who, room, None, command).await,
         Err(fault) => Err(fault),
     };
-    match opened {
-        Ok(_) => {}
-        Err(fault) if fault.code == Code::Already => {}
+    let fresh = match opened {
+        Ok(_) => true,
+        Err(fault) if fault.code == Code::Already => false,
         // A readonly user finds a room that the other one opened.
-        Err(fault) if claimed != mine && fault.code == Code::Forbidden => {}
+        Err(fault) if claimed != mine && fault.code == Code::Forbidden => false,
         Err(fault) => return Err(fault),
-    }
-    read::room(shared, who, room).await.map(|view| Answer::Room(Box::new(view)))
+    };
+    let view = Box::new(read::room(shared, who, room).await?);
+    Ok(if fresh { Answer::Opened(view) } else { Answer::Room(view) })
 }
 
 /// Adds users to a room.

@@ -346,11 +346,11 @@ pub trait AccountStore: Send + Sync {
     /// When the store fails.
     async fn revoke_family(&self, id: &str) -> Result<(), StoreError>;
 
-    /// Revokes all families of a user.
+    /// Revokes all families of a user, but for the one that is named.
     ///
     /// # Errors
     /// When the store fails.
-    async fn revoke_families(&self, user: UserId) -> Result<(), StoreError>;
+    async fn revoke_families(&self, user: UserId, except: Option<&str>) -> Result<(), StoreError>;
 
     /// Removes families that expired before `now`, at most 1,000; says how many.
     ///

@@ -104,8 +104,10 @@ impl AccountStore for Memory {
         Ok(())
     }
 
-    async fn revoke_families(&self, user: UserId) -> Result<(), StoreError> {
-        self.lock().families.values_mut().filter(|f| f.user == user).for_each(|f| f.revoked = true);
+    async fn revoke_families(&self, user: UserId, except: Option<&str>) -> Result<(), StoreError> {
+        let mut all = self.lock();
+        let ended = all.families.values_mut().filter(|f| f.user == user && Some(f.id.as_str()) != except);
+        ended.for_each(|f| f.revoked = true);
         Ok(())
     }
 

@@ -107,8 +107,9 @@ impl AccountStore for Sqlite {
         self.writer.run(Size::default(), move |db| families::revoke(db, &id)).await
     }
 
-    async fn revoke_families(&self, user: UserId) -> Result<(), StoreError> {
-        self.writer.run(Size::default(), move |db| families::revoke_all(db, user)).await
+    async fn revoke_families(&self, user: UserId, except: Option<&str>) -> Result<(), StoreError> {
+        let except = except.map(str::to_owned);
+        self.writer.run(Size::default(), move |db| families::revoke_all(db, user, except.as_deref())).await
     }
 
     async fn sweep_families(&self, now: Millis) -> Result<usize, StoreError> {

@@ -39,8 +39,9 @@ pub(super) fn revoke(db: &Connection, id: &str) -> Result<(), Fail> {
     Ok(())
 }
 
-pub(super) fn revoke_all(db: &Connection, user: UserId) -> Result<(), Fail> {
-    db.prepare_cached("UPDATE family SET revoked = 1 WHERE user_id = ?1")?.execute([int(user.get())])?;
+pub(super) fn revoke_all(db: &Connection, user: UserId, except: Option<&str>) -> Result<(), Fail> {
+    let sql = "UPDATE family SET revoked = 1 WHERE user_id = ?1 AND family_id IS NOT ?2";
+    db.prepare_cached(sql)?.execute(params![int(user.get()), except])?;
     Ok(())
 }
 

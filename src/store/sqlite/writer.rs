@@ -21,6 +21,11 @@ const GROUP_ENTRIES_MAX: usize = 512;
 /// Bytes committed together.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Pages that a job changes beside those that its bytes fill, reckoned rather high.
+const PAGES_PER_JOB: i64 = 8;
+/// Bytes of a page.
+const PAGE_BYTES: i64 = 4_096;
+
 /// What is called when it is no longer known what the disk holds; it should end the process.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -75,7 +80,7 @@ impl Writer {
     /// Starts the thread on a connection that may write.
     pub fn start(db: Connection, checkpoint_pages: u32, fatal: Fatal, keep: std::fs::File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), fatal };
+        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), refusing: false, fatal };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run();
             // The folder's lock is let go only when nobody here writes any more.
@@ -114,6 +119,8 @@ struct Worker {
     db: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     checkpoints: Checkpoints,
+    /// Whether the last write was refused.
+    refusing: bool,
     fatal: Fatal,
 }
 
@@ -132,11 +139,10 @@ impl Worker {
         let alarm = Alarm(Arc::clone(&self.fatal));
         while let Some(first) = self.queue.blocking_recv() {
             let group = self.gather(first);
-            if self.commit(group).is_err() {
-                break;
-            }
-            if let Err(fail) = self.checkpoints.run(&self.db) {
-                (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail)));
+            let pages = group.iter().map(|job| PAGES_PER_JOB + job.size().bytes as i64 / PAGE_BYTES).sum();
+            // On a full disk the log's space can be used again as soon as there is room to copy it back.
+            let before = if self.checkpoints.pressed { self.checkpoint(0) } else { Ok(()) };
+            if before.and_then(|()| self.commit(group)).and_then(|()| self.checkpoint(pages)).is_err() {
                 break;
             }
         }
@@ -146,6 +152,12 @@ impl Worker {
             job.answer(Err(StoreError::Unavailable("the store's writer has ended".to_owned())));
         }
         drop(alarm);
+    }
+
+    /// Copies the write-ahead log back where it is time; an error ends the thread.
+    fn checkpoint(&mut self, written: i64) -> Result<(), ()> {
+        let done = self.checkpoints.run(&self.db, written);
+        done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
     /// Takes what waits, up to the bounds of a group.
@@ -164,9 +176,14 @@ impl Worker {
     }
 
     /// Commits a group and answers its jobs; an error ends the thread.
-    fn commit(&self, mut group: Vec<Box<dyn Job>>) -> Result<(), ()> {
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) -> Result<(), ()> {
         match self.attempt(&mut group) {
-            Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Ok(()) => {
+                if std::mem::take(&mut self.refusing) {
+                    tracing::info!("writes are taken again");
+                }
+                group.into_iter().for_each(|job| job.answer(Ok(())));
+            }
             Err(Stop::Unknown(why)) => {
                 (self.fatal)(&why);
                 group.into_iter().for_each(|job| job.answer(Err(StoreError::Unknown(why.clone()))));
@@ -178,7 +195,11 @@ impl Worker {
                 }
             }
             Err(Stop::RolledBack(error) | Stop::NotBegun(error)) => {
-                tracing::warn!(%error, jobs = group.len(), "write refused");
+                self.checkpoints.pressed = true;
+                // Once, however many are refused until it is better.
+                if !std::mem::replace(&mut self.refusing, true) {
+                    tracing::warn!(%error, "writes are refused");
+                }
                 group.into_iter().for_each(|job| job.answer(Err(error.clone())));
             }
         }
@@ -238,21 +259,29 @@ struct Checkpoints {
     pages: i64,
     /// Pages at which the next one is tried; readers may have held up the last one.
     next: i64,
+    /// Pages that may still be written before it is worth asking how many there are.
+    unasked: i64,
+    /// Whether a write was refused since all of it was last copied back.
+    pressed: bool,
 }
 
 impl Checkpoints {
     fn new(pages: u32) -> Self {
-        Self { pages: i64::from(pages), next: i64::from(pages) }
+        Self { pages: i64::from(pages), next: i64::from(pages), unasked: 0, pressed: false }
     }
 
-    /// Checkpoints where it is time; only errors after which the disk's content is not known are returned.
-    fn run(&mut self, db: &Connection) -> Result<(), Fail> {
-        let done = self.attempt(db);
-        match done {
+    /// Checkpoints where it is time after at most so many more pages, or when pressed for room. Only errors after which it
+    /// is not known what the disk holds are returned.
+    fn run(&mut self, db: &Connection, written: i64) -> Result<(), Fail> {
+        self.unasked -= written;
+        if self.unasked > 0 && !self.pressed {
+            return Ok(());
+        }
+        match self.attempt(db) {
             Err(fail) if fail.io() => Err(fail),
             Err(fail) => {
                 // A full disk: the WAL keeps what is acknowledged, and the next checkpoint tries again.
-                tracing::warn!(error = %StoreError::from(fail), "checkpoint put off");
+                tracing::debug!(error = %StoreError::from(fail), "checkpoint put off");
                 self.next += self.pages;
                 Ok(())
             }
@@ -268,7 +297,8 @@ impl Checkpoints {
         if log < self.pages {
             self.next = self.pages;
         }
-        if log < self.next {
+        if log < self.next && !self.pressed {
+            self.unasked = self.next - log;
             return Ok(());
         }
         // Readers that follow one another without a pause keep a passive checkpoint from ever reaching the WAL's end, so
@@ -278,7 +308,10 @@ impl Checkpoints {
         } else {
             state("PRAGMA wal_checkpoint(RESTART)")?
         };
+        // Once all of it is copied back, the next write begins it anew.
         self.next = if done < log { log + self.pages } else { self.pages };
+        self.unasked = self.pages;
+        self.pressed &= done < log;
         Ok(())
     }
 }

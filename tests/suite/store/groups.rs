@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlance::store::Sqlite;
-use parlance::store::sqlite::Options;
+use parlance::store::sqlite::{Options, Synchronous};
 use parlance_actors::ports::Store;
 use parlance_actors::ports::store::{AppendError, ClaimKind, StoreError};
 use parlance_schema::id::TENANT_DEFAULT;
@@ -54,6 +54,28 @@ async fn refused_jobs_do_not_harm_their_neighbours() {
         }
         store.append(append(first, vec![renamed(2 + round, by)])).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_write_ahead_log_stays_small_while_others_read_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages: u32 = 64;
+    let options = Options { checkpoint_pages: pages, synchronous: Synchronous::Off, ..Options::default() };
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(folder.path(), &options).unwrap());
+    let (room, by) = (sample::room(&store).await, sample::user(&store).await);
+    sample::fill(&store, room, by, 400).await;
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = Arc::clone(&store);
+        readers.spawn(async move { while store.wake(room).await.is_ok() {} });
+    }
+    for seq in 401..=1_400 {
+        store.append(append(room, vec![post(&store, seq, by).await])).await.unwrap();
+    }
+    readers.shutdown().await;
+    let bytes = std::fs::metadata(folder.path().join("parlance.db-wal")).unwrap().len();
+    // A thousand appends, and as many message ids, write far more than that.
+    assert!(bytes < u64::from(pages) * 8 * 4_096, "{bytes} bytes");
 }
 
 /// The environment variable with the data folder of a process whose files can't grow; see below.

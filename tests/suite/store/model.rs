@@ -201,7 +201,7 @@ async fn run(store: &dyn Store, step: &Step) -> String {
             rotated + &told(store.family(&name(id)).await)
         }
         Step::Revoke(id, None) => told(store.revoke_family(&name(id)).await),
-        Step::Revoke(_, Some(user)) => told(store.revoke_families(UserId::new(*user)).await),
+        Step::Revoke(id, Some(user)) => told(store.revoke_families(UserId::new(*user), Some(&name(id))).await),
         Step::Sweep(now) => told(store.sweep_families(*now).await),
     }
 }

@@ -224,7 +224,13 @@ pub async fn every_fact_comes_back_as_it_was(store: Arc<dyn Store>) {
     let content = Some(Content { text: sample::SENTENCES[6].to_owned(), parts });
     let (id, user, name) = (sample::message(&store).await, by, sample::SENTENCES[2].to_owned());
     let facts = vec![
-        Fact::Created { kind: Kind::Group, name: name.clone(), members: vec![by], history: History::SinceJoined },
+        Fact::Created {
+            tenant: parlance_schema::id::TENANT_DEFAULT,
+            kind: Kind::Group,
+            name: name.clone(),
+            members: vec![by],
+            history: History::SinceJoined,
+        },
         Fact::Posted { id, content: content.clone(), reply_to: Some(1), mentions: vec![], meta: [].into() },
         Fact::Edited { target: 2, revision: 1, content },
         Fact::Edited { target: 2, revision: 2, content: None },

@@ -1,0 +1,40 @@
+//! Idle connections after a short burst.
+
+use std::time::{Duration, Instant};
+
+use super::{Measured, Session};
+use crate::engine::Quiet;
+use crate::{Failure, procfs};
+
+/// Messages in each room.
+const BURST: u64 = 20;
+/// Memory is at rest when it has not fallen by a hundredth for so long.
+const REST: Duration = Duration::from_secs(3);
+/// Longest wait for that.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// Resident memory in KiB once it no longer falls, with the connections kept alive meanwhile.
+fn at_rest(session: &mut Session) -> Result<u64, Failure> {
+    let begun = Instant::now();
+    let mut low = procfs::resident_kib(session.options.pid)?;
+    let mut since = begun;
+    while since.elapsed() < REST && begun.elapsed() < REST_MAX {
+        session.engine.spend(&session.world, &mut Quiet, Duration::from_millis(200))?;
+        let now = procfs::resident_kib(session.options.pid)?;
+        if now * 100 < low * 99 {
+            (low, since) = (now, Instant::now());
+        }
+    }
+    Ok(procfs::resident_kib(session.options.pid)?)
+}
+
+pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
+    let before = procfs::resident_kib(session.options.pid)?;
+    session.connect_all()?;
+    let members = session.world.rooms[0].members.len();
+    let senders: Vec<usize> = (0..session.world.rooms.len()).map(|r| r * members).collect();
+    session.burst(&senders, BURST, members as u64)?;
+    let after = at_rest(&mut session)?;
+    let conns = (senders.len() * members) as f64;
+    Ok(Measured { value: after.saturating_sub(before) as f64 / conns, ..Measured::default() })
+}

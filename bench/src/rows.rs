@@ -1,0 +1,233 @@
+//! The rows: what each measures, beside which ceiling, and what must hold.
+
+mod socket;
+mod stored;
+mod waking;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+
+use crate::ceiling::store;
+use crate::child::{Child, Scratch};
+use crate::generate::{Measured, Scenario};
+use crate::table::Line;
+use crate::world::{Shape, User, World};
+use crate::{Failure, native, stats};
+
+/// Longest time that a server may take to start.
+const STARTING: Duration = Duration::from_secs(30);
+/// Longest time that a command which prepares a store may take.
+const PREPARING: Duration = Duration::from_secs(300);
+/// Longest time that one measurement may take besides its window.
+const MEASURING: Duration = Duration::from_secs(180);
+
+/// What the bare fan-out needs for one delivery at saturation, in microseconds of CPU, on the machine that the targets were
+/// set on. The ceiling must be as good within [`REFERENCE_WITHIN`], else it is no ceiling.
+pub const REFERENCE_DELIVERY_US: f64 = 0.40;
+/// What the bare fan-out needs for an idle connection there, in KiB.
+pub const REFERENCE_CONNECTION_KIB: f64 = 1.3;
+/// How far a ceiling may be from its reference.
+pub const REFERENCE_WITHIN: f64 = 1.5;
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Row {
+    /// CPU per delivery, stored before delivery, at saturation.
+    Fanout,
+    /// Time from send to last member.
+    Latency,
+    /// Memory per idle connection.
+    Memory,
+    /// Acknowledged sends a second.
+    Acks,
+    /// Sessions that come back.
+    Resume,
+    /// A room that wakes.
+    Wake,
+}
+
+impl Row {
+    /// All rows, in the table's order.
+    pub const ALL: [Self; 6] = [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake];
+
+    fn title(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Fanout => ("fan-out, 10 rooms × 100, stored first: CPU per delivery", "µs"),
+            Self::Latency => ("p99 send to last member, 20,000 deliveries/s", "ms"),
+            Self::Memory => ("memory per idle connection, 100 rooms × 100", "KiB"),
+            Self::Acks => ("acknowledged sends, 64 senders in 64 rooms", "1/s"),
+            Self::Resume => ("1,000 sessions resume 50 messages: CPU per session", "µs"),
+            Self::Wake => ("a room wakes, log of 1,000,000 entries", "ms"),
+        }
+    }
+}
+
+/// What a row's measurements came to, before they become a line.
+#[derive(Default)]
+pub struct Outcome {
+    value: Option<f64>,
+    ceiling: f64,
+    target: String,
+    /// What doesn't hold.
+    broken: Vec<String>,
+    /// What is told besides.
+    notes: Vec<String>,
+}
+
+impl Outcome {
+    /// Notes what doesn't hold, where the value was measured and `holds` is false of it.
+    fn demand(&mut self, what: &str, holds: impl FnOnce(f64) -> bool) {
+        // NaN, from a measurement without a sample, holds nothing.
+        if self.value.is_some_and(|value| !holds(value)) {
+            self.broken.push(what.to_owned());
+        }
+    }
+}
+
+/// Where and how everything is measured.
+pub struct Bench {
+    /// Where the stores are kept.
+    pub scratch: Scratch,
+    /// The server's binary; absent where only the ceilings are measured.
+    pub server: Option<PathBuf>,
+    /// The server's core.
+    pub server_core: usize,
+    /// The generator's core.
+    pub generator_core: usize,
+    /// Seconds of each measured window.
+    pub seconds: f64,
+    /// Measurements of each side.
+    pub rounds: usize,
+}
+
+/// A server that runs, bare or real.
+struct Server {
+    child: Child,
+    addr: SocketAddr,
+    bare: bool,
+}
+
+impl Bench {
+    /// Measures a row; where that fails, the line says why.
+    pub fn line(&self, row: Row) -> Line {
+        let (title, unit) = row.title();
+        let outcome = match row {
+            Row::Fanout => self.fanout(),
+            Row::Latency => self.latency(),
+            Row::Memory => self.memory(),
+            Row::Acks => self.acks(),
+            Row::Resume => self.resume(),
+            Row::Wake => self.wake(),
+        };
+        let failed = |why: Failure| Outcome { ceiling: f64::NAN, broken: vec![why.to_string()], ..Outcome::default() };
+        let outcome = outcome.unwrap_or_else(failed);
+        let ceiling = Some(outcome.ceiling).filter(|c| c.is_finite());
+        let value = outcome.value.filter(|v| v.is_finite());
+        let ratio = value.zip(ceiling).map(|(v, c)| v / c);
+        let holds = value.is_some() && outcome.broken.is_empty();
+        let note = outcome.broken.into_iter().chain(outcome.notes).collect::<Vec<_>>().join("; ");
+        Line { row: title, value, unit, ceiling, ratio, target: outcome.target, holds, note }
+    }
+
+    /// Starts the bare server, measures it, then the real one with a new store, and so on in turn.
+    fn in_turn(&self, scenario: Scenario, shape: Shape) -> Result<(Vec<Measured>, Vec<Measured>), Failure> {
+        let (mut bare, mut real) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            bare.push(self.measure_bare(scenario, shape).map_err(|e| e.context("the bare server"))?);
+            if let Some(binary) = &self.server {
+                real.push(self.measure_real(binary, scenario, shape)?);
+            }
+        }
+        Ok((bare, real))
+    }
+
+    fn measure_bare(&self, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
+        let server = self.start(&std::env::current_exe()?, &["ceiling-fanout".to_owned()], true)?;
+        self.generate(&server, &shape.bare(), scenario)
+    }
+
+    fn measure_real(&self, binary: &Path, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
+        let data = self.scratch.fresh("data")?;
+        let users = self.seed(binary, &data, shape.users())?;
+        let server = self.start(binary, &native::serve(&data), false)?;
+        let room = |r| native::create(server.addr, &users, shape.members_of(r), &format!("Bench {r}"));
+        let rooms = (0..shape.rooms).map(room).collect::<Result<_, _>>()?;
+        let measured = self.generate(&server, &World { users, rooms }, scenario)?;
+        server.child.stop()?;
+        Ok(measured)
+    }
+
+    /// Makes users in a data folder.
+    fn seed(&self, binary: &Path, data: &Path, count: usize) -> Result<Vec<User>, Failure> {
+        let made = Child::start(self.server_core, self.scratch.path(), binary, &native::seed(data, count))?;
+        let users = native::users(&made.output(PREPARING)?)?;
+        if users.len() == count { Ok(users) } else { Err(Failure::new("user seed made another number of users")) }
+    }
+
+    fn start(&self, program: &Path, args: &[String], bare: bool) -> Result<Server, Failure> {
+        let mut child = Child::start(self.server_core, self.scratch.path(), program, args)?;
+        let addr = child.line(STARTING, |line| {
+            line.trim().strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok()
+        })?;
+        Ok(Server { child, addr, bare })
+    }
+
+    fn generate(&self, server: &Server, world: &World, scenario: Scenario) -> Result<Measured, Failure> {
+        let file = self.scratch.path().join("world.json");
+        std::fs::write(&file, serde_json::to_vec(world)?)?;
+        let scenario = scenario.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+        let mut args: Vec<String> = ["generate", "--scenario"].map(String::from).to_vec();
+        args.push(scenario);
+        for (name, value) in [
+            ("--addr", server.addr.to_string()),
+            ("--pid", server.child.pid().to_string()),
+            ("--core", self.server_core.to_string()),
+            ("--world", file.display().to_string()),
+            ("--seconds", self.seconds.to_string()),
+        ] {
+            args.extend([name.to_owned(), value]);
+        }
+        if !server.bare {
+            args.push("--has-log".to_owned());
+        }
+        self.ask(self.generator_core, &args)
+    }
+
+    /// Runs one of this program's own commands on a core, and reads its result.
+    fn ask<T: DeserializeOwned>(&self, core: usize, args: &[String]) -> Result<T, Failure> {
+        let mut child = Child::start(core, self.scratch.path(), &std::env::current_exe()?, args)?;
+        child.line(MEASURING + Duration::from_secs_f64(self.seconds), |line| serde_json::from_str(line).ok())
+    }
+
+    /// Runs the bare group commit on the server's core.
+    fn commit(&self, writers: usize, rooms: usize, rate: Option<f64>) -> Result<store::Measured, Failure> {
+        let data = self.scratch.fresh("bare")?;
+        let mut args: Vec<String> = vec!["ceiling-store".to_owned()];
+        for (name, value) in [
+            ("--data", data.display().to_string()),
+            ("--writers", writers.to_string()),
+            ("--rooms", rooms.to_string()),
+            ("--seconds", self.seconds.to_string()),
+        ] {
+            args.extend([name.to_owned(), value]);
+        }
+        if let Some(rate) = rate {
+            args.extend(["--rate".to_owned(), rate.to_string()]);
+        }
+        self.ask(self.server_core, &args)
+    }
+}
+
+/// The median of one figure of all rounds; `None` of none.
+fn median<T>(all: &[T], figure: impl Fn(&T) -> f64) -> Option<f64> {
+    (!all.is_empty()).then(|| stats::median(&all.iter().map(figure).collect::<Vec<_>>()))
+}
+
+/// A figure with its unit, for a note.
+fn told(what: &str, value: Option<f64>, unit: &str) -> String {
+    value.map_or_else(String::new, |v| format!("{what} {v:.3} {unit}"))
+}

@@ -1,0 +1,163 @@
+//! Password hashes: argon2id, on threads of their own, no more at once than there are cores, and a bounded queue before them.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use parlance_schema::Fault;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Secret;
+use crate::config;
+
+/// Hashes that may wait for a core; one more is refused. At some 30 ms a hash, the last one waits for two seconds or so.
+const WAITING_PER_CORE_MAX: usize = 64;
+
+/// Makes and checks password hashes.
+pub(super) struct Hasher {
+    params: Params,
+    /// One permit per hash that runs or waits.
+    room: Arc<Semaphore>,
+    /// One permit per core.
+    cores: Arc<Semaphore>,
+    /// A hash of the present cost that no password is checked against for real.
+    dummy: Arc<str>,
+}
+
+impl Hasher {
+    /// A hasher of the configured cost, for `cores` cores.
+    ///
+    /// # Errors
+    /// When argon2 refuses the cost.
+    pub(super) fn new(cost: &config::Argon2, cores: usize) -> Result<Self, String> {
+        let cores = cores.max(1);
+        Self::with_queue(cost, cores, cores * WAITING_PER_CORE_MAX)
+    }
+
+    fn with_queue(cost: &config::Argon2, cores: usize, waiting: usize) -> Result<Self, String> {
+        let params =
+            Params::new(cost.memory_kib, cost.iterations, cost.lanes, None).map_err(|e| format!("auth.argon2: {e}"))?;
+        // Its salt is random like any other's; what it hashes is of no account.
+        let dummy = hash(&params, b"no account has this").map_err(|e| format!("auth.argon2: {e}"))?;
+        Ok(Self {
+            params,
+            room: Arc::new(Semaphore::new(cores + waiting)),
+            cores: Arc::new(Semaphore::new(cores)),
+            dummy: dummy.into(),
+        })
+    }
+
+    /// Hashes a new password, to PHC form.
+    ///
+    /// # Errors
+    /// `busy` when too many wait.
+    pub(super) async fn hash(&self, password: &Secret) -> Result<String, Fault> {
+        let (params, password) = (self.params.clone(), password.clone());
+        self.run(move || hash(&params, password.reveal().as_bytes())).await?.map_err(|error| {
+            tracing::error!(%error, "a password could not be hashed");
+            Fault::internal("the password could not be hashed")
+        })
+    }
+
+    /// Whether a password is the one that was hashed. Without a hash it takes as long, and the answer is no.
+    ///
+    /// # Errors
+    /// `busy` when too many wait.
+    pub(super) async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool, Fault> {
+        let known = stored.is_some();
+        let stored: Arc<str> = stored.map_or_else(|| self.dummy.clone(), Arc::from);
+        let password = password.clone();
+        let same = self
+            .run(move || {
+                PasswordHash::new(&stored)
+                    .map(|h| Argon2::default().verify_password(password.reveal().as_bytes(), &h).is_ok())
+            })
+            .await?;
+        same.map(|same| same && known).map_err(|error| {
+            tracing::error!(%error, "a stored password hash can't be read");
+            Fault::internal("the password could not be checked")
+        })
+    }
+
+    /// Whether a hash was made at another cost than the present one.
+    pub(super) fn is_dated(&self, stored: &str) -> bool {
+        let present = PasswordHash::new(&self.dummy);
+        let stored = PasswordHash::new(stored);
+        match (present, stored) {
+            (Ok(a), Ok(b)) => (a.algorithm, a.version, a.params) != (b.algorithm, b.version, b.params),
+            _ => false,
+        }
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+        let place = self.room.clone().try_acquire_owned().map_err(|_| {
+            metrics::counter!("parlance_password_hashes_refused_total").increment(1);
+            Fault::busy("too many logins at once")
+        })?;
+        let core = self.cores.clone().acquire_owned().await.map_err(|_| Fault::internal("shutting down"))?;
+        // The permits go along: a caller who has gone away frees its place when the hash is done, not before.
+        let permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permits);
+            done
+        })
+        .await
+        .map_err(|_| Fault::internal("the password could not be checked"))
+    }
+}
+
+fn hash(params: &Params, password: &[u8]) -> argon2::password_hash::Result<String> {
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let hash: PasswordHash = argon.hash_password(password)?;
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use parlance_schema::Code;
+
+    use super::*;
+
+    fn cheap() -> config::Argon2 {
+        config::Argon2 { memory_kib: 64, iterations: 1, lanes: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_hash_fits_its_password_only() {
+        let hasher = Hasher::new(&cheap(), 2).unwrap();
+        let hash = hasher.hash(&"pässwörd".into()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        assert!(hasher.verify(&"pässwörd".into(), Some(&hash)).await.unwrap());
+        assert!(!hasher.verify(&"passwort".into(), Some(&hash)).await.unwrap());
+        assert!(!hasher.verify(&"no account has this".into(), None).await.unwrap());
+        assert_ne!(hash, hasher.hash(&"pässwörd".into()).await.unwrap(), "the salt is new each time");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_is_good_and_dated() {
+        let old = Hasher::new(&cheap(), 1).unwrap();
+        let new = Hasher::new(&config::Argon2 { iterations: 2, ..cheap() }, 1).unwrap();
+        let hash = old.hash(&"password".into()).await.unwrap();
+        assert!(new.verify(&"password".into(), Some(&hash)).await.unwrap());
+        assert!(new.is_dated(&hash));
+        assert!(!old.is_dated(&hash));
+    }
+
+    #[tokio::test]
+    async fn one_too_many_is_refused_as_busy() {
+        let hasher = Hasher::with_queue(&cheap(), 1, 1).unwrap();
+        let running = hasher.room.clone().try_acquire_owned().unwrap();
+        let waiting = hasher.room.clone().try_acquire_owned().unwrap();
+        let fault = hasher.verify(&"password".into(), None).await.unwrap_err();
+        assert_eq!(fault.code, Code::Busy);
+        assert!(fault.retry_after_ms.is_some());
+        drop((running, waiting));
+        assert!(!hasher.verify(&"password".into(), None).await.unwrap());
+    }
+
+    #[test]
+    fn an_impossible_cost_is_refused() {
+        assert!(Hasher::new(&config::Argon2 { memory_kib: 1, iterations: 1, lanes: 1 }, 1).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! What users see and change of themselves, and see of others.
+
+use parlance_actors::ports::store::Who;
+use parlance_schema::account::{MeView, Principal, UserView};
+use parlance_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::{Code, Fault, UserId};
+
+use super::body::{ChangePassword, UpdateProfile};
+use super::{Accounts, Authenticated, me_view, rules, store_fault, user_view};
+
+/// Unicode scalar values of a search.
+const SEARCH_CHARS_MAX: usize = 100;
+
+impl Accounts {
+    /// The caller's own account.
+    ///
+    /// # Errors
+    /// The store's faults.
+    pub async fn me(&self, who: Principal) -> Result<MeView, Fault> {
+        let account = self.account(Who::Id(who.user)).await?;
+        account.as_ref().map(me_view).ok_or_else(|| Fault::not_found("no such user"))
+    }
+
+    /// Changes the caller's name to show or e-mail address.
+    ///
+    /// # Errors
+    /// `invalid` for what breaks a rule, `exists` for an address that is taken, or the store's faults.
+    pub async fn update_profile(&self, who: Principal, update: UpdateProfile) -> Result<MeView, Fault> {
+        let full_name = update.full_name.map(|n| n.trim().to_owned());
+        full_name.as_deref().map_or(Ok(()), rules::full_name)?;
+        let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));
+        email.as_ref().and_then(Option::as_deref).map_or(Ok(()), rules::email)?;
+        let (account, ()) = self
+            .change(who.user, |account| {
+                if let Some(name) = full_name {
+                    account.full_name = if name.is_empty() { account.username.clone() } else { name };
+                }
+                if let Some(email) = email {
+                    account.email = email;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(me_view(&account))
+    }
+
+    /// Changes the caller's password. All other logins end, and all access tokens are void: the caller's own login goes on
+    /// with a refresh.
+    ///
+    /// # Errors
+    /// `bad_credentials` when the old password is wrong, `invalid` for a new one that breaks a rule, `busy`, or the store's
+    /// faults.
+    pub async fn change_password(&self, who: &Authenticated, change: ChangePassword) -> Result<(), Fault> {
+        let user = who.principal.user;
+        let wrong = || Fault::new(Code::BadCredentials, "the old password is wrong");
+        rules::password(&change.new_password)?;
+        if !rules::fits(&change.old_password) {
+            return Err(wrong());
+        }
+        let stored = self.account(Who::Id(user)).await?.and_then(|a| a.password);
+        if !self.hasher.verify(&change.old_password, stored.as_deref()).await? {
+            return Err(wrong());
+        }
+        let hash = self.hasher.hash(&change.new_password).await?;
+        let (account, ()) = self
+            .change(user, |account| {
+                // Another change came first: the old password is no longer the one that was checked.
+                if account.password != stored {
+                    return Err(wrong());
+                }
+                account.password = Some(hash);
+                self.void_until_now(account);
+                Ok(())
+            })
+            .await?;
+        let revoked = self.ports.store.revoke_families(user, who.family.as_deref()).await;
+        self.publish_revoked(user, account.valid_after);
+        revoked.map_err(|e| store_fault(&e))
+    }
+
+    /// Several users of the caller's tenant; those that don't exist, or are elsewhere, are left out.
+    ///
+    /// # Errors
+    /// `invalid` for more than 200 ids, or the store's faults.
+    pub async fn users(&self, who: Principal, ids: &[UserId]) -> Result<Vec<UserView>, Fault> {
+        if ids.len() > PAGE_MAX {
+            return Err(Fault::invalid(format!("at most {PAGE_MAX} users at a time")));
+        }
+        let accounts = self.ports.store.accounts(ids).await.map_err(|e| store_fault(&e))?;
+        Ok(accounts.iter().filter(|a| a.tenant == who.tenant).map(user_view).collect())
+    }
+
+    /// Active users of the caller's tenant whose username or full name has `text` in it. E-mail addresses are neither
+    /// looked at nor shown.
+    ///
+    /// # Errors
+    /// `invalid` for an empty or overlong text or a limit over 200, or the store's faults.
+    pub async fn search(&self, who: Principal, text: &str, limit: Option<usize>) -> Result<Vec<UserView>, Fault> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > SEARCH_CHARS_MAX {
+            return Err(Fault::invalid(format!("a search has 1 to {SEARCH_CHARS_MAX} characters")));
+        }
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(Fault::invalid(format!("a page has 1 to {PAGE_MAX} users")));
+        }
+        let found = self.ports.store.search_accounts(who.tenant, text, limit).await.map_err(|e| store_fault(&e))?;
+        Ok(found.iter().map(user_view).collect())
+    }
+}

@@ -1,0 +1,158 @@
+//! Puts a node together: the only file that names concrete backends.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parlance_actors::ids::Ids;
+use parlance_actors::node;
+use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
+use parlance_schema::account::Principal;
+use parlance_schema::{Fault, Millis};
+use tokio::net::TcpListener;
+use warp::{Filter, Rejection};
+
+use crate::auth::keys::KeyRing;
+use crate::auth::{self, Accounts};
+use crate::bus;
+use crate::cli::{Backend, Failure};
+use crate::clock::System;
+use crate::config::{Config, StoreKind};
+use crate::gateway::{connect, echo, listener, routes};
+use crate::store::{memory, sqlite};
+use crate::telemetry;
+
+/// Milliseconds over which clients are asked to come back when the server stops.
+const DRAIN_SPREAD_MS: u64 = 3_000;
+
+/// The real backends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Real;
+
+#[async_trait]
+impl Backend for Real {
+    async fn serve(&self, config: Config) -> Result<(), Failure> {
+        let telemetry = telemetry::install(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+        tokio::spawn(telemetry.clone().upkeep());
+        let running = start(&config, Arc::new(move || telemetry.render())).await?;
+        let address = running.listener.address();
+        writeln!(std::io::stdout(), "listening on http://{address}")?;
+        std::io::stdout().flush()?;
+        tracing::info!(%address, data = %config.data.dir.display(), "ready");
+        until_told().await?;
+        tracing::info!("draining");
+        running.stop().await;
+        Ok(())
+    }
+
+    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+        open_store(config)
+    }
+
+    async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure> {
+        let (dir, to) = (config.data.dir.clone(), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || sqlite::backup(&dir, &to)).await;
+        copied.map_err(|error| Failure::Other(error.to_string()))?.map_err(|error| Failure::Other(error.to_string()))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(System)
+    }
+
+    fn random(&self) -> Arc<dyn Random> {
+        Arc::new(System)
+    }
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    match config.store.kind {
+        StoreKind::Memory => Ok(Arc::new(memory::Memory::new())),
+        StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite::Options::default()) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
+            Err(error) => Err(Failure::Other(error.to_string())),
+        },
+    }
+}
+
+/// A node that serves.
+pub struct Running {
+    /// Where it listens.
+    pub listener: listener::Handle,
+    /// Its actors.
+    pub node: Arc<node::Handle>,
+}
+
+impl Running {
+    /// Tells the clients, lets what is going on end, and stops.
+    pub async fn stop(self) {
+        self.listener.stop();
+        self.node.drain(DRAIN_SPREAD_MS).await;
+        self.listener.finish(Duration::from_secs(5)).await;
+        self.node.stop().await;
+    }
+}
+
+/// Starts a node with the configured backends.
+///
+/// # Errors
+/// When the store, the keys or the address can't be used.
+pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
+    let store = open_store(config)?;
+    let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
+    let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
+    let ids = Arc::new(Ids::new(store.clone()));
+    std::fs::create_dir_all(&config.data.dir)?;
+    let keys = KeyRing::open(&config.data.dir, random.as_ref(), clock.now())?;
+    let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
+    let accounts = Arc::new(Accounts::new(ports, ids.clone(), keys, &config.auth).map_err(Failure::Other)?);
+    let authority: Arc<dyn Authority> = Arc::new(Tokens(accounts.clone()));
+    let options = node::Options {
+        heartbeat_ms: config.limits.heartbeat_ms,
+        silence_ms: config.limits.silence_ms,
+        slow_close_ms: config.limits.slow_close_ms,
+        commands_per_s: config.limits.commands_per_s,
+        room_idle_ms: config.limits.room_idle_ms,
+        connections_per_user: config.limits.connections_per_user,
+        ..node::Options::default()
+    };
+    let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
+    let node = Arc::new(node);
+    let socket = connect::route(connect::Deps { service: node.clone(), accounts: accounts.clone() });
+    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render })
+        // The listener takes filters that may reject; this one answers everything.
+        .and_then(async |reply| Ok::<_, Rejection>(reply));
+    let tcp = TcpListener::bind(config.server.listen)
+        .await
+        .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
+    let options = listener::Options { connections_max: config.limits.connections, ..listener::Options::default() };
+    let listener = if config.server.dev_echo {
+        listener::serve(tcp, socket.or(echo::route()).unify().or(rest).unify(), options)?
+    } else {
+        listener::serve(tcp, socket.or(rest).unify(), options)?
+    };
+    Ok(Running { listener, node })
+}
+
+/// Accounts, as sessions ask them.
+struct Tokens(Arc<Accounts>);
+
+#[async_trait]
+impl Authority for Tokens {
+    async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault> {
+        self.0.authenticate(token).await.map(|who| (who.principal, who.expires_at))
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn until_told() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

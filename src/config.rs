@@ -1,0 +1,367 @@
+//! The settings: one struct, all of it with defaults, from `cluster.toml`, then the environment, then the command line.
+//!
+//! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat};
+use parlance_schema::limits;
+use serde::{Deserialize, Serialize};
+
+/// The file that is read when none is named and it is there.
+pub const FILE: &str = "cluster.toml";
+/// What names of environment variables begin with; `__` stands between the parts of a name.
+pub const PREFIX: &str = "PARLANCE";
+/// The variable that names the file, which is no setting itself.
+pub const FILE_VARIABLE: &str = "PARLANCE_CONFIG";
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens.
+    pub server: Server,
+    /// Where it keeps its data.
+    pub data: Data,
+    /// Accounts and tokens.
+    pub auth: Auth,
+    /// Bounds that an operator may move.
+    pub limits: Limits,
+    /// The log of the process.
+    pub log: Log,
+    /// What keeps rooms and accounts.
+    pub store: Store,
+}
+
+/// Where the server listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The address that clients use, where a proxy stands before the server; empty: the one it listens on.
+    pub public_url: String,
+    /// Whether `/dev/echo` is there, for conformance tests of the socket.
+    pub dev_echo: bool,
+}
+
+/// Where data are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The folder; it is made at the first start.
+    pub dir: PathBuf,
+}
+
+/// Whether strangers may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// Everybody who reaches the server.
+    Open,
+    /// Nobody; `parlance user add` makes them.
+    Closed,
+}
+
+/// Accounts and tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Seconds that an access token is good for.
+    pub access_token_s: u64,
+    /// Seconds that a refresh token is good for; each use begins them anew.
+    pub refresh_token_s: u64,
+    /// Whether strangers may make an account.
+    pub registration: Registration,
+    /// The cost of a password hash.
+    pub argon2: Argon2,
+}
+
+/// The cost of a password hash (argon2id).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Argon2 {
+    /// KiB of memory.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub iterations: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+/// Bounds that an operator may move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections of one user at once.
+    pub connections_per_user: usize,
+    /// Commands that one connection may give in a second, with a burst of as many; 0 is without limit.
+    pub commands_per_s: u32,
+    /// Milliseconds that a connection may stay behind without reading.
+    pub slow_close_ms: u64,
+    /// Milliseconds of silence before a ping.
+    pub heartbeat_ms: u64,
+    /// Milliseconds of silence before the connection is closed.
+    pub silence_ms: u64,
+    /// Milliseconds after which a room without work sleeps.
+    pub room_idle_ms: u64,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// A JSON object per line.
+    Json,
+}
+
+/// The log of the process, on standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is logged, in the words of tracing's `EnvFilter`.
+    pub filter: String,
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// A file in the data folder.
+    Sqlite,
+    /// Nothing outlives the process.
+    Memory,
+}
+
+/// What keeps rooms and accounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Which store.
+    pub kind: StoreKind,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), public_url: String::new(), dev_echo: false }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data") }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            access_token_s: limits::ACCESS_TOKEN_S,
+            refresh_token_s: limits::REFRESH_TOKEN_S,
+            registration: Registration::Open,
+            argon2: Argon2::default(),
+        }
+    }
+}
+
+impl Default for Argon2 {
+    /// What OWASP's password storage cheat sheet advises for argon2id.
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, iterations: 2, lanes: 1 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_user: limits::CONNECTIONS_PER_USER,
+            commands_per_s: limits::COMMANDS_PER_S,
+            slow_close_ms: limits::SLOW_CLOSE_MS,
+            heartbeat_ms: limits::HEARTBEAT_MS,
+            silence_ms: limits::SILENCE_MS,
+            room_idle_ms: limits::ROOM_IDLE_MS,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".into() }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { kind: StoreKind::Sqlite }
+    }
+}
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The named file is not there, or can't be read.
+    #[error("{path}: {error}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// A setting is unknown, or of the wrong type.
+    #[error("{0}")]
+    Setting(String),
+    /// A setting is outside its bounds.
+    #[error("{setting} is {value}: {why}")]
+    Bounds {
+        /// Its name, such as `auth.access_token_s`.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        why: String,
+    },
+}
+
+/// The variables of the process's environment that are settings of ours.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect()
+}
+
+/// What the command line says; it wins over file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// `data.dir`.
+    pub data: Option<PathBuf>,
+    /// `server.dev_echo`.
+    pub dev_echo: bool,
+}
+
+impl Config {
+    /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`.
+    ///
+    /// # Errors
+    /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Self, Error> {
+        let mut builder = config::Config::builder();
+        let path = file.unwrap_or(Path::new(FILE));
+        if file.is_some() || path.exists() {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let settings = environment.into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect();
+        let environment = Environment::with_prefix(PREFIX)
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(settings));
+        let read = builder.add_source(environment).build().and_then(config::Config::try_deserialize::<Self>);
+        let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
+        overrides.apply(&mut config);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds.
+    pub fn check(&self) -> Result<(), Error> {
+        let l = &self.limits;
+        let a = &self.auth;
+        between("auth.access_token_s", a.access_token_s, 10, crate::auth::keys::TOKEN_LIFE_S_MAX)?;
+        between("auth.refresh_token_s", a.refresh_token_s, a.access_token_s, 366 * 24 * 3600)?;
+        between("auth.argon2.lanes", u64::from(a.argon2.lanes), 1, 16)?;
+        between("auth.argon2.iterations", u64::from(a.argon2.iterations), 1, 64)?;
+        let memory_min = 8 * u64::from(a.argon2.lanes);
+        between("auth.argon2.memory_kib", u64::from(a.argon2.memory_kib), memory_min, 1024 * 1024)?;
+        between("limits.connections", l.connections as u64, 1, 1_000_000)?;
+        between("limits.connections_per_user", l.connections_per_user as u64, 1, 10_000)?;
+        between("limits.commands_per_s", u64::from(l.commands_per_s), 0, 1_000_000)?;
+        between("limits.slow_close_ms", l.slow_close_ms, 1_000, 3_600_000)?;
+        between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
+        between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
+        between("limits.room_idle_ms", l.room_idle_ms, 1_000, 86_400_000)?;
+        let url = &self.server.public_url;
+        if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
+            return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
+        }
+        if self.data.dir.as_os_str().is_empty() {
+            return Err(bounds("data.dir", "", "a folder"));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(bounds("log.filter", &self.log.filter, &error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// The settings as names and values, for logs and operators; there is no secret among them.
+    #[must_use]
+    pub fn listed(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        if let Ok(value) = serde_json::to_value(self) {
+            flatten("", &value, &mut all);
+        }
+        all
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        if let Some(data) = &self.data {
+            config.data.dir.clone_from(data);
+        }
+        config.server.dev_echo |= self.dev_echo;
+    }
+}
+
+fn between(setting: &'static str, value: u64, min: u64, max: u64) -> Result<(), Error> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(bounds(setting, &value.to_string(), &format!("it goes from {min} to {max}")))
+}
+
+fn bounds(setting: &'static str, value: &str, why: &str) -> Error {
+    Error::Bounds { setting, value: format!("{value:?}").replace('"', "'"), why: why.to_owned() }
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flatten(&name, field, into);
+            }
+        }
+        other => {
+            into.insert(prefix.to_owned(), other.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

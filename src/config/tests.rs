@@ -1,0 +1,99 @@
+//! Where settings come from, who wins, and that `cluster.toml` tells the truth.
+
+use super::*;
+
+fn load(toml: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("some.toml");
+    std::fs::write(&path, toml).unwrap();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::load(Some(&path), environment, overrides)
+}
+
+fn refused(toml: &str, environment: &[(&str, &str)]) -> String {
+    load(toml, environment, &Overrides::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn without_anything_the_defaults_hold() {
+    assert_eq!(load("", &[], &Overrides::default()).unwrap(), Config::default());
+    Config::default().check().unwrap();
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
+    let toml = "[server]\nlisten = '127.0.0.1:1'\ndev_echo = false\n[data]\ndir = 'file'\n[auth]\naccess_token_s = 60";
+    let environment = [
+        ("PARLANCE_SERVER__LISTEN", "127.0.0.1:2"),
+        ("PARLANCE_DATA__DIR", "123"),
+        ("PARLANCE_AUTH__ARGON2__MEMORY_KIB", "64"),
+        ("PARLANCE_AUTH__REGISTRATION", "closed"),
+        ("PARLANCE_SERVER__DEV_ECHO", "true"),
+        ("PARLANCE_CONFIG", "elsewhere.toml"),
+        ("HOME", "/root"),
+    ];
+    let config = load(toml, &environment, &Overrides::default()).unwrap();
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.data.dir, Path::new("123"));
+    assert_eq!(config.auth.argon2.memory_kib, 64);
+    assert_eq!(config.auth.registration, Registration::Closed);
+    assert_eq!(config.auth.access_token_s, 60);
+    assert!(config.server.dev_echo);
+    let overrides = Overrides { listen: Some(([127, 0, 0, 1], 3).into()), data: Some("cli".into()), dev_echo: false };
+    let config = load(toml, &environment, &overrides).unwrap();
+    assert_eq!((config.server.listen.port(), config.data.dir.as_path()), (3, Path::new("cli")));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (toml, environment, named) in [
+        ("[server]\nlisen = 'x'", &[][..], "lisen"),
+        ("[sever]\nlisten = 'x'", &[], "sever"),
+        ("[server]\nlisten = 'nowhere'", &[], "listen"),
+        ("[auth]\nregistration = 'ajar'", &[], "registration"),
+        ("[auth]\naccess_token_s = -5", &[], "access_token_s"),
+        ("[auth]\naccess_token_s = 1", &[], "auth.access_token_s"),
+        ("[auth]\nrefresh_token_s = 60", &[], "auth.refresh_token_s"),
+        ("[auth.argon2]\nmemory_kib = 1", &[], "auth.argon2.memory_kib"),
+        ("[limits]\nheartbeat_ms = 60000", &[], "limits.silence_ms"),
+        ("[limits]\ncommands_per_s = 2000000", &[], "limits.commands_per_s"),
+        ("[log]\nfilter = 'a=b=c'", &[], "log.filter"),
+        ("[server]\npublic_url = 'example.org'", &[], "server.public_url"),
+        ("", &[("PARLANCE_LIMITS__CONECTIONS", "1")], "conections"),
+        ("", &[("PARLANCE_LIMITS__CONNECTIONS", "many")], "connections"),
+        ("not toml", &[], "line 1"),
+    ] {
+        let error = refused(toml, environment);
+        assert!(error.contains(named), "{toml:?} {environment:?}: {error:?} does not name {named:?}");
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let error = Config::load(Some(Path::new("/no/such.toml")), [], &Overrides::default()).unwrap_err();
+    assert!(error.to_string().contains("/no/such.toml"), "{error}");
+}
+
+/// `cluster.toml` with its settings uncommented: prose lines begin with `##`, settings with `# `.
+fn uncommented() -> String {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
+    let lines = text.lines().filter(|l| !l.starts_with("##"));
+    lines.map(|l| l.strip_prefix("# ").unwrap_or(l)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn cluster_toml_names_every_setting_with_its_default() {
+    let text = uncommented();
+    assert_eq!(load(&text, &[], &Overrides::default()).unwrap(), Config::default());
+    let mut settings = BTreeMap::new();
+    let parsed = config::Config::builder().add_source(File::from_str(&text, FileFormat::Toml)).build().unwrap();
+    flatten("", &parsed.try_deserialize::<serde_json::Value>().unwrap(), &mut settings);
+    assert_eq!(settings, Config::default().listed());
+}
+
+#[test]
+fn cluster_toml_changes_nothing_as_it_is() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
+    assert!(text.lines().all(|l| l.is_empty() || l.starts_with('#') || l.starts_with('[')));
+    assert_eq!(load(&text, &[], &Overrides::default()).unwrap(), Config::default());
+}

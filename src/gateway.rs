@@ -1,0 +1,17 @@
+//! What faces clients: the listener, the WebSocket's socket code, the native wires, REST and static pages.
+//!
+//! The gateway turns frames and requests into operations, and answers into frames and responses. It knows a node by
+//! [`parlance_actors::service`] alone, never a store or a bus.
+
+pub mod codec;
+pub mod connect;
+pub mod echo;
+pub mod errors;
+pub mod listener;
+pub mod native;
+pub mod openapi;
+pub mod pages;
+pub mod rest;
+pub mod routes;
+pub mod socket;
+pub mod upgrade;

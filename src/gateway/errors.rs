@@ -1,0 +1,139 @@
+//! Faults as HTTP responses: every refusal, warp's own included, has the same JSON body.
+
+use std::convert::Infallible;
+
+use parlance_schema::{Code, Fault};
+use warp::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::http::{HeaderName, HeaderValue, StatusCode};
+use warp::reject::{
+    InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge, Rejection,
+    UnsupportedMediaType,
+};
+use warp::reply::Response;
+
+/// A fault on its way to a client, with what HTTP adds to it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct Failure {
+    /// The body.
+    pub fault: Fault,
+    /// The status, where it isn't the code's own.
+    pub status: StatusCode,
+    /// The methods that the path has, where another was asked for.
+    pub allow: Option<String>,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let status = StatusCode::from_u16(fault.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { fault, status, allow: None }
+    }
+}
+
+impl Failure {
+    /// No such path.
+    #[must_use]
+    pub fn no_route() -> Self {
+        Fault::new(Code::Unknown, "there is nothing at this path; see /docs").into()
+    }
+
+    /// The path has other methods only.
+    #[must_use]
+    pub fn wrong_method(allow: String) -> Self {
+        let fault = Fault::new(Code::Unknown, format!("this path takes {allow}"));
+        Self { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow) }
+    }
+
+    /// The body is not of a type that is understood.
+    #[must_use]
+    pub fn media_type(detail: &str) -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self { fault: Fault::malformed(detail), status, allow: None }
+    }
+
+    /// The response that the client gets.
+    #[must_use]
+    pub fn response(self) -> Response {
+        let mut response = json(self.status, &self.fault);
+        if let Some(ms) = self.fault.retry_after_ms {
+            set(&mut response, RETRY_AFTER, &ms.div_ceil(1_000).max(1).to_string());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            set(&mut response, WWW_AUTHENTICATE, "Bearer");
+        }
+        if let Some(methods) = self.allow {
+            set(&mut response, ALLOW, &methods);
+        }
+        response
+    }
+}
+
+/// A JSON response.
+#[must_use]
+pub fn json<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let mut response = Response::new(bytes.into());
+            *response.status_mut() = status;
+            set(&mut response, warp::http::header::CONTENT_TYPE, "application/json");
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as json");
+            Failure::from(Fault::internal("the answer could not be written")).response()
+        }
+    }
+}
+
+/// Sets a header of a response; a value that no header can hold is left out.
+pub fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Turns a rejection of any filter into a fault, so that nothing answers with warp's own text.
+///
+/// # Errors
+/// Never.
+pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
+    Ok(failure(&rejection).response())
+}
+
+fn failure(rejection: &Rejection) -> Failure {
+    if let Some(failure) = rejection.find::<Refused>() {
+        return failure.0.clone();
+    }
+    if rejection.find::<MethodNotAllowed>().is_some() {
+        let fault = Fault::new(Code::Unknown, "this path does not take this method");
+        return Failure { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: None };
+    }
+    if rejection.find::<PayloadTooLarge>().is_some() {
+        return Fault::too_large("the body is too large").into();
+    }
+    if rejection.find::<UnsupportedMediaType>().is_some() {
+        return Failure::media_type("the body must be application/json");
+    }
+    if let Some(header) = rejection.find::<MissingHeader>() {
+        return Fault::malformed(format!("the header {} is missing", header.name())).into();
+    }
+    if let Some(header) = rejection.find::<InvalidHeader>() {
+        return Fault::malformed(format!("the header {} can't be read", header.name())).into();
+    }
+    let unreadable = rejection.find::<warp::body::BodyDeserializeError>().is_some()
+        || rejection.find::<InvalidQuery>().is_some()
+        || rejection.find::<LengthRequired>().is_some();
+    if unreadable {
+        return Fault::malformed("the request can't be read").into();
+    }
+    if rejection.is_not_found() {
+        return Failure::no_route();
+    }
+    Fault::internal("the request could not be handled").into()
+}
+
+/// A fault as a rejection, for filters that refuse a request.
+#[derive(Debug)]
+pub struct Refused(pub Failure);
+
+impl warp::reject::Reject for Refused {}

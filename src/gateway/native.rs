@@ -1,0 +1,181 @@
+//! The native wires: `parlance.v1.json` in text messages, `parlance.v1.msgpack` in binary ones, the same names in both.
+//!
+//! Decoding is one pass where the request is good. Where it is not, a second look finds out what to tell the client: the
+//! request's number, whether the operation exists, and which field is wrong.
+
+mod explain;
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use parlance_actors::wire::{Opcode, Wire, frame};
+use parlance_schema::entry::Entry;
+use parlance_schema::event::Ephemeral;
+use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::limits::{DEPTH_MAX, FRAME_BYTES_MAX};
+use parlance_schema::{Fault, RoomId};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of the encoding buffer that a thread keeps between frames.
+const SCRATCH_BYTES_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The wire `parlance.v1.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+/// The wire `parlance.v1.msgpack`.
+#[derive(Clone, Copy, Debug)]
+pub struct Msgpack;
+
+/// [`Push::Entry`], without owning the entry.
+#[derive(Serialize)]
+#[serde(tag = "push", rename = "entry")]
+struct EntryPush<'a> {
+    room: RoomId,
+    entry: &'a Entry,
+}
+
+/// `parlance_schema::frame::Reply`, without owning the outcome.
+#[derive(Serialize)]
+struct ReplyFrame<'a> {
+    re: u64,
+    #[serde(flatten)]
+    outcome: &'a ReplyOutcome,
+}
+
+impl Wire for Json {
+    fn index(&self) -> usize {
+        0
+    }
+
+    fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
+        if !text {
+            return Err((None, Fault::malformed("this connection speaks JSON, in text messages")));
+        }
+        check_size(payload)?;
+        if is_too_deep(payload) {
+            return Err((None, too_deep()));
+        }
+        serde_json::from_slice(payload).map_err(|error| explain::json(payload, &error))
+    }
+
+    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes> {
+        json(&EntryPush { room, entry })
+    }
+
+    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes> {
+        json(event)
+    }
+
+    fn push(&self, push: &Push) -> Option<Bytes> {
+        json(push)
+    }
+
+    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes> {
+        json(&ReplyFrame { re: n, outcome })
+    }
+}
+
+impl Wire for Msgpack {
+    fn index(&self) -> usize {
+        1
+    }
+
+    fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
+        if text {
+            return Err((None, Fault::malformed("this connection speaks MessagePack, in binary messages")));
+        }
+        check_size(payload)?;
+        let mut reader = msgpack_reader(payload);
+        let request = Request::deserialize(&mut reader).map_err(|error| explain::msgpack(payload, &error))?;
+        // Only where nothing is left can no marker be read.
+        match IgnoredAny::deserialize(&mut reader) {
+            Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(request),
+            _ => Err((Some(request.n), Fault::malformed("there are bytes after the request"))),
+        }
+    }
+
+    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes> {
+        msgpack(&EntryPush { room, entry })
+    }
+
+    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes> {
+        msgpack(event)
+    }
+
+    fn push(&self, push: &Push) -> Option<Bytes> {
+        msgpack(push)
+    }
+
+    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes> {
+        msgpack(&ReplyFrame { re: n, outcome })
+    }
+}
+
+type MsgpackReader<'a> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'a, [u8]>>;
+
+fn msgpack_reader(payload: &[u8]) -> MsgpackReader<'_> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
+    reader.set_max_depth(DEPTH_MAX + 1);
+    reader
+}
+
+fn check_size(payload: &[u8]) -> Result<(), (Option<u64>, Fault)> {
+    let fault = || Fault::too_large(format!("a message has at most {FRAME_BYTES_MAX} bytes"));
+    if payload.len() > FRAME_BYTES_MAX { Err((None, fault())) } else { Ok(()) }
+}
+
+fn too_deep() -> Fault {
+    Fault::malformed(format!("a request is nested at most {DEPTH_MAX} deep"))
+}
+
+/// Whether brackets outside strings are nested deeper than [`DEPTH_MAX`].
+fn is_too_deep(json: &[u8]) -> bool {
+    // Hardly any request has that many brackets at all, and counting them is quick.
+    if json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+fn json(value: &impl Serialize) -> Option<Bytes> {
+    encode(Opcode::Text, |scratch| serde_json::to_writer(scratch, value).map_err(|error| error.to_string()))
+}
+
+fn msgpack(value: &impl Serialize) -> Option<Bytes> {
+    encode(Opcode::Binary, |scratch| rmp_serde::encode::write_named(scratch, value).map_err(|error| error.to_string()))
+}
+
+/// Encodes in the thread's buffer, so that the frame is one allocation of the right size.
+fn encode(opcode: Opcode, write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Option<Bytes> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.shrink_to(SCRATCH_BYTES_KEPT);
+        match write(scratch) {
+            Ok(()) => Some(frame(opcode, scratch)),
+            Err(error) => {
+                tracing::error!(error, "a frame could not be encoded");
+                None
+            }
+        }
+    })
+}

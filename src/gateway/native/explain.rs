@@ -1,0 +1,221 @@
+//! What to tell a client whose request can't be read. No detail holds a value of the request, as it may be logged.
+
+use std::fmt;
+
+use parlance_schema::op::Op;
+use parlance_schema::{Code, Fault};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Fields that are looked at; no operation has as many.
+const FIELDS_MAX: usize = 24;
+/// Unicode scalar values of a client's word, such as an operation's name, in a detail.
+const WORD_CHARS_MAX: usize = 40;
+
+/// Explains a JSON request that could not be read.
+pub fn json(payload: &[u8], error: &serde_json::Error) -> (Option<u64>, Fault) {
+    let mut head = Head::default();
+    // How far this gets doesn't matter: what it found is kept.
+    let whole = head.read(&mut serde_json::Deserializer::from_slice(payload)).is_ok();
+    let fault = if whole && error.is_data() {
+        head.explain(&error.to_string())
+    } else if error.is_data() {
+        Fault::malformed("a request is an object with `n` and `op`")
+    } else {
+        Fault::malformed(format!("not JSON: {error}"))
+    };
+    (head.n, fault)
+}
+
+/// Explains a MessagePack request that could not be read.
+pub fn msgpack(payload: &[u8], error: &rmp_serde::decode::Error) -> (Option<u64>, Fault) {
+    use rmp_serde::decode::Error as E;
+    let mut head = Head::default();
+    let whole = head.read(&mut super::msgpack_reader(payload)).is_ok();
+    let fault = match error {
+        E::DepthLimitExceeded => super::too_deep(),
+        error if whole => head.explain(&error.to_string()),
+        E::Syntax(_) if !head.is_map => Fault::malformed("a request is a map with `n` and `op`"),
+        E::Syntax(_) | E::Uncategorized(_) => Fault::malformed("a field is of a kind that no request has"),
+        error => Fault::malformed(format!("not MessagePack: {error}")),
+    };
+    (head.n, fault)
+}
+
+/// The top level of a request, as far as it can be read.
+#[derive(Default)]
+struct Head {
+    is_map: bool,
+    n: Option<u64>,
+    fields: Map<String, Value>,
+}
+
+impl Head {
+    fn read<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(HeadVisitor(self))
+    }
+
+    /// Finds what is wrong by reading the operation alone, then with one field at a time.
+    fn explain(&self, error: &str) -> Fault {
+        let Some(op) = self.fields.get("op") else { return Fault::malformed("missing field `op`") };
+        let Value::String(name) = op else { return Fault::malformed("field `op`: must be a string") };
+        if self.n.is_none() {
+            return Fault::malformed(match self.fields.get("n") {
+                Some(_) => "field `n`: must be an integer from 0 to 2^64 - 1",
+                None => "missing field `n`",
+            });
+        }
+        if try_op(name, None).is_some_and(|error| error.starts_with("unknown variant")) {
+            return Fault::new(Code::Unknown, format!("there is no operation `{}`", word(name)));
+        }
+        let others = self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "n" | "op"));
+        for (key, value) in others.take(FIELDS_MAX) {
+            match try_op(name, Some((key, value))) {
+                Some(error) if error.starts_with("unknown field") && !is_known(name, key) => {
+                    return Fault::malformed(format!("unknown field `{}`", word(key)));
+                }
+                Some(error) if !error.starts_with("missing field") => {
+                    return Fault::malformed(format!("field `{}`: {}", word(key), plain(&error)));
+                }
+                _ => {}
+            }
+        }
+        Fault::malformed(plain(error))
+    }
+}
+
+/// Reads an operation with at most one field; what is wrong with it.
+fn try_op(name: &str, field: Option<(&str, &Value)>) -> Option<String> {
+    let mut map = Map::new();
+    map.insert("op".to_owned(), Value::String(name.to_owned()));
+    if let Some((key, value)) = field {
+        map.insert(key.to_owned(), value.clone());
+    }
+    Op::deserialize(Value::Object(map)).err().map(|error| error.to_string())
+}
+
+/// Whether the operation has a field of that name: null is then a wrong value or none, not unknown.
+fn is_known(name: &str, key: &str) -> bool {
+    !try_op(name, Some((key, &Value::Null))).is_some_and(|error| error.starts_with("unknown field"))
+}
+
+/// A serde error's text without what the client sent, and without a place in the text.
+fn plain(error: &str) -> String {
+    let error = error.rfind(" at line ").map_or(error, |at| &error[..at]);
+    let kinds = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+    match kinds.iter().find(|kind| error.starts_with(**kind)) {
+        Some(&kind) => match error.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("{kind}, expected {expected}"),
+            None => kind.to_owned(),
+        },
+        None => error.chars().take(200).collect(),
+    }
+}
+
+/// A client's word, cut, and without what could break a log line.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(WORD_CHARS_MAX).collect()
+}
+
+struct HeadVisitor<'a>(&'a mut Head);
+
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.is_map = true;
+        while let Some(Key(key)) = map.next_key()? {
+            let Tree(value) = map.next_value()?;
+            if key == "n" {
+                self.0.n = value.as_u64();
+            }
+            self.0.fields.insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+/// A key of a map; MessagePack's may be integers.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Tree::deserialize(deserializer)?.0 {
+            Value::String(text) => Ok(Key(text)),
+            other => Ok(Key(other.to_string())),
+        }
+    }
+}
+
+/// Any value that either format can hold, in JSON's terms.
+struct Tree(Value);
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor).map(Tree)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(value.iter().copied().collect())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Tree(value)) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some(Key(key)) = map.next_key()? {
+            let Tree(value) = map.next_value()?;
+            values.insert(key, value);
+        }
+        Ok(Value::Object(values))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Value, D::Error> {
+        Err(D::Error::custom("an extension type"))
+    }
+}

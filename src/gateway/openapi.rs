@@ -1,0 +1,335 @@
+//! The OpenAPI 3.1 document, made from the table of routes and the vocabulary's schemas.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use parlance_schema::Fault;
+use parlance_schema::fault::Code;
+use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle, PathItem, PathsBuilder,
+};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
+    Schema, tag::TagBuilder,
+};
+use warp::http::HeaderMap;
+
+use super::pages;
+use super::rest;
+use super::rest::route::{Access, Action, Answered, Body, Content, Holds, Query, Route, Shape, Verb};
+
+const TAGS: &[(&str, &str)] = &[
+    ("auth", "Registering, logging in, renewing tokens."),
+    ("me", "One's own account."),
+    ("rooms", "Groups, direct rooms and conversations."),
+    ("members", "Who is in a room, and what they may do there."),
+    ("invites", "Joining by invitation."),
+    ("messages", "What is said, and reactions to it."),
+    ("presence", "Read marks, typing, who is there."),
+    ("users", "Other users."),
+    ("admin", "The operator's view."),
+    ("server", "Health, metrics, this document."),
+];
+
+const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reorder a message. The same operations, and \
+    what happens in one's rooms as it happens, are on the WebSocket `/v1/connect`.\n\nAn error's body is a fault: a \
+    stable `code`, a `detail` for developers, and in `retry` whether trying again can help.";
+
+/// The document as it is served: its bytes and their entity tag.
+static SERVED: LazyLock<(Bytes, String)> = LazyLock::new(|| {
+    let text = document().to_string();
+    let tag = pages::tag(&Sha256::digest(text.as_bytes()));
+    (Bytes::from(text), tag)
+});
+
+/// Answers with the document.
+#[must_use]
+pub fn serve(headers: &HeaderMap) -> warp::reply::Response {
+    let (bytes, tag) = &*SERVED;
+    pages::cached(bytes.clone(), "application/json", tag, headers)
+}
+
+/// Makes the document.
+#[must_use]
+pub fn document() -> Value {
+    match serde_json::to_value(described()) {
+        Ok(mut document) => {
+            tidy(&mut document);
+            document
+        }
+        Err(error) => {
+            tracing::error!(%error, "the openapi document could not be written");
+            Value::Null
+        }
+    }
+}
+
+/// Mends what the derived schemas don't see: behind an alias (`Seq`, `Millis`, `Meta`) they find the plain type and make a
+/// component of its name, and of an enum's variants they don't say that unknown fields are refused.
+fn tidy(document: &mut Value) {
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let aliased: Vec<_> =
+        ["u64", "BTreeMap"].into_iter().filter_map(|name| Some((name, schemas.remove(name)?))).collect();
+    if let Some(variants) = schemas.get_mut("Part").and_then(|part| part.get_mut("oneOf")).and_then(Value::as_array_mut)
+    {
+        for variant in variants {
+            variant["additionalProperties"] = Value::Bool(false);
+        }
+    }
+    for (name, plain) in aliased {
+        inline(document, &format!("#/components/schemas/{name}"), &plain);
+    }
+}
+
+/// Puts a schema in the place of all references to it.
+fn inline(value: &mut Value, reference: &str, plain: &Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("$ref").is_some_and(|to| to == reference) {
+                fields.remove("$ref");
+                for (name, what) in plain.as_object().into_iter().flatten() {
+                    fields.entry(name.as_str()).or_insert_with(|| what.clone());
+                }
+            }
+            fields.values_mut().for_each(|field| inline(field, reference, plain));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, reference, plain)),
+        _ => {}
+    }
+}
+
+fn described() -> OpenApi {
+    let mut schemas = BTreeMap::new();
+    collect(&mut schemas, Shape::of::<Fault>());
+    let mut paths = PathsBuilder::new();
+    for route in rest::routes() {
+        let shapes = route.answers.iter().filter_map(|a| match a.content {
+            Content::Json(shape) => Some(shape),
+            _ => None,
+        });
+        for shape in shapes.chain(route.body.map(|b| b.shape)) {
+            collect(&mut schemas, shape);
+        }
+        paths = paths.path(route.path, PathItem::new(http_method(route.verb), operation(route)));
+    }
+    let mut components = Components::new();
+    components.schemas = schemas;
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("An access token of `/v1/auth/login`, good for 30 minutes."))
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let info = InfoBuilder::new()
+        .title("parlance")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(license))
+        .build();
+    let tags = TAGS.iter().map(|(name, about)| TagBuilder::new().name(*name).description(Some(*about)).build());
+    OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).tags(Some(tags)).build()
+}
+
+fn http_method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Post => HttpMethod::Post,
+        Verb::Put => HttpMethod::Put,
+        Verb::Patch => HttpMethod::Patch,
+        Verb::Delete => HttpMethod::Delete,
+    }
+}
+
+fn collect(schemas: &mut BTreeMap<String, RefOr<Schema>>, shape: Shape) {
+    let mut others = vec![((shape.name)().into_owned(), (shape.schema)())];
+    (shape.others)(&mut others);
+    schemas.extend(others);
+}
+
+fn named(shape: Shape) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name((shape.name)()))
+}
+
+fn operation(route: &'static Route) -> OperationBuilder {
+    let mut operation = OperationBuilder::new().tag(route.tag).summary(Some(route.about)).operation_id(Some(route.id));
+    for name in route.params() {
+        operation = operation.parameter(path_parameter(name));
+    }
+    for query in route.query {
+        operation = operation.parameter(query_parameter(query));
+    }
+    if route.keyed {
+        operation = operation.parameter(key_parameter());
+    }
+    if let Some(body) = route.body {
+        operation = operation.request_body(Some(request_body(body)));
+    }
+    if route.access != Access::Public {
+        operation = operation.security(SecurityRequirement::new("bearer", Vec::<String>::new()));
+    }
+    for (status, response) in responses(route) {
+        operation = operation.response(status.to_string(), response);
+    }
+    operation
+}
+
+fn integer(min: u64, max: u64) -> ObjectBuilder {
+    // Numbers of the document are floating point; 2^53 - 1 is the largest integer that they hold exactly.
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max))
+}
+
+fn path_parameter(name: &'static str) -> Parameter {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let (about, schema) = match name {
+        "room" => ("The room.", integer(1, ID_MAX)),
+        "user" => ("The user.", integer(1, ID_MAX)),
+        "seq" => ("The message's number in the room.", integer(1, ID_MAX)),
+        "emoji" => ("An emoji, or a short name; at most 64 bytes.", text().min_length(Some(1)).max_length(Some(64))),
+        "hash" => ("The invite's hash, as the log names it.", text().min_length(Some(1))),
+        _ => ("", text()),
+    };
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    parameter.description(Some(about)).schema(Some(schema)).build()
+}
+
+fn query_parameter(query: &Query) -> Parameter {
+    let parameter = ParameterBuilder::new()
+        .name(query.name)
+        .parameter_in(ParameterIn::Query)
+        .required(if query.required { Required::True } else { Required::False })
+        .description(Some(query.about));
+    match query.holds {
+        Holds::Id => parameter.schema(Some(integer(1, ID_MAX))),
+        Holds::Seq => parameter.schema(Some(integer(0, ID_MAX))),
+        Holds::Limit => {
+            let limit = integer(1, PAGE_MAX as u64).default(Some(PAGE_DEFAULT.into()));
+            parameter.schema(Some(limit))
+        }
+        Holds::Text => parameter.schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)))),
+        Holds::Ids => {
+            let ids = ArrayBuilder::new().items(integer(1, ID_MAX)).min_items(Some(1)).max_items(Some(PAGE_MAX));
+            parameter.schema(Some(ids)).style(Some(ParameterStyle::Form)).explode(Some(false))
+        }
+    }
+    .build()
+}
+
+fn key_parameter() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(64))
+        .pattern(Some("^[ -~]{1,64}$"));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The same key again, from the same user in the same room, is answered with what the first try did.",
+        ))
+        .schema(Some(schema))
+        .build()
+}
+
+fn request_body(body: Body) -> RequestBody {
+    let example = body.example.and_then(|text| serde_json::from_str(text).ok());
+    let content = ContentBuilder::new().schema(Some(named(body.shape))).example(example).build();
+    let required = if body.optional { Required::False } else { Required::True };
+    RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build()
+}
+
+/// All responses of a route: its own good ones, and faults by status.
+fn responses(route: &'static Route) -> BTreeMap<u16, Response> {
+    let mut found = BTreeMap::new();
+    for answer in route.answers {
+        add(&mut found, answer);
+    }
+    let mut statuses: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in faults(route) {
+        let codes = statuses.entry(code.http()).or_default();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    if route.body.is_some() {
+        statuses.entry(415).or_default().push(Code::Malformed);
+    }
+    for (status, codes) in statuses {
+        found.entry(status).or_insert_with(|| refusal(status, &codes));
+    }
+    found
+}
+
+fn add(found: &mut BTreeMap<u16, Response>, answer: &Answered) {
+    let response =
+        found.entry(answer.status).or_insert_with(|| ResponseBuilder::new().description(answer.about).build());
+    let (mime, schema) = match answer.content {
+        Content::Empty => return,
+        Content::Json(shape) => ("application/json", Some(named(shape))),
+        Content::Other(mime) => (mime, None),
+    };
+    let content = ContentBuilder::new().schema(schema).build();
+    response.content.insert(mime.to_owned(), content.into());
+}
+
+/// Codes that a route can answer with, from what it takes, and its own.
+fn faults(route: &'static Route) -> Vec<Code> {
+    use Code::{
+        Already, Archived, BadCredentials, Banned, Busy, Deleted, Forbidden, Internal, Invalid, Malformed, Muted,
+        NotFound, OutcomeUnknown, RateLimited, Restarting, Revoked, Silent, Stale, StoreUnavailable, TokenExpired,
+        TooLarge, Unauthenticated,
+    };
+    let mut codes = vec![Internal];
+    if route.access != Access::Public {
+        codes.extend([Unauthenticated, TokenExpired, Revoked, StoreUnavailable, Restarting, Busy, RateLimited]);
+    }
+    if route.access == Access::SuperAdmin {
+        codes.push(Forbidden);
+    }
+    if route.path.starts_with("/v1/") {
+        codes.extend([Malformed, Invalid]);
+    }
+    if route.body.is_some() {
+        codes.extend([TooLarge, Silent]);
+    }
+    if matches!(route.action, Action::Op(_)) {
+        codes.extend([Forbidden, NotFound]);
+        if route.verb != Verb::Get {
+            codes.extend([Already, Archived, Stale, Deleted, Banned, Muted, OutcomeUnknown]);
+        }
+    }
+    if route.tag == "auth" {
+        codes.extend([BadCredentials, StoreUnavailable, OutcomeUnknown, Busy, RateLimited]);
+    }
+    codes.extend(route.faults);
+    codes
+}
+
+fn refusal(status: u16, codes: &[Code]) -> Response {
+    let words: Vec<_> = codes.iter().map(|c| format!("`{}`", c.word())).collect();
+    let schema = RefOr::Ref(Ref::from_schema_name(<Fault as ToSchema>::name()));
+    let mut response = ResponseBuilder::new()
+        .description(words.join(", "))
+        .content("application/json", ContentBuilder::new().schema(Some(schema)).build());
+    let header = |kind, about| {
+        HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(kind))).description(Some(about)).build()
+    };
+    if codes.iter().any(|c| matches!(c.retry(), parlance_schema::fault::Retry::Later)) {
+        response = response.header("Retry-After", header(Type::Integer, "Seconds to wait before trying again."));
+    }
+    if status == 401 {
+        response = response.header("WWW-Authenticate", header(Type::String, "`Bearer`."));
+    }
+    response.build()
+}

@@ -1,0 +1,170 @@
+//! Request bodies: bounded in bytes, time and nesting, then read as JSON with errors that name the field.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use parlance_schema::limits::{BODY_BYTES_MAX, BODY_MS_MAX, DEPTH_MAX};
+use parlance_schema::{Code, Fault};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use warp::http::HeaderMap;
+use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+
+use crate::gateway::errors::Failure;
+
+/// Characters of a client's own words (a field's name) that an error repeats.
+const ECHO_CHARS_MAX: usize = 64;
+
+/// A body that was not read yet.
+pub type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
+
+/// Makes a body of warp's.
+pub fn stream<S, B>(body: S) -> Incoming
+where
+    S: Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    B: Buf,
+{
+    Box::pin(body.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))))
+}
+
+/// Reads a whole body of at most [`BODY_BYTES_MAX`] bytes within [`BODY_MS_MAX`] milliseconds.
+///
+/// # Errors
+/// When it is too large, too slow, of another type than JSON, or breaks off.
+pub async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Failure> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        return Err(too_large().into());
+    }
+    let whole = async {
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|_| Fault::malformed("the body broke off"))?;
+            if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    };
+    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole)
+        .await
+        .map_err(|_| Fault::new(Code::Silent, "the body took too long to arrive"))??;
+    if !bytes.is_empty() {
+        check_type(headers)?;
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> Fault {
+    Fault::too_large(format!("a body has at most {BODY_BYTES_MAX} bytes"))
+}
+
+/// A body without a type is taken for JSON.
+fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
+        return Err(Failure::media_type("the body must not be compressed"));
+    }
+    let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Failure::media_type("the body must be application/json"))
+}
+
+/// Reads a body as JSON.
+///
+/// # Errors
+/// `malformed` where it is not JSON, `invalid` where it is JSON of another shape; the field is named where that is known,
+/// values never are.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    if nesting(bytes) > DEPTH_MAX {
+        return Err(Fault::malformed(format!("the body is nested deeper than {DEPTH_MAX}")));
+    }
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    let ended = reader.end();
+    match value {
+        // A struct can also be read from a list, but the documentation knows objects only.
+        Ok(value) if ended.is_ok() && first == Some(&b'{') => Ok(value),
+        Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object")),
+        Ok(_) => Err(Fault::malformed("something follows the body's JSON")),
+        Err(error) if error.inner().classify() == Category::Data => Err(describe(&error)),
+        // Where a word was expected, a number is a mistake of syntax to the parser, but not to the client.
+        Err(error) if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() => {
+            Err(Fault::invalid(format!("`{}`: the value is of another type", clip(&error.path().to_string()))))
+        }
+        Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing; it must be a JSON object")),
+        Err(error) => {
+            let (line, column) = (error.inner().line(), error.inner().column());
+            Err(Fault::malformed(format!("the body is not JSON: line {line}, column {column}")))
+        }
+    }
+}
+
+/// How deep a JSON text is nested; brackets within strings don't count.
+fn nesting(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Says what is wrong without repeating a value, which may be a password or somebody's words.
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+    let path = error.path().to_string();
+    let text = error.inner().to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before);
+    let hides = ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "];
+    let text = match text.rsplit_once(", expected ") {
+        Some((_, expected)) if hides.iter().any(|h| text.starts_with(h)) => format!("expected {}", clear(expected)),
+        _ => shorten(text),
+    };
+    let place = if path == "." { String::new() } else { format!("`{}`: ", clip(&path)) };
+    Fault::invalid(format!("{place}{text}"))
+}
+
+/// An unknown field is the only other message of serde's that repeats the client's words.
+fn shorten(text: &str) -> String {
+    let Some(rest) = text.strip_prefix("unknown field `") else { return clip_to(text, 4 * ECHO_CHARS_MAX) };
+    let (name, expected) = rest.rsplit_once("`, ").unwrap_or((rest, ""));
+    let (name, expected) = match rest.find("`, expected ") {
+        Some(at) => (&rest[..at], &rest[at + 3..]),
+        None => (name, expected),
+    };
+    format!("unknown field `{}`, {expected}", clip(name))
+}
+
+fn clear(expected: &str) -> String {
+    match expected {
+        "u64" | "u32" | "usize" => "an integer from 0".to_owned(),
+        _ if expected.starts_with("struct ") => "an object".to_owned(),
+        _ => clip_to(expected, 4 * ECHO_CHARS_MAX),
+    }
+}
+
+fn clip(text: &str) -> String {
+    clip_to(text, ECHO_CHARS_MAX)
+}
+
+fn clip_to(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

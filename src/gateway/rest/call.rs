@@ -1,0 +1,208 @@
+//! One request on its way through a route: who calls, with what parameters and body.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parlance_schema::account::Principal;
+use parlance_schema::limits::{ID_MAX, PAGE_MAX};
+use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use warp::http::HeaderMap;
+
+use super::body;
+use super::route::Route;
+use super::table::Params;
+use crate::auth::Authenticated;
+use crate::gateway::routes::Deps;
+
+/// Ids that one query parameter may list.
+const IDS_MAX: usize = PAGE_MAX;
+
+/// One request on its way through a route.
+pub struct Call {
+    /// What the gateway may call.
+    pub deps: Arc<Deps>,
+    /// The route.
+    pub route: &'static Route,
+    /// Who calls; absent where a route is public.
+    pub who: Option<Authenticated>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The `Idempotency-Key`, where the route takes one and there is one.
+    pub key: Option<ClientId>,
+    /// Path parameters.
+    pub params: Params,
+    /// Query parameters.
+    pub query: Vec<(&'static str, String)>,
+    /// The body; empty where the route takes none.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// The caller.
+    ///
+    /// # Errors
+    /// When the route is public.
+    pub fn who(&self) -> Result<Principal, Fault> {
+        self.login().map(|login| login.principal)
+    }
+
+    /// The caller's token, as it was checked.
+    ///
+    /// # Errors
+    /// When the route is public.
+    pub fn login(&self) -> Result<&Authenticated, Fault> {
+        self.who.as_ref().ok_or_else(|| Fault::unauthenticated("this needs an access token"))
+    }
+
+    /// The `room` of the path.
+    ///
+    /// # Errors
+    /// When it is not an id.
+    pub fn room(&self) -> Result<RoomId, Fault> {
+        self.id("room")
+    }
+
+    /// The `user` of the path.
+    ///
+    /// # Errors
+    /// When it is not an id.
+    pub fn user(&self) -> Result<UserId, Fault> {
+        self.id("user")
+    }
+
+    /// The `seq` of the path.
+    ///
+    /// # Errors
+    /// When it is not a number from 1.
+    pub fn seq(&self) -> Result<Seq, Fault> {
+        number("seq", self.text("seq")?, 1, ID_MAX)
+    }
+
+    /// A path parameter.
+    ///
+    /// # Errors
+    /// When the path has none of this name.
+    pub fn text(&self, name: &str) -> Result<&str, Fault> {
+        let found = self.params.iter().find(|(n, _)| *n == name);
+        found.map(|(_, text)| text.as_str()).ok_or_else(|| Fault::internal(format!("the path has no `{name}`")))
+    }
+
+    fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
+        self.text(name)?.parse().map_err(|error| Fault::invalid(format!("`{name}`: {error}")))
+    }
+
+    /// A query parameter.
+    #[must_use]
+    pub fn asked(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str())
+    }
+
+    /// A query parameter that is a number of a room's log.
+    ///
+    /// # Errors
+    /// When it is not a number.
+    pub fn asked_seq(&self, name: &str) -> Result<Option<Seq>, Fault> {
+        self.asked(name).map(|text| number(name, text, 0, ID_MAX)).transpose()
+    }
+
+    /// The query parameter `limit`.
+    ///
+    /// # Errors
+    /// When it is not a number from 1 to [`PAGE_MAX`].
+    pub fn asked_limit(&self) -> Result<Option<usize>, Fault> {
+        let limit = self.asked("limit").map(|text| number("limit", text, 1, PAGE_MAX as u64)).transpose()?;
+        Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(PAGE_MAX)))
+    }
+
+    /// A query parameter that lists users with commas between them.
+    ///
+    /// # Errors
+    /// When one of them is not an id, or there are too many.
+    pub fn asked_users(&self, name: &str) -> Result<Option<Vec<UserId>>, Fault> {
+        let Some(text) = self.asked(name) else { return Ok(None) };
+        let bad = |error| Fault::invalid(format!("`{name}`: {error}"));
+        let users: Vec<UserId> =
+            text.split(',').take(IDS_MAX + 1).map(|id| id.trim().parse().map_err(bad)).collect::<Result<_, _>>()?;
+        if users.len() > IDS_MAX {
+            return Err(Fault::invalid(format!("`{name}`: at most {IDS_MAX} ids")));
+        }
+        Ok(Some(users))
+    }
+
+    /// The body.
+    ///
+    /// # Errors
+    /// When it is not what the route takes.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        body::decode(&self.body)
+    }
+
+    /// The body, or the default where there is none.
+    ///
+    /// # Errors
+    /// When there is one, and it is not what the route takes.
+    pub fn body_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Fault> {
+        if self.body.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { self.body() }
+    }
+}
+
+fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let found = text.parse().ok().filter(|n| digits && (min..=max).contains(n));
+    found.ok_or_else(|| Fault::invalid(format!("`{name}`: expected an integer from {min} to {max}")))
+}
+
+/// Reads a query string that holds only parameters which the route knows, each at most once.
+///
+/// # Errors
+/// When it holds others, one twice, or what is not UTF-8.
+pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, String)>, Fault> {
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    for pair in raw.split('&').filter(|p| !p.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name)?;
+        let Some(known) = route.query.iter().find(|q| q.name == name) else {
+            let names: Vec<_> = route.query.iter().map(|q| q.name).collect();
+            let takes = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(Fault::invalid(format!("unknown query parameter; this path takes {takes}")));
+        };
+        if found.iter().any(|(n, _)| *n == known.name) {
+            return Err(Fault::invalid(format!("`{}` is given twice", known.name)));
+        }
+        found.push((known.name, decoded(value)?));
+    }
+    Ok(found)
+}
+
+fn decoded(text: &str) -> Result<String, Fault> {
+    let spaced = text.replace('+', " ");
+    let text = percent_decode_str(&spaced).decode_utf8();
+    text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query is not UTF-8"))
+}
+
+/// Reads `Idempotency-Key`.
+///
+/// # Errors
+/// When it is no client id.
+pub fn key(headers: &HeaderMap) -> Result<Option<ClientId>, Fault> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let id = ClientId::new(value.to_str().unwrap_or_default());
+    id.map(Some).map_err(|_| Fault::invalid("`Idempotency-Key`: expected 1 to 64 printable ASCII characters"))
+}
+
+/// Reads the token of `Authorization`.
+///
+/// # Errors
+/// When there is none, or it is of another scheme.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
+    let mut values = headers.get_all(warp::http::header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| Fault::unauthenticated("this needs an access token"))?;
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => Ok(token.trim()),
+        _ => Err(Fault::unauthenticated("`Authorization` must be `Bearer` and an access token")),
+    }
+}

@@ -1,0 +1,64 @@
+//! The shapes of answers that hold a list, for the documentation; [`parlance_schema::frame::Answer`] is what is written.
+
+use parlance_schema::account::UserView;
+use parlance_schema::entry::Entry;
+use parlance_schema::view::{MemberView, MessageView, PresenceView, RevisionView, RoomView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Rooms.
+#[derive(Serialize, ToSchema)]
+pub struct Rooms {
+    /// Latest activity first.
+    pub rooms: Vec<RoomView>,
+}
+
+/// Members of a room.
+#[derive(Serialize, ToSchema)]
+pub struct Members {
+    /// In order of joining.
+    pub members: Vec<MemberView>,
+}
+
+/// A page of messages.
+#[derive(Serialize, ToSchema)]
+pub struct MessagePage {
+    /// In the log's order, oldest first.
+    pub items: Vec<MessageView>,
+    /// Whether there is more in the direction that was asked for.
+    pub more: bool,
+}
+
+/// A page of a room's log.
+#[derive(Serialize, ToSchema)]
+pub struct EntryPage {
+    /// In the log's order, oldest first.
+    pub items: Vec<Entry>,
+    /// Whether there is more in the direction that was asked for.
+    pub more: bool,
+}
+
+/// A message's wordings.
+#[derive(Serialize, ToSchema)]
+pub struct Revisions {
+    /// The first one first.
+    pub revisions: Vec<RevisionView>,
+}
+
+/// Users.
+#[derive(Serialize, ToSchema)]
+pub struct Users {
+    /// Those that there are.
+    pub users: Vec<UserView>,
+}
+
+/// Users' presence.
+#[derive(Serialize, ToSchema)]
+pub struct Presences {
+    /// Those that may be shown.
+    pub presence: Vec<PresenceView>,
+}
+
+/// Nothing to add.
+#[derive(Serialize, ToSchema)]
+pub struct Nothing {}

@@ -1,0 +1,102 @@
+//! Messages: sending, reading, editing, deleting.
+
+use parlance_schema::content::{Content, Meta};
+use parlance_schema::op::Op;
+use parlance_schema::view::{Done, MessageView};
+use parlance_schema::{Code, Fault, Seq, UserId};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::lists::{MessagePage, Revisions};
+use super::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
+
+/// The query parameters of a page.
+pub const PAGING: &[Query] = &[
+    Query::new("before", "Only below this number.", Holds::Seq),
+    Query::new("after", "Only above this number.", Holds::Seq),
+    Query::new("limit", "At most so many.", Holds::Limit),
+];
+
+/// The messages' routes.
+pub const ROUTES: &[Route] = &[
+    get(
+        "/v1/rooms/{room}/messages",
+        "listMessages",
+        "Shows messages as they are now: the latest, or before or after one.",
+    )
+    .tag("messages")
+    .query(PAGING)
+    .op(page)
+    .answers(&[ok::<MessagePage>("A page, oldest first.")]),
+    post("/v1/rooms/{room}/messages", "sendMessage", "Sends a message.")
+        .tag("messages")
+        .keyed()
+        .body::<NewMessage>(r#"{"content": {"text": "Grüß Gott"}, "mentions": [7]}"#)
+        .op(send)
+        .answers(&[created::<Done>("It is stored."), ok::<Done>("An earlier try with the same key had stored it.")])
+        .faults(&[Code::TooLarge]),
+    get("/v1/rooms/{room}/messages/{seq}", "showMessage", "Shows one message as it is now.")
+        .tag("messages")
+        .op(|call| Ok(Op::Message { room: call.room()?, seq: call.seq()? }))
+        .answers(&[ok::<MessageView>("The message.")]),
+    put("/v1/rooms/{room}/messages/{seq}", "editMessage", "Replaces what one's own message says.")
+        .tag("messages")
+        .keyed()
+        .body::<Wording>(r#"{"content": {"text": "Servus"}, "revision": 0}"#)
+        .op(edit)
+        .answers(&[ok::<Done>("It says that now.")]),
+    delete("/v1/rooms/{room}/messages/{seq}", "deleteMessage", "Erases a message's words; its number stays.")
+        .tag("messages")
+        .keyed()
+        .op(|call| Ok(Op::Delete { room: call.room()?, seq: call.seq()?, client_id: call.key.clone() }))
+        .answers(&[empty("They are erased.")]),
+    get("/v1/rooms/{room}/messages/{seq}/revisions", "listRevisions", "Shows a message's wordings.")
+        .tag("messages")
+        .op(|call| Ok(Op::Revisions { room: call.room()?, seq: call.seq()? }))
+        .answers(&[ok::<Revisions>("The wordings, the first one first.")]),
+];
+
+fn page(call: &Call) -> Result<Op, Fault> {
+    let (before, after) = (call.asked_seq("before")?, call.asked_seq("after")?);
+    Ok(Op::Messages { room: call.room()?, before, after, limit: call.asked_limit()? })
+}
+
+/// A message to send.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMessage {
+    /// What it says.
+    content: Content,
+    /// The number of the message that it answers.
+    #[serde(default)]
+    reply_to: Option<Seq>,
+    /// Members it points out.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    mentions: Vec<UserId>,
+    /// Small facts beside it: a flat map of text.
+    #[serde(default)]
+    meta: Meta,
+}
+
+fn send(call: &Call) -> Result<Op, Fault> {
+    let NewMessage { content, reply_to, mentions, meta } = call.body()?;
+    Ok(Op::Send { room: call.room()?, client_id: call.key.clone(), content, reply_to, mentions, meta })
+}
+
+/// What a message is to say.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wording {
+    /// What it says now.
+    content: Content,
+    /// The revision that is replaced, 0 being the message as sent; absent: whatever is there.
+    #[serde(default)]
+    revision: Option<u32>,
+}
+
+fn edit(call: &Call) -> Result<Op, Fault> {
+    let Wording { content, revision } = call.body()?;
+    Ok(Op::Edit { room: call.room()?, seq: call.seq()?, revision, content, client_id: call.key.clone() })
+}

@@ -1,0 +1,87 @@
+//! What is not stored, or hardly: read marks, typing, presence.
+
+use parlance_schema::event::Status;
+use parlance_schema::op::Op;
+use parlance_schema::{Fault, Seq};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::lists::{Nothing, Presences};
+use super::route::{Holds, Query, Route, get, ok, post, put};
+
+/// The routes of read marks, typing and presence.
+pub const ROUTES: &[Route] = &[
+    put("/v1/rooms/{room}/read", "markRead", "Marks everything up to a number as read.")
+        .tag("presence")
+        .body::<Mark>(r#"{"seq": 31}"#)
+        .op(|call| Ok(Op::Read { room: call.room()?, seq: call.body::<Mark>()?.seq }))
+        .answers(&[ok::<Nothing>("It is marked.")]),
+    post("/v1/rooms/{room}/typing", "type", "Tells the others that one is writing, or stopped.")
+        .tag("presence")
+        .body::<Typing>(r#"{"on": true}"#)
+        .op(|call| Ok(Op::Typing { room: call.room()?, on: call.body::<Typing>()?.on }))
+        .answers(&[ok::<Nothing>("They are told.")]),
+    get("/v1/presence", "showPresence", "Shows the presence of users who share a room with the caller.")
+        .tag("presence")
+        .query(&[Query::required("users", "Who; at most 100.", Holds::Ids)])
+        .op(whereabouts)
+        .answers(&[ok::<Presences>("Who may be shown.")]),
+    put("/v1/presence", "setPresence", "Sets one's own status, for all one's sessions.")
+        .tag("presence")
+        .body::<NewStatus>(r#"{"status": "away"}"#)
+        .op(|call| call.body().map(|NewStatus { status }| Op::Presence { status: status.into() }))
+        .answers(&[ok::<Nothing>("It is set.")]),
+];
+
+/// How far one has read.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// Everything up to this number.
+    seq: Seq,
+}
+
+/// Whether one is writing.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    /// False when one stopped.
+    on: bool,
+}
+
+/// A status to set.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStatus {
+    /// `online`, `away` or `do_not_disturb`.
+    status: Settable,
+}
+
+/// A status that one can give oneself; `offline` is for those who have no connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Settable {
+    /// At the keyboard.
+    Online,
+    /// Not at the keyboard.
+    Away,
+    /// Wants no notifications.
+    DoNotDisturb,
+}
+
+impl From<Settable> for Status {
+    fn from(status: Settable) -> Self {
+        match status {
+            Settable::Online => Status::Online,
+            Settable::Away => Status::Away,
+            Settable::DoNotDisturb => Status::DoNotDisturb,
+        }
+    }
+}
+
+fn whereabouts(call: &Call) -> Result<Op, Fault> {
+    let users =
+        call.asked_users("users")?.ok_or_else(|| Fault::invalid("`users`: expected ids, with commas between"))?;
+    Ok(Op::Whereabouts { users })
+}

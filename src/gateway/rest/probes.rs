@@ -1,0 +1,188 @@
+//! Health, metrics, the documentation's source and the front door: what is not under `/v1`.
+
+use parlance_actors::service::Health;
+use serde::Serialize;
+use utoipa::ToSchema;
+use warp::http::StatusCode;
+use warp::http::header::CONTENT_TYPE;
+use warp::reply::Response;
+
+use super::call::Call;
+use super::route::{Access, Answered, Content, Route, Shape, get, ok};
+use crate::gateway::errors::{json, set};
+use crate::gateway::{openapi, pages};
+
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A good answer of 503: the report itself, not a fault.
+const fn unhealthy<T: ToSchema>(about: &'static str) -> Answered {
+    Answered { status: 503, about, content: Content::Json(Shape::of::<T>()) }
+}
+
+/// A good answer of 304: the client has it.
+const UNCHANGED: Answered =
+    Answered { status: 304, about: "It is what `If-None-Match` names.", content: Content::Empty };
+
+/// The routes outside `/v1`.
+pub const ROUTES: &[Route] = &[
+    get("/", "showServer", "Shows the server's name; browsers get the page.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|call| Box::pin(async move { Ok(front(&call)) }))
+        .answers(&[
+            ok::<Server>("The server works."),
+            Answered { status: 200, about: "The page.", content: Content::Other("text/html") },
+            UNCHANGED,
+        ]),
+    get("/openapi.json", "showOpenApi", "Shows this document.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|call| Box::pin(async move { Ok(openapi::serve(&call.headers)) }))
+        .answers(&[
+            Answered { status: 200, about: "The document.", content: Content::Other("application/json") },
+            UNCHANGED,
+        ]),
+    get("/health", "health", "Tells what works and what does not.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|call| Box::pin(async move { Ok(health(&call).await) }))
+        .answers(&[ok::<HealthView>("All that is needed works."), unhealthy::<HealthView>("A needed part is down.")]),
+    get("/health/live", "live", "Answers while the process runs.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|_| Box::pin(async { Ok(json(StatusCode::OK, &State { status: Verdict::Healthy })) }))
+        .answers(&[ok::<State>("It runs.")]),
+    get("/health/ready", "ready", "Tells whether the node takes new work.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|call| Box::pin(async move { Ok(ready(&call).await) }))
+        .answers(&[ok::<State>("It does."), unhealthy::<State>("It does not: starting, draining, or a part is down.")]),
+    get("/metrics", "metrics", "Shows the node's metrics, in the text format of Prometheus.")
+        .tag("server")
+        .access(Access::Public)
+        .run(|call| Box::pin(async move { Ok(metrics(&call)) }))
+        .answers(&[Answered { status: 200, about: "The metrics.", content: Content::Other("text/plain") }]),
+];
+
+/// The server, to those who ask for no page.
+#[derive(Serialize, ToSchema)]
+pub struct Server {
+    /// `Working`.
+    status: &'static str,
+    /// `parlance`.
+    name: &'static str,
+    /// The version of the build.
+    version: &'static str,
+    /// Where the documentation is.
+    docs: &'static str,
+}
+
+fn front(call: &Call) -> Response {
+    let wants_page = call.headers.get_all(warp::http::header::ACCEPT).iter().any(names_html);
+    let page = if wants_page { pages::index(&call.headers) } else { None };
+    let mut response = page.unwrap_or_else(|| {
+        let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        json(StatusCode::OK, &Server { status: "Working", name, version, docs: "/docs" })
+    });
+    set(&mut response, warp::http::header::VARY, "Accept");
+    response
+}
+
+fn names_html(accept: &warp::http::HeaderValue) -> bool {
+    let text = accept.to_str().unwrap_or_default();
+    text.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html"))
+}
+
+/// Whether a part works.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub enum Verdict {
+    /// It works.
+    Healthy,
+    /// It is down.
+    Unhealthy,
+}
+
+impl From<bool> for Verdict {
+    fn from(works: bool) -> Self {
+        if works { Verdict::Healthy } else { Verdict::Unhealthy }
+    }
+}
+
+/// A verdict alone.
+#[derive(Serialize, ToSchema)]
+pub struct State {
+    /// The verdict.
+    status: Verdict,
+}
+
+/// What works and what does not.
+#[derive(Serialize, ToSchema)]
+pub struct HealthView {
+    /// `Unhealthy` where a needed part is down.
+    status: Verdict,
+    /// The parts.
+    checks: Checks,
+}
+
+/// The parts of a node.
+#[derive(Serialize, ToSchema)]
+pub struct Checks {
+    /// The node itself: whether it takes new work.
+    node: State,
+    /// The store.
+    store: StoreCheck,
+    /// What connects nodes.
+    bus: BusCheck,
+}
+
+/// The store's state.
+#[derive(Serialize, ToSchema)]
+pub struct StoreCheck {
+    /// Whether it takes writes.
+    status: Verdict,
+    /// `sqlite`, `memory`, `scylla`.
+    backend: &'static str,
+    /// `disk`, or `memory` where an acknowledgement outlives the process only by luck.
+    durability: &'static str,
+}
+
+/// What connects nodes.
+#[derive(Serialize, ToSchema)]
+pub struct BusCheck {
+    /// `local` where the node is alone.
+    state: String,
+}
+
+fn works(health: &Health) -> bool {
+    health.ready && health.store.writable
+}
+
+fn status(works: bool) -> StatusCode {
+    if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn health(call: &Call) -> Response {
+    let health = call.deps.service.health().await;
+    let works = works(&health);
+    let checks = Checks {
+        node: State { status: health.ready.into() },
+        store: StoreCheck {
+            status: health.store.writable.into(),
+            backend: health.store.backend,
+            durability: health.store.durability,
+        },
+        bus: BusCheck { state: health.bus },
+    };
+    json(status(works), &HealthView { status: works.into(), checks })
+}
+
+async fn ready(call: &Call) -> Response {
+    let works = works(&call.deps.service.health().await);
+    json(status(works), &State { status: works.into() })
+}
+
+fn metrics(call: &Call) -> Response {
+    let mut response = Response::new((call.deps.metrics)().into());
+    set(&mut response, CONTENT_TYPE, METRICS_TYPE);
+    response
+}

@@ -1,0 +1,183 @@
+//! The way of a request: id and span, route, token, body, handler, headers, metrics. One filter for warp.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use parlance_actors::service::Service;
+use parlance_schema::Fault;
+use parlance_schema::account::Role;
+use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
+use tracing::Instrument;
+use warp::Filter;
+use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderMap, HeaderName, Method};
+use warp::reply::Response;
+
+use crate::auth::{Accounts, Authenticated};
+
+use super::errors::{self, Failure, set};
+use super::pages;
+use super::rest;
+use super::rest::body::{self, Incoming};
+use super::rest::call::{self, Call};
+use super::rest::route::{Access, Route, Verb};
+use super::rest::table::{self, Found, Table};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// JSON is no page: nothing in it may load or run, and nobody may frame it.
+const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// What the gateway calls.
+pub struct Deps {
+    /// The node.
+    pub service: Arc<dyn Service>,
+    /// Accounts and tokens.
+    pub accounts: Arc<Accounts>,
+    /// Writes the node's metrics in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+struct Gate {
+    deps: Arc<Deps>,
+    table: Table,
+}
+
+/// All of HTTP but the WebSocket, as one filter that answers every request. Mount what is to come first before it.
+pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
+    let gate = Arc::new(Gate { deps: Arc::new(deps), table: Table::new(rest::routes()) });
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::any()
+        .map(move || Arc::clone(&gate))
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(|gate, method, path: warp::path::FullPath, query, headers, body| {
+            let request = Request { method, path: path.as_str().to_owned(), query, headers, body: body::stream(body) };
+            answer(gate, request)
+        })
+        .recover(errors::recover)
+        .unify()
+}
+
+struct Request {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+/// Answers a request, whatever happens to it, and says so in the log and the metrics. The path's values, the query, the
+/// body and the token are in neither.
+async fn answer(gate: Arc<Gate>, request: Request) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request.headers);
+    let found = gate.table.find(request.method.as_str(), &request.path);
+    let pattern = match &found {
+        Found::Route(route) | Found::Method(route, _) => route.path,
+        Found::Nothing => pages::label(&request.path),
+    };
+    let method = known(&request.method);
+    let span = tracing::info_span!("http", %id, method, route = pattern);
+    let handled = async {
+        let handled = AssertUnwindSafe(handle(&gate, found, request)).catch_unwind().await;
+        let response = handled.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()));
+        let response = response.unwrap_or_else(Failure::response);
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        if status >= 500 {
+            tracing::warn!(status, ms = took.as_millis(), "answered");
+        } else {
+            tracing::info!(status, ms = took.as_millis(), "answered");
+        }
+        count(pattern, method, status, took.as_secs_f64());
+        response
+    };
+    let mut response = handled.instrument(span).await;
+    guard(&mut response);
+    set(&mut response, REQUEST_ID, &id);
+    response
+}
+
+async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response, Failure> {
+    let route = match found {
+        Found::Route(route) => route,
+        Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
+        Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers),
+    };
+    let who = authorize(gate, route, &request.headers).await?;
+    let call = Call {
+        deps: Arc::clone(&gate.deps),
+        route,
+        who,
+        key: if route.keyed { call::key(&request.headers)? } else { None },
+        params: table::params(route, &request.path)?,
+        // Outside `/v1` a query means nothing, and pages are given all sorts.
+        query: if route.path.starts_with("/v1/") { call::query(route, &request.query)? } else { Vec::new() },
+        body: if route.body.is_some() { body::read(&request.headers, request.body).await? } else { Bytes::new() },
+        headers: request.headers,
+    };
+    if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }
+}
+
+/// Runs what changes something in a task of its own, so that a client that hangs up doesn't leave it half done.
+async fn to_the_end(call: Call) -> Result<Response, Failure> {
+    let task = tokio::spawn(rest::run(call).in_current_span());
+    task.await.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()))
+}
+
+async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {
+    if route.access == Access::Public {
+        return Ok(None);
+    }
+    let who = gate.deps.accounts.authenticate(call::bearer(headers)?).await?;
+    if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
+        return Err(Fault::forbidden("this is for a super_admin").into());
+    }
+    Ok(Some(who))
+}
+
+/// Headers that every response has, unless it brought its own.
+fn guard(response: &mut Response) {
+    set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(response, REFERRER_POLICY, "no-referrer");
+    for (name, value) in [(CONTENT_SECURITY_POLICY, API_POLICY), (CACHE_CONTROL, "no-store")] {
+        if !response.headers().contains_key(&name) {
+            set(response, name, value);
+        }
+    }
+}
+
+/// Takes over a client's request id, where it is short and harmless, or makes one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(&REQUEST_ID).and_then(|v| v.to_str().ok());
+    let fits = |id: &&str| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    given.filter(fits).map_or_else(made_id, str::to_owned)
+}
+
+fn made_id() -> String {
+    let mut bytes = [0u8; 8];
+    // An id that is not random is still an id: it is there to find log lines by, and guards nothing.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = std::process::id().to_be_bytes().repeat(2).try_into().unwrap_or_default();
+    }
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// A method's name, from a bounded set, as clients may invent methods.
+fn known(method: &Method) -> &'static str {
+    const NAMES: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    NAMES.into_iter().find(|name| method == *name).unwrap_or("other")
+}
+
+fn count(route: &'static str, method: &'static str, status: u16, seconds: f64) {
+    let status = status.to_string();
+    metrics::counter!("parlance_http_requests_total", "route" => route, "method" => method, "status" => status)
+        .increment(1);
+    metrics::histogram!("parlance_http_request_seconds", "route" => route, "method" => method).record(seconds);
+}

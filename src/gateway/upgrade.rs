@@ -1,0 +1,248 @@
+//! The WebSocket handshake (RFC 6455, 4.2) as a warp filter, and what follows it: the connection's task, or a refusal.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use parlance_actors::link::{Link, Receiver};
+use parlance_actors::wire;
+use parlance_schema::Fault;
+use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use warp::Filter;
+use warp::http::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use warp::http::{Method, StatusCode};
+use warp::reply::{Reply, Response};
+
+use super::listener::Peer;
+use super::socket::{CLOSE_MS, Connection};
+
+/// The subprotocol after which a client names its token, for browsers, which can set no header.
+pub const BEARER: &str = "bearer";
+
+/// What RFC 6455, 1.3 has the server add to the client's key.
+const ACCEPT_SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// A request that asks for a WebSocket and may be given one.
+pub struct Handshake {
+    accept: String,
+    protocols: String,
+    on_upgrade: OnUpgrade,
+    peer: Option<Peer>,
+}
+
+/// Why a request is given no WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotUpgraded {
+    /// It asks for none, or for another version.
+    #[error("this path speaks WebSocket, version 13")]
+    Required,
+    /// It asks for one, but its key is not 16 bytes in base64.
+    #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
+    BadKey,
+}
+
+impl NotUpgraded {
+    /// The HTTP status: 426 or 400.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            NotUpgraded::Required => StatusCode::UPGRADE_REQUIRED,
+            NotUpgraded::BadKey => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl Reply for NotUpgraded {
+    fn into_response(self) -> Response {
+        let mut response = warp::reply::json(&Fault::malformed(self.to_string())).into_response();
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        response
+    }
+}
+
+/// Extracts the handshake, or the reply that tells why there is none. It never rejects, so put the path before it.
+pub fn handshake() -> impl Filter<Extract = (Result<Handshake, NotUpgraded>,), Error = Infallible> + Clone {
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ext::optional::<Peer>())
+        .map(check)
+}
+
+fn check(
+    method: Method,
+    headers: HeaderMap,
+    on_upgrade: Option<OnUpgrade>,
+    peer: Option<Peer>,
+) -> Result<Handshake, NotUpgraded> {
+    let asked = method == Method::GET
+        && has_token(&headers, &CONNECTION, "upgrade")
+        && has_token(&headers, &UPGRADE, "websocket")
+        && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v.as_bytes() == b"13");
+    let Some(on_upgrade) = on_upgrade.filter(|_| asked) else { return Err(NotUpgraded::Required) };
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|k| k.to_str().ok()).map(str::trim).unwrap_or_default();
+    if !STANDARD.decode(key).is_ok_and(|raw| raw.len() == 16) {
+        return Err(NotUpgraded::BadKey);
+    }
+    let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_SALT).finalize());
+    let protocols: Vec<_> =
+        headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok()).collect();
+    Ok(Handshake { accept, protocols: protocols.join(","), on_upgrade, peer })
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
+}
+
+/// Lists what a `Sec-WebSocket-Protocol` header offers, in the client's order.
+#[must_use]
+pub fn offered(header: &str) -> Vec<&str> {
+    header.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
+}
+
+/// What was chosen of the subprotocols that a client offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// The one to speak; absent when the client offered none that is known.
+    pub protocol: Option<&'static str>,
+    /// What to answer: that one, or `bearer` when it is all that can be said yes to.
+    pub echo: Option<&'static str>,
+    /// The token that followed `bearer`.
+    pub token: Option<&'a str>,
+}
+
+/// Chooses the first known subprotocol that was offered, and takes the token out of `bearer, <token>`.
+#[must_use]
+pub fn choose<'a>(offered: &[&'a str], known: &[&'static str]) -> Choice<'a> {
+    let mut choice = Choice::default();
+    let mut words = offered.iter();
+    while let Some(&word) = words.next() {
+        if word == BEARER && choice.token.is_none() {
+            choice.token = words.next().copied();
+            choice.echo = choice.protocol.or(Some(BEARER));
+        } else if choice.protocol.is_none()
+            && let Some(&protocol) = known.iter().find(|&&k| k == word)
+        {
+            choice.protocol = Some(protocol);
+            choice.echo = Some(protocol);
+        }
+    }
+    choice
+}
+
+impl Handshake {
+    /// The subprotocols that the client offers.
+    #[must_use]
+    pub fn offered(&self) -> Vec<&str> {
+        offered(&self.protocols)
+    }
+
+    /// Who asks; absent outside the gateway's listener.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Answers 101, and once the connection is upgraded has `make` make its link and receiver, and runs it. Messages may
+    /// have up to `message_bytes_max` bytes.
+    pub fn accept<R: Receiver>(
+        self,
+        echo: Option<&'static str>,
+        message_bytes_max: usize,
+        make: impl FnOnce() -> (Arc<Link>, R) + Send + 'static,
+    ) -> Response {
+        self.upgrade(echo, move |io, early, peer| match io {
+            Io::Tcp(io) => {
+                let (link, receiver) = make();
+                tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
+            }
+            Io::Other(io) => {
+                let (link, receiver) = make();
+                tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
+            }
+        })
+    }
+
+    /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status.
+    pub fn refuse(self, echo: Option<&'static str>, fault: &Fault) -> Response {
+        let frame = wire::close_frame(fault.code.close(), &fault.detail);
+        self.upgrade(echo, move |io, _, peer| {
+            tokio::spawn(async move {
+                let _peer = peer;
+                let done = match io {
+                    Io::Tcp(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
+                    Io::Other(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
+                };
+                tracing::debug!(in_time = done.is_ok(), "a refused connection was closed");
+            });
+        })
+    }
+
+    fn upgrade(
+        self,
+        echo: Option<&'static str>,
+        then: impl FnOnce(Io, Bytes, Option<Peer>) + Send + 'static,
+    ) -> Response {
+        let Handshake { accept, on_upgrade, peer, .. } = self;
+        tokio::spawn(async move {
+            match on_upgrade.await {
+                Ok(upgraded) => {
+                    let (io, early) = plain(upgraded);
+                    then(io, early, peer);
+                }
+                Err(error) => tracing::debug!(%error, "upgrade failed"),
+            }
+        });
+        let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(accept) = HeaderValue::from_str(&accept) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(echo) = echo {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(echo));
+        }
+        response
+    }
+}
+
+/// What an upgraded connection runs on.
+enum Io {
+    /// The bare socket.
+    Tcp(TcpStream),
+    /// Anything else that the listener wraps a socket in.
+    Other(TokioIo<Upgraded>),
+}
+
+/// Takes the bare socket out of what hyper wrapped it in, and what was read already; hyper's read buffer goes at once.
+fn plain(upgraded: Upgraded) -> (Io, Bytes) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (Io::Tcp(parts.io.into_inner()), Bytes::copy_from_slice(&parts.read_buf)),
+        Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Bytes::new()),
+    }
+}
+
+/// Sends a close frame, and reads until the peer has ended, so that the frame isn't lost to a reset.
+async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin, frame: &[u8]) -> std::io::Result<()> {
+    io.write_all(frame).await?;
+    io.shutdown().await?;
+    let mut scratch = [0; 256];
+    while io.read(&mut scratch).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,42 @@
+// Saying things: to a screen reader only, or as a note on the screen that goes away by itself.
+
+import { el } from './dom.js';
+
+const SHOWN_MS = 7_000;
+let queue = [];
+let timer = null;
+
+/** Has a screen reader say something when it is idle; what comes together is said together. @param {string} text */
+export function say(text) {
+  queue.push(text);
+  timer ??= setTimeout(() => {
+    const region = document.getElementById('polite');
+    region.textContent = queue.length > 4 ? `${queue.length} new messages` : queue.join('. ');
+    queue = [];
+    timer = null;
+  }, 400);
+}
+
+/**
+ * Shows a note. @param {string} text
+ * @param {{ label: string, run: () => void }} [action]
+ */
+export function toast(text, action) {
+  const host = document.querySelector('dialog[open]:last-of-type .dialog-toasts') ?? document.getElementById('toasts');
+  const node = el('div.toast', {}, el('span', {}, text));
+  const gone = setTimeout(() => node.remove(), SHOWN_MS);
+  if (action) {
+    node.append(el('button.text-button', { type: 'button', onclick: () => { clearTimeout(gone); node.remove(); action.run(); } }, action.label));
+  }
+  host.append(node);
+}
+
+/** Puts text into the clipboard; pages without https have no clipboard of their own. @param {string} text */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast('Copied.');
+  } catch {
+    toast('The browser doesn’t allow copying here.');
+  }
+}

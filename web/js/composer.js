@@ -1,0 +1,155 @@
+// Writing: a text field that grows, what is answered or edited, mentions, emoji, and a draft per room.
+
+import { toast } from './announce.js';
+import { explain } from './codes.js';
+import { el, icon, iconButton } from './dom.js';
+import { Mentions } from './mentions.js';
+import { palette } from './menu.js';
+import { nameOf } from './people.js';
+import { summary } from './text.js';
+
+/** Unicode scalar values of one message, as the server counts them. */
+const CHARS_MAX = 10_000;
+const COUNT_FROM = 9_000;
+
+export class Composer {
+  #reply = null;
+  #edit = null;
+
+  /** @param {import('./client.js').Client} client @param {number} room @param {{ sent: () => void, editLast: () => void }} events */
+  constructor(client, room, events) {
+    Object.assign(this, { client, room, events });
+    this.draftKey = `parlance.draft.${client.me}.${room}`;
+    this.input = el('textarea', { rows: '1', 'aria-label': 'Message', placeholder: 'Write a message', dir: 'auto', enterkeyhint: 'send', autocapitalize: 'sentences' });
+    this.input.value = sessionStorage.getItem(this.draftKey) ?? '';
+    this.mentions = new Mentions(client, room, this.input);
+    this.strip = el('div.strip', { hidden: true });
+    this.count = el('span.count', { 'aria-live': 'polite' });
+    this.error = el('p.form-error', { role: 'alert' });
+    const emoji = iconButton('smile', 'Emoji', () => palette(emoji, 'Emoji', (e) => this.#insert(e)), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
+    this.button = el('button.send', { type: 'submit', 'aria-label': 'Send', title: 'Send' }, icon('send'));
+    this.bar = el('form.composer-bar', {}, emoji, this.input, this.count, this.button);
+    this.closed = el('p.composer-closed', { hidden: true });
+    this.node = el('footer.composer', {}, this.mentions.list, this.strip, this.error, this.bar, this.closed);
+    this.bar.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.input.addEventListener('input', () => this.#changed());
+    this.input.addEventListener('keydown', (event) => this.#key(event));
+    this.input.addEventListener('blur', () => client.typing(room, false));
+    requestAnimationFrame(() => this.#grow());
+  }
+
+  render() {
+    const room = this.client.state.rooms[this.room];
+    const me = room?.members?.find((m) => m.user === this.client.me);
+    const muted = me?.muted_until !== undefined && me.muted_until !== null && (me.muted_until === 0 || me.muted_until > Date.now());
+    const text = room?.view?.archived ? 'This room is archived.' : muted ? 'You are muted in this room.' : '';
+    this.closed.hidden = !text;
+    this.closed.textContent = text;
+    this.bar.hidden = Boolean(text);
+  }
+
+  #key(event) {
+    if (event.isComposing || this.mentions.key(event)) return;
+    const coarse = matchMedia('(pointer: coarse)').matches;
+    if (event.key === 'Enter' && !event.shiftKey && !coarse) {
+      event.preventDefault();
+      this.#submit();
+    } else if (event.key === 'Escape' && (this.#reply || this.#edit)) {
+      event.preventDefault();
+      this.cancel();
+    } else if (event.key === 'ArrowUp' && !this.input.value && !this.#edit) {
+      event.preventDefault();
+      this.events.editLast();
+    }
+  }
+
+  #changed() {
+    this.#grow();
+    const chars = [...this.input.value].length;
+    this.count.textContent = chars > COUNT_FROM ? `${chars - CHARS_MAX > 0 ? `${chars - CHARS_MAX} too many` : `${CHARS_MAX - chars} left`}` : '';
+    this.count.classList.toggle('over', chars > CHARS_MAX);
+    this.error.textContent = '';
+    if (this.#edit) return;
+    sessionStorage.setItem(this.draftKey, this.input.value);
+    this.client.typing(this.room, this.input.value.trim() !== '');
+  }
+
+  #grow() {
+    this.input.style.height = 'auto';
+    this.input.style.height = `${Math.min(this.input.scrollHeight, 200)}px`;
+  }
+
+  #insert(text) {
+    this.input.focus();
+    this.input.setRangeText(text, this.input.selectionStart, this.input.selectionEnd, 'end');
+    this.#changed();
+  }
+
+  #set(text) {
+    this.input.value = text;
+    this.input.setSelectionRange(text.length, text.length);
+    this.#changed();
+  }
+
+  async #submit() {
+    const text = this.input.value.trim();
+    if (!text || [...text].length > CHARS_MAX) return;
+    if (this.#edit) return this.#save(this.#edit, text);
+    this.client.send(this.room, { text, reply_to: this.#reply?.seq, mentions: this.mentions.named(text) });
+    this.#strip(null);
+    this.#set('');
+    return this.events.sent();
+  }
+
+  async #save(message, text) {
+    this.cancel();
+    if (text === message.content.text) return;
+    try {
+      await this.client.edit(this.room, message, text);
+    } catch (error) {
+      toast(`Not changed: ${explain(error)}`, { label: 'Edit again', run: () => this.edit(message, text) });
+    }
+  }
+
+  /** Answers a message. */
+  reply(message) {
+    this.#leaveEdit();
+    this.#reply = message;
+    this.#strip(`Reply to ${nameOf(this.client.state, message.by)}`, message);
+    this.input.focus();
+  }
+
+  /** Changes one's own message. @param {any} message @param {string} [text] */
+  edit(message, text = message.content.text) {
+    this.#reply = null;
+    this.#edit = message;
+    this.#strip('Edit message', message);
+    this.#set(text);
+    this.input.focus();
+  }
+
+  /** Gives an answer or a change up; the draft comes back. */
+  cancel() {
+    this.#leaveEdit();
+    this.#strip(null);
+    this.input.focus();
+  }
+
+  #leaveEdit() {
+    if (!this.#edit) return;
+    this.#edit = null;
+    this.#set(sessionStorage.getItem(this.draftKey) ?? '');
+  }
+
+  #strip(title, message) {
+    if (!title) this.#reply = null;
+    this.strip.hidden = !title;
+    this.button.setAttribute('aria-label', this.#edit ? 'Save' : 'Send');
+    if (!title) return this.strip.replaceChildren();
+    return this.strip.replaceChildren(el('div.strip-text', {}, el('strong', {}, title), el('span', { dir: 'auto' }, summary(message.content))),
+      iconButton('close', 'Cancel', () => this.cancel()));
+  }
+}

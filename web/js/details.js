@@ -1,0 +1,163 @@
+// A room's details: name, members and what can be done with them, invites, archiving, leaving.
+
+import { copy, toast } from './announce.js';
+import { explain } from './codes.js';
+import { confirm, form, openDialog } from './dialog.js';
+import { el, field, iconButton } from './dom.js';
+import { reconcile } from './keyed.js';
+import { menu } from './menu.js';
+import { avatar, nameOf, roomName, whereabouts } from './people.js';
+import { picker } from './picker.js';
+
+const RANK = { member: 0, admin: 1, owner: 2 };
+const HOUR_MS = 3_600_000;
+
+/** @param {import('./client.js').Client} client @param {number} id */
+export function openDetails(client, id) {
+  const room = client.state.rooms[id];
+  if (!room?.view) return;
+  const render = () => {
+    const now = client.state.rooms[id];
+    if (!now) return close();
+    title.textContent = roomName(client.state, now);
+    return renderMembers(client, now, members, cache);
+  };
+  const { dialog, body, close } = openDialog(roomName(client.state, room), { side: true, closed: () => client.removeEventListener('change', render) });
+  const title = dialog.querySelector('h2');
+  const members = el('ul.members', { 'aria-label': 'Members' });
+  const cache = new Map();
+  const rank = RANK[room.view.role] ?? -1;
+  const group = room.view.kind !== 'direct';
+  body.append(el('h3', {}, 'Members'), members);
+  if (group && rank >= 1 && !room.view.archived) body.append(addPeople(client, room), invites(client, room), settings(client, room));
+  if (group) body.append(leaving(client, room, rank, close));
+  client.addEventListener('change', render);
+  if (client.connection.live) client.loadMembers(id);
+  render();
+}
+
+function renderMembers(client, room, parent, cache) {
+  const { state } = client;
+  const rows = (room.members ?? []).map((member) => {
+    const user = state.users[member.user];
+    const line = whereabouts(state, member.user);
+    const muted = member.muted_until !== undefined && member.muted_until !== null && (member.muted_until === 0 || member.muted_until > Date.now());
+    return {
+      key: `u${member.user}`, sig: [user, member.role, muted, line, room.view.role, room.view.archived],
+      make: () => el('li.member'),
+      fill: (node) => {
+        const role = member.role === 'member' ? '' : member.role === 'owner' ? ' · owner' : ' · admin';
+        const items = actions(client, room, member, muted);
+        const name = nameOf(state, member.user);
+        const more = items.length ? iconButton('more', `Actions for ${name}`, () => menu(more, name, items), { 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { part: 'more' } }) : '';
+        node.replaceChildren(avatar(state, member.user, true), el('span.member-text', {},
+          el('span', { dir: 'auto' }, name, member.user === client.me ? ' (you)' : ''),
+          el('span.soft', {}, `${line}${role}${muted ? ' · muted' : ''}`)), more);
+      },
+    };
+  });
+  reconcile(parent, rows, cache);
+}
+
+/** What one may do with a member. */
+function actions(client, room, member, muted) {
+  const { user } = member;
+  const { id, view } = room;
+  if (user === client.me) return [];
+  const name = nameOf(client.state, user);
+  const mine = RANK[view.role] ?? -1;
+  const above = view.kind !== 'direct' && !view.archived && mine >= 1 && mine > RANK[member.role];
+  const run = (op, fields, done) => () => client.command(op, id, { user, ...fields }).then(() => done && toast(done)).catch((error) => toast(explain(error)));
+  const mute = (hours) => run('mute', hours ? { until: Date.now() + hours * HOUR_MS } : {}, `${name} is muted.`);
+  const ask = (title, text, label, op, after) => () => confirm(title, text, label, async () => {
+    await client.command(op, id, { user });
+    after?.();
+  });
+  return [
+    view.kind !== 'direct' && { label: 'Write to', run: () => client.direct(user).then((to) => { document.querySelector('dialog[open]')?.close(); location.hash = `#/rooms/${to}`; }).catch((error) => toast(explain(error))) },
+    above && mine === 2 && (member.role === 'admin' ? { label: 'Make a plain member', run: run('promote', { role: 'member' }) } : { label: 'Make an admin', run: run('promote', { role: 'admin' }) }),
+    above && mine === 2 && { label: 'Hand the room over', danger: true, run: () => confirm('Hand the room over?', `${name} will own the room; you will be an admin.`, 'Hand over', () => client.command('promote', id, { user, role: 'owner' })) },
+    above && (muted ? { label: 'Let write again', run: run('unmute') } : { label: 'Mute for an hour', run: mute(1) }),
+    above && !muted && { label: 'Mute', run: mute(0) },
+    above && { label: 'Remove', danger: true, run: ask(`Remove ${name}?`, 'They can be added again, or come back with an invite.', 'Remove', 'kick') },
+    above && { label: 'Ban', danger: true, run: ask(`Ban ${name}?`, 'They are removed and can’t come back until they are let in again.', 'Ban', 'ban',
+      () => toast(`${name} is banned.`, { label: 'Undo', run: run('unban', {}, `${name} may come back.`) })) },
+  ].filter(Boolean);
+}
+
+function addPeople(client, room) {
+  const people = picker(client, { label: 'Find people', many: true, without: (room.members ?? []).map((m) => m.user) });
+  return el('details.fold', {}, el('summary', {}, 'Add people'), form({
+    label: 'Add', children: [people.box],
+    submit: async () => {
+      if (!people.users.size) return people.input.focus();
+      await client.command('add', room.id, { users: [...people.users] });
+      people.box.querySelectorAll('.chip').forEach((chip) => chip.remove());
+      people.users.clear();
+      return toast('Added.');
+    },
+  }));
+}
+
+function invites(client, room) {
+  const expiry = field('Good for', { tag: 'select' });
+  expiry.input.append(el('option', { value: '24' }, 'a day'), el('option', { value: '168' }, 'a week'), el('option', { value: '' }, 'ever'));
+  const uses = field('How often it can be used', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
+  const result = el('div.invite', { hidden: true });
+  return el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
+    label: 'Make a link', children: [expiry.box, uses.box, result],
+    submit: async () => {
+      const fields = { room: room.id };
+      if (expiry.input.value) fields.expires_at = Date.now() + Number(expiry.input.value) * HOUR_MS;
+      if (uses.input.value) fields.uses = Number(uses.input.value);
+      const invite = await client.connection.request('invite', fields);
+      const address = `${location.origin}/#/join/${encodeURIComponent(invite.code)}`;
+      const shown = field('Invite link', { readonly: true, value: address }, 'It is shown this once.');
+      result.hidden = false;
+      result.replaceChildren(shown.box, el('div.form-actions', {},
+        el('button.button', { type: 'button', onclick: () => copy(address) }, 'Copy'),
+        el('button.button', { type: 'button', onclick: () => withdraw(client, room.id, invite.hash, result) }, 'Withdraw')));
+      shown.input.focus();
+      shown.input.select();
+    },
+  }));
+}
+
+const withdraw = (client, room, hash, result) => client.command('uninvite', room, { hash }).then(() => {
+  result.hidden = true;
+  result.replaceChildren();
+  toast('The invite was withdrawn.');
+}).catch((error) => toast(explain(error)));
+
+function settings(client, room) {
+  const name = field('Name', { maxlength: 100, value: room.view.name, autocomplete: 'off' });
+  const history = field('New members can read', { tag: 'select' });
+  history.input.append(el('option', { value: 'all' }, 'everything'), el('option', { value: 'since_joined' }, 'what was sent since they joined'));
+  history.input.value = room.view.history;
+  return el('details.fold', {}, el('summary', {}, 'Settings'), form({
+    label: 'Save', children: [name.box, history.box],
+    submit: async () => {
+      const { view } = client.state.rooms[room.id];
+      const title = name.input.value.trim();
+      if (!title) return name.error('Please give the room a name.');
+      if (title !== view.name) await client.command('rename', room.id, { name: title });
+      if (history.input.value !== view.history) await client.command('configure', room.id, { history: history.input.value });
+      return toast('Saved.');
+    },
+  }));
+}
+
+function leaving(client, room, rank, close) {
+  const { archived } = room.view;
+  const archive = el('button.button', { type: 'button', onclick: () => {
+    if (archived) client.command('unarchive', room.id).then(close).catch((error) => toast(explain(error)));
+    else confirm('Archive the room?', 'Nobody can write in it until it is opened again.', 'Archive', () => client.command('archive', room.id).then(close));
+  } }, archived ? 'Open again' : 'Archive');
+  const leave = el('button.button.danger', { type: 'button', onclick: () =>
+    confirm('Leave the room?', 'You can come back when somebody adds or invites you.', 'Leave', async () => {
+      await client.command('leave', room.id);
+      close();
+      location.hash = '#/';
+    }) }, 'Leave');
+  return el('div.form-actions.end', {}, rank >= 2 ? archive : null, leave);
+}

@@ -1,0 +1,147 @@
+// The start: who is logged in, what the address shows, and when to draw.
+
+import { say, toast } from './announce.js';
+import { Api, post } from './api.js';
+import { showAuth } from './auth.js';
+import { Banner } from './banner.js';
+import { Client } from './client.js';
+import { closeDialogs } from './dialog.js';
+import { el, icon } from './dom.js';
+import { joinRoom } from './new-room.js';
+import { nameOf, roomName } from './people.js';
+import { RoomView } from './room.js';
+import { Session } from './session.js';
+import { Sidebar } from './sidebar.js';
+import { summary } from './text.js';
+
+const root = document.getElementById('app');
+const session = new Session({ post });
+const api = new Api(session);
+
+/** The page of somebody who is logged in. */
+class App {
+  #drawn = true;
+  #view = null;
+
+  constructor() {
+    this.client = new Client({ session, api });
+    this.sidebar = new Sidebar(this.client);
+    this.banner = new Banner(this.client);
+    this.blank = el('main.blank', { 'aria-label': 'No chat chosen' }, icon('reply'), el('p', {}, 'Choose a chat, or start a new one.'));
+    this.place = el('div.place', {}, this.blank);
+    this.node = el('div.app', {}, this.banner.node, el('div.panes', {}, this.sidebar.node, this.place));
+    root.replaceChildren(this.node);
+    const on = (name, run) => this.client.addEventListener(name, run);
+    on('change', () => this.draw());
+    on('connection', (event) => {
+      if (event.detail.name === 'live') this.sidebar.ready = true;
+      this.draw();
+    });
+    on('message', (event) => this.#message(event.detail));
+    on('left', (event) => this.#left(event.detail));
+    on('signedout', () => start());
+    this.client.start();
+    this.route();
+  }
+
+  close() {
+    this.#view?.close();
+    this.client.stop();
+    closeDialogs();
+  }
+
+  /** Draws once a frame; a tab in the background has none, and its title counts on. */
+  draw() {
+    if (!this.#drawn) return;
+    this.#drawn = false;
+    const now = () => {
+      this.#drawn = true;
+      this.#render();
+    };
+    if (document.visibilityState === 'visible') requestAnimationFrame(now);
+    else setTimeout(now, 250);
+  }
+
+  #render() {
+    if (app !== this) return;
+    const unread = this.sidebar.render();
+    this.#view?.render();
+    const room = this.#view && this.client.state.rooms[this.#view.id];
+    const name = room?.view ? `${roomName(this.client.state, room)} · parlance` : 'parlance';
+    document.title = unread ? `(${unread}) ${name}` : name;
+  }
+
+  route() {
+    const room = Number(location.hash.match(/^#\/rooms\/(\d+)$/)?.[1] ?? 0);
+    const code = location.hash.match(/^#\/join\/(.+)$/)?.[1];
+    if (code) {
+      history.replaceState(null, '', '#/');
+      this.#joining(decodeURIComponent(code));
+    }
+    this.node.classList.toggle('in-room', room > 0);
+    if (this.#view?.id === room) return;
+    const before = this.#view?.id;
+    this.#view?.close();
+    this.#view = room ? new RoomView(this.client, room) : null;
+    this.sidebar.current = room || null;
+    this.place.replaceChildren(this.#view?.node ?? this.blank);
+    this.#render();
+    if (this.#view) this.#view.focus();
+    else this.sidebar.list.querySelector(`a[href="#/rooms/${before}"]`)?.focus();
+  }
+
+  /** The dialog waits for the connection, without which it could do nothing. */
+  #joining(code) {
+    if (this.client.connection.live) return joinRoom(this.client, code);
+    const once = (event) => {
+      if (event.detail.name !== 'live') return;
+      this.client.removeEventListener('connection', once);
+      joinRoom(this.client, code);
+    };
+    return this.client.addEventListener('connection', once);
+  }
+
+  #message(message) {
+    const here = this.#view?.id === message.room && document.visibilityState === 'visible';
+    if (here) return this.#view.announce(message);
+    if (this.client.status === 'do_not_disturb') return undefined;
+    const room = this.client.state.rooms[message.room];
+    const mentioned = message.mentions.includes(this.client.me);
+    if (room?.view?.kind === 'direct' || mentioned) say(`${nameOf(this.client.state, message.by)} in ${roomName(this.client.state, room)}: ${summary(message.content)}`);
+    return undefined;
+  }
+
+  #left(room) {
+    if (this.#view?.id !== room) return;
+    location.hash = '#/';
+    toast('You are no longer a member of this room.');
+  }
+
+  visible() {
+    this.client.connection.nudge();
+    this.#view?.shown();
+  }
+
+  focused() {
+    this.#view?.read();
+  }
+}
+
+/** @type {App|null} */
+let app = null;
+
+function start() {
+  app?.close();
+  app = null;
+  if (session.login) app = new App();
+  else if (session.expired) showAuth(root, session, { note: 'You were logged out. Please log in again.' });
+  else showAuth(root, session, { note: location.hash.startsWith('#/join/') ? 'Log in or create an account to follow the invite.' : '' });
+}
+
+session.addEventListener('user', () => start());
+session.addEventListener('token', () => app?.client.connection.renew(session.login.access_token));
+addEventListener('hashchange', () => app?.route());
+addEventListener('online', () => app?.client.connection.nudge());
+addEventListener('focus', () => app?.focused());
+document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && app?.visible());
+start();

@@ -1,0 +1,81 @@
+// Completing @names in the composer: a list box that the text field points into.
+
+import { el } from './dom.js';
+import { avatar, nameOf } from './people.js';
+
+const SHOWN = 6;
+let counter = 0;
+
+export class Mentions {
+  #found = [];
+  #at = 0;
+
+  /** @param {import('./client.js').Client} client @param {number} room @param {HTMLTextAreaElement} input */
+  constructor(client, room, input) {
+    Object.assign(this, { client, room, input });
+    this.list = el('ul.mentions', { id: `mentions-${(counter += 1)}`, role: 'listbox', 'aria-label': 'Members', hidden: true });
+    input.setAttribute('aria-autocomplete', 'list');
+    input.setAttribute('aria-controls', this.list.id);
+    input.addEventListener('input', () => this.#look());
+    input.addEventListener('blur', () => this.close());
+  }
+
+  get #members() {
+    const { members } = this.client.state.rooms[this.room] ?? {};
+    return (members ?? []).map((m) => this.client.state.users[m.user]).filter(Boolean);
+  }
+
+  /** The members that a text names. @param {string} text @returns {number[]} */
+  named(text) {
+    const names = new Set(Array.from(text.matchAll(/@([\p{L}\p{N}_.-]+)/gu), (m) => m[1]).flatMap((n) => [n, n.replace(/[.-]+$/, '')]));
+    return this.#members.filter((u) => names.has(u.username)).map((u) => u.id);
+  }
+
+  get #query() {
+    return this.input.value.slice(0, this.input.selectionStart).match(/(?:^|\s)@([\p{L}\p{N}_.-]*)$/u)?.[1];
+  }
+
+  #look() {
+    const query = this.#query?.toLocaleLowerCase();
+    const fits = (u) => [u.username, ...(u.full_name ?? '').split(/\s+/)].some((n) => n.toLocaleLowerCase().startsWith(query));
+    this.#found = query === undefined ? [] : this.#members.filter((u) => u.id !== this.client.me && fits(u)).slice(0, SHOWN);
+    this.#at = 0;
+    this.#show();
+  }
+
+  #show() {
+    this.list.hidden = this.#found.length === 0;
+    this.list.replaceChildren(...this.#found.map((user, i) => el('li', {
+      role: 'option', id: `${this.list.id}-${i}`, 'aria-selected': String(i === this.#at),
+      onpointerdown: (event) => { event.preventDefault(); this.#take(user); },
+    }, avatar(this.client.state, user.id), el('span', { dir: 'auto' }, nameOf(this.client.state, user.id)), el('span.soft', {}, `@${user.username}`))));
+    if (this.#found.length) this.input.setAttribute('aria-activedescendant', `${this.list.id}-${this.#at}`);
+    else this.input.removeAttribute('aria-activedescendant');
+  }
+
+  close() {
+    this.#found = [];
+    this.#show();
+  }
+
+  #take(user) {
+    const end = this.input.selectionStart;
+    const start = end - this.#query.length;
+    this.input.setRangeText(`${user.username} `, start, end, 'end');
+    this.close();
+    this.input.dispatchEvent(new Event('input', { bubbles: true }));
+  }
+
+  /** Whether the key was for the list. @param {KeyboardEvent} event */
+  key(event) {
+    if (!this.#found.length) return false;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) this.#at = (this.#at + step + this.#found.length) % this.#found.length;
+    else if (event.key === 'Enter' || event.key === 'Tab') this.#take(this.#found[this.#at]);
+    else if (event.key === 'Escape') this.close();
+    else return false;
+    if (step) this.#show();
+    event.preventDefault();
+    return true;
+  }
+}

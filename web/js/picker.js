@@ -1,0 +1,74 @@
+// Finding people: a search field, what it found, and who was chosen.
+
+import { explain } from './codes.js';
+import { el, field } from './dom.js';
+import { avatar, nameOf } from './people.js';
+import * as store from './store.js';
+
+/**
+ * @param {import('./client.js').Client} client
+ * @param {{ label: string, many?: boolean, without?: number[], chosen?: (user: number) => void }} options
+ */
+export function picker(client, { label, many = false, without = [], chosen = () => {} }) {
+  const search = field(label, { type: 'search', autocomplete: 'off', spellcheck: 'false', placeholder: 'Name or username' });
+  const results = el('ul.picks', { 'aria-label': 'People found' });
+  const chips = el('div.chips');
+  const note = el('p.field-note', { role: 'status' });
+  const users = new Set();
+  let asked = 0;
+  let timer;
+
+  function chip(id) {
+    const node = el('button.chip', { type: 'button', 'aria-label': `Remove ${nameOf(client.state, id)}`, onclick: () => {
+      users.delete(id);
+      node.remove();
+      search.input.focus();
+    } }, nameOf(client.state, id), el('span', { 'aria-hidden': 'true' }, '×'));
+    chips.append(node);
+  }
+
+  function choose(user) {
+    client.set(store.met(client.state, [user]));
+    if (many && !users.has(user.id)) {
+      users.add(user.id);
+      chip(user.id);
+      search.input.value = '';
+      results.replaceChildren();
+      note.textContent = `${nameOf(client.state, user.id)} added.`;
+      search.input.focus();
+    }
+    chosen(user.id);
+  }
+
+  async function find() {
+    const text = search.input.value.trim();
+    const turn = (asked += 1);
+    if (!text) {
+      note.textContent = '';
+      return results.replaceChildren();
+    }
+    try {
+      const found = (await client.api.search(text)).filter((u) => u.is_active && u.id !== client.me && !without.includes(u.id) && !users.has(u.id));
+      if (turn !== asked) return undefined;
+      client.set(store.met(client.state, found));
+      note.textContent = found.length ? `${found.length} found.` : 'Nobody found.';
+      return results.replaceChildren(...found.slice(0, 20).map((user) => el('li', {}, el('button.pick', { type: 'button', onclick: () => choose(user) },
+        avatar(client.state, user.id, false), el('span.pick-name', { dir: 'auto' }, nameOf(client.state, user.id)), el('span.pick-user', {}, `@${user.username}`)))));
+    } catch (error) {
+      note.textContent = explain(error);
+      return undefined;
+    }
+  }
+
+  search.input.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(find, 200);
+  });
+  search.input.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing) return;
+    // Enter takes the first one found, and never sends the form around it.
+    event.preventDefault();
+    results.querySelector('button')?.click();
+  });
+  return { box: el('div.picker', {}, search.box, chips, note, results), input: search.input, users };
+}

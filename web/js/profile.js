@@ -1,0 +1,78 @@
+// Oneself: status, name, password, logging out.
+
+import { form, openDialog } from './dialog.js';
+import { el, field } from './dom.js';
+import { avatar, nameOf, statusWord } from './people.js';
+import * as store from './store.js';
+import { toast } from './announce.js';
+
+/** @param {import('./client.js').Client} client */
+export async function openProfile(client) {
+  const { body, close } = openDialog('Profile', { side: true });
+  const { me, state } = client;
+  body.append(
+    el('div.profile-top', {}, avatar(state, me), el('div', {}, el('strong', { dir: 'auto' }, nameOf(state, me)), el('span.soft', {}, `@${state.users[me].username}`))),
+    statusChooser(client), nameForm(client), passwordForm(client),
+    el('div.form-actions', {}, el('button.button', { type: 'button', onclick: () => { close(); client.session.signOut(); } }, 'Log out')));
+}
+
+function statusChooser(client) {
+  const group = el('fieldset.choices', {}, el('legend', {}, 'Status'));
+  for (const status of ['online', 'away', 'do_not_disturb']) {
+    const input = el('input', { type: 'radio', name: 'status', value: status });
+    input.checked = client.status === status;
+    input.addEventListener('change', () => client.setStatus(status).catch(() => {
+      // Without a connection it is kept, and told once there is one.
+    }));
+    group.append(el('label.choice', {}, input, el('span.dot', { class: status }), statusWord(status)));
+  }
+  return group;
+}
+
+function nameForm(client) {
+  const name = field('Name to show', { name: 'full_name', maxlength: 100, autocomplete: 'name' });
+  const email = field('E-mail', { name: 'email', type: 'email', maxlength: 254, autocomplete: 'email' }, 'Nobody else sees it.');
+  const show = (me) => {
+    name.input.value = me.full_name;
+    email.input.value = me.email ?? '';
+  };
+  show({ ...client.state.users[client.me] });
+  client.api.me().then((me) => {
+    if (document.activeElement !== name.input && document.activeElement !== email.input) show(me);
+  }).catch(() => {});
+  return form({
+    label: 'Save', children: [name.box, email.box],
+    submit: async () => {
+      const change = { full_name: name.input.value.trim() };
+      if (email.input.value.trim()) change.email = email.input.value.trim();
+      const me = await client.api.changeMe(change);
+      client.set(store.met(client.state, [me]));
+      toast('Saved.');
+    },
+    failed: (error) => {
+      if (error.code !== 'exists') return false;
+      email.error('This e-mail address is taken.');
+      return true;
+    },
+  });
+}
+
+function passwordForm(client) {
+  const old = field('Present password', { name: 'old', type: 'password', autocomplete: 'current-password', maxlength: 256 });
+  const next = field('New password', { name: 'new', type: 'password', autocomplete: 'new-password', maxlength: 256 }, 'At least 8 characters. All other logins end.');
+  const username = el('input', { type: 'text', name: 'username', autocomplete: 'username', value: client.state.users[client.me].username, hidden: true });
+  return el('details.fold', {}, el('summary', {}, 'Change the password'), form({
+    label: 'Change password', children: [username, old.box, next.box],
+    submit: async () => {
+      await client.api.changePassword(old.input.value, next.input.value);
+      old.input.value = next.input.value = '';
+      toast('The password was changed.');
+    },
+    failed: (error) => {
+      if (error.code === 'bad_credentials') old.error('This is not the present password.');
+      else if (error.code === 'invalid') next.error(error.message);
+      else return false;
+      return true;
+    },
+  }));
+}

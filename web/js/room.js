@@ -1,0 +1,139 @@
+// One room: its head, its messages, who is writing, and the composer.
+
+import { copy, say, toast } from './announce.js';
+import { Composer } from './composer.js';
+import { explain } from './codes.js';
+import { openDetails } from './details.js';
+import { confirm } from './dialog.js';
+import { el, icon, iconButton } from './dom.js';
+import { menu, palette } from './menu.js';
+import { list, nameOf, roomAvatar, roomName, statusOf, whereabouts } from './people.js';
+import { openRevisions } from './revisions.js';
+import { summary } from './text.js';
+import { Timeline } from './timeline.js';
+
+const ADMINS = new Set(['admin', 'owner']);
+
+export class RoomView {
+  #head = [];
+
+  /** @param {import('./client.js').Client} client @param {number} id */
+  constructor(client, id) {
+    Object.assign(this, { client, id });
+    this.title = el('button.room-head-text', { type: 'button', onclick: () => openDetails(client, id), 'aria-haspopup': 'dialog' });
+    this.face = el('span.room-face');
+    this.timeline = new Timeline(client, id, this.#actions());
+    this.composer = new Composer(client, id, { sent: () => this.timeline.toEnd(), editLast: () => this.#editLast() });
+    this.typing = el('p.typing-line', { 'aria-live': 'off' });
+    this.node = el('main.room', { tabindex: '-1' },
+      el('header.room-head', {}, el('a.icon-button.back', { href: '#/', 'aria-label': 'Back to the chats' }, icon('back')), this.face, this.title,
+        iconButton('info', 'Details', () => openDetails(client, id), { 'aria-haspopup': 'dialog' })),
+      this.timeline.node, this.typing, this.composer.node);
+    this.marked = false;
+    this.timeline.onscroll = () => this.read();
+    client.history.show(id);
+  }
+
+  close() {
+    this.client.typing(this.id, false);
+    this.timeline.close();
+    this.client.history.show(null);
+  }
+
+  focus() {
+    if (matchMedia('(pointer: coarse)').matches) this.node.focus();
+    else this.composer.input.focus();
+  }
+
+  render() {
+    const room = this.client.state.rooms[this.id];
+    if (room?.view && !this.marked) {
+      this.marked = true;
+      this.timeline.markUnread();
+    }
+    this.#renderHead(room);
+    this.timeline.render();
+    this.#renderTyping();
+    this.composer.render();
+    this.read();
+  }
+
+  /** Back in front of it: what came meanwhile is new. */
+  shown() {
+    if (this.timeline.atBottom) this.timeline.markUnread();
+    this.render();
+  }
+
+  /** Marks as read what can be seen. */
+  read() {
+    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.timeline.atBottom) return;
+    const last = this.client.state.rooms[this.id]?.items.at(-1);
+    if (last) this.client.read(this.id, last.seq);
+  }
+
+  #renderHead(room) {
+    const { state } = this.client;
+    const view = room?.view;
+    const peer = view?.peer;
+    const line = !view ? '' : peer ? whereabouts(state, peer) : `${room.members?.length ?? view.members} members${view.archived ? ' · archived' : ''}`;
+    const sig = [view?.name, peer, state.users[peer], peer && statusOf(state, peer), line];
+    if (this.#head.length && sig.every((v, i) => v === this.#head[i])) return;
+    this.#head = sig;
+    const name = view ? roomName(state, room) : 'Loading…';
+    this.title.replaceChildren(el('span.room-title', { role: 'heading', 'aria-level': '2', dir: 'auto' }, name), el('span.room-line', {}, line));
+    this.face.replaceChildren(view ? roomAvatar(state, room) : '');
+    this.node.setAttribute('aria-label', name);
+  }
+
+  #renderTyping() {
+    const { state } = this.client;
+    const names = Object.keys(state.typing[this.id] ?? {}).map((u) => nameOf(state, Number(u)));
+    const text = names.length > 3 ? 'Several people are writing…' : names.length ? `${list(names)} ${names.length > 1 ? 'are' : 'is'} writing…` : '';
+    if (this.typing.textContent !== text) this.typing.textContent = text;
+  }
+
+  /** A message that came while one looks at the room. */
+  announce(message) {
+    say(`${nameOf(this.client.state, message.by)}: ${summary(message.content)}`);
+  }
+
+  #editLast() {
+    const room = this.client.state.rooms[this.id];
+    const last = room?.items.findLast((m) => m.by === this.client.me && m.content);
+    if (last) this.composer.edit(last);
+  }
+
+  #actions() {
+    const { client, id } = this;
+    const failed = (error) => toast(explain(error));
+    const toggle = (message, emoji) => client.toggle(id, message.seq, emoji).catch(failed);
+    return {
+      toggle,
+      reply: (message) => this.composer.reply(message),
+      react: (message, anchor) => palette(anchor, 'React', (emoji) => toggle(message, emoji)),
+      more: (message, anchor) => this.#more(message, anchor),
+      jump: (seq) => this.timeline.jump(seq),
+      history: (message) => openRevisions(client, message),
+      retry: (item) => client.outbox.retry(item),
+      discard: (item) => client.outbox.discard(item),
+    };
+  }
+
+  #more(message, anchor) {
+    const { client, id } = this;
+    const room = client.state.rooms[id];
+    const mine = message.by === client.me;
+    const open = !room.view.archived;
+    const readers = (room.members ?? []).filter((m) => m.user !== message.by && m.read >= message.seq).map((m) => nameOf(client.state, m.user));
+    menu(anchor, 'Message', [
+      { label: 'Copy text', run: () => copy(message.content.text) },
+      mine && open && { label: 'Edit', run: () => this.composer.edit(message) },
+      message.revision > 0 && { label: 'Edit history', run: () => openRevisions(client, message) },
+      mine && { label: 'Who has read it', run: () => toast(readers.length ? `Read by ${list(readers)}.` : 'Nobody has read it yet.') },
+      open && (mine || ADMINS.has(room.view.role)) && {
+        label: 'Delete', danger: true,
+        run: () => confirm('Delete the message?', `“${summary(message.content)}” will be erased for everybody.`, 'Delete', () => client.delete(id, message.seq)),
+      },
+    ]);
+  }
+}

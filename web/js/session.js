@@ -1,0 +1,99 @@
+// The login, shared by all tabs: tokens in localStorage, renewed by one tab at a time, since a refresh token that is used
+// twice revokes the whole login.
+
+import { FaultError } from './codes.js';
+import { exclusively } from './locks.js';
+
+const KEY = 'parlance.login';
+/** A token with less than this left is renewed first. */
+export const MARGIN_MS = 60_000;
+
+export class Session extends EventTarget {
+  #last = undefined;
+  /** Whether the server ended the login, not the user. */
+  expired = false;
+
+  /** @param {{ post: (path: string, body: object) => Promise<any>, storage?: Storage }} parts */
+  constructor({ post, storage = localStorage }) {
+    super();
+    this.post = post;
+    this.storage = storage;
+    this.#last = this.#read();
+    globalThis.addEventListener?.('storage', (event) => {
+      if (event.key === KEY || event.key === null) this.#noticed();
+    });
+  }
+
+  /** The login, or null. */
+  get login() {
+    return this.#read();
+  }
+
+  #read() {
+    try {
+      return JSON.parse(this.storage.getItem(KEY) ?? 'null');
+    } catch {
+      return null;
+    }
+  }
+
+  #write(login) {
+    if (login) this.storage.setItem(KEY, JSON.stringify(login));
+    else this.storage.removeItem(KEY);
+    this.#noticed();
+  }
+
+  /** Tells listeners what changed, whichever tab changed it: `user` (in, out or another one) or `token`. */
+  #noticed() {
+    const was = this.#last;
+    const is = (this.#last = this.#read());
+    if (was?.user.id !== is?.user.id) this.dispatchEvent(new Event('user'));
+    else if (was?.access_token !== is?.access_token) this.dispatchEvent(new Event('token'));
+  }
+
+  #take(answer) {
+    this.expired = false;
+    const { user, access_token, refresh_token, expires_in } = answer;
+    this.#write({ user, access_token, refresh_token, expires_at: Date.now() + expires_in * 1_000 });
+  }
+
+  async signIn(username, password) {
+    this.#take(await this.post('/v1/auth/login', { username, password }));
+  }
+
+  async register(fields) {
+    this.#take(await this.post('/v1/auth/register', fields));
+  }
+
+  async signOut() {
+    const login = this.login;
+    this.#write(null);
+    if (login) await this.post('/v1/auth/logout', { refresh_token: login.refresh_token }).catch(() => {});
+  }
+
+  /**
+   * A token that is good for a while, renewed if need be.
+   * @param {{ not?: string, margin?: number }} [wish] `not`: one that the server refused.
+   * @returns {Promise<string|null>} Null once there is no login any more; rejects when the server can't be asked.
+   */
+  async token({ not, margin = MARGIN_MS } = {}) {
+    const good = (login) => login && login.access_token !== not && login.expires_at - Date.now() > margin;
+    const login = this.login;
+    if (!login) return null;
+    if (good(login)) return login.access_token;
+    return exclusively('refresh', async () => {
+      const now = this.login;
+      if (!now || good(now)) return now?.access_token ?? null;
+      try {
+        this.#take(await this.post('/v1/auth/refresh', { refresh_token: now.refresh_token }));
+      } catch (error) {
+        if (!(error instanceof FaultError) || error.retry === 'later') throw error;
+        if (this.login?.refresh_token === now.refresh_token) {
+          this.expired = true;
+          this.#write(null);
+        }
+      }
+      return this.login?.access_token ?? null;
+    });
+  }
+}

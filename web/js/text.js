@@ -1,0 +1,105 @@
+// What a message says, as elements: text, links, code, mentions and typed parts. All of it goes in as text nodes.
+
+import { el } from './dom.js';
+
+const FENCE = /```([\w+#.-]*)\n([\s\S]*?)\n?```/g;
+const INLINE = /`([^`\n]+)`|(https?:\/\/[^\s<>"]+)|@([\p{L}\p{N}_.-]+)/gu;
+/** What a sentence, not the address, ends with. */
+const TAIL = /[.,;:!?'"»”’)\]}]+$/;
+
+/** Splits an address from the punctuation after it; a bracket that it opened itself stays. @param {string} url */
+export function trimUrl(url) {
+  let end = url.length - (url.match(TAIL)?.[0].length ?? 0);
+  while (url[end] === ')' && url.slice(0, end + 1).split('(').length >= url.slice(0, end + 1).split(')').length) end += 1;
+  return [url.slice(0, end), url.slice(end)];
+}
+
+/** Only addresses that a browser may follow from here. @param {string} url */
+export function safeUrl(url) {
+  try {
+    const parsed = new URL(url);
+    return parsed.protocol === 'https:' || parsed.protocol === 'http:' ? parsed.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} url @param {string} label */
+function link(url, label) {
+  const href = safeUrl(url);
+  return href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, label) : label;
+}
+
+/** @param {string} text @param {(name: string) => { me: boolean }|null} mention */
+function inline(text, mention) {
+  const out = [];
+  let done = 0;
+  for (const match of text.matchAll(INLINE)) {
+    const [whole, code, url, name] = match;
+    let piece = whole;
+    let length = whole.length;
+    if (code !== undefined) piece = el('code', {}, code);
+    else if (url !== undefined) {
+      const [address, rest] = trimUrl(url);
+      length -= rest.length;
+      piece = link(address, address);
+    } else {
+      const [plain] = trimUrl(name);
+      const who = mention(plain);
+      if (!who) continue;
+      length = plain.length + 1;
+      piece = el('span.mention', { class: who.me ? 'me' : '' }, `@${plain}`);
+    }
+    out.push(text.slice(done, match.index), piece);
+    done = match.index + length;
+  }
+  out.push(text.slice(done));
+  return out;
+}
+
+const block = (text, language) =>
+  el('pre', { tabindex: '0', role: 'group', 'aria-label': language ? `Code, ${language}` : 'Code', dir: 'ltr' }, el('code', {}, text));
+
+/** A size in bytes as people say it. */
+function size(bytes) {
+  const power = Math.min(3, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${(bytes / 1024 ** power).toFixed(power ? 1 : 0)} ${['B', 'KiB', 'MiB', 'GiB'][power]}`;
+}
+
+function part(p) {
+  switch (p.type) {
+    case 'code': return block(p.text, p.language);
+    case 'image': return el('p.part', {}, 'Image: ', link(p.url, p.alt || p.url));
+    case 'file': return el('p.part', {}, 'File: ', link(p.url, p.name), p.size ? ` (${size(p.size)})` : '');
+    default: return el('details.part', {}, el('summary', {}, `Data (${p.mime ?? p.type})`), block(p.text ?? ''));
+  }
+}
+
+/**
+ * @param {import('./types.js').Content} content
+ * @param {(name: string) => { me: boolean }|null} mention Whom a name points out.
+ * @returns {Node[]}
+ */
+export function render(content, mention) {
+  const out = [];
+  const paragraph = (text) => text.trim() && out.push(el('p.words', { dir: 'auto' }, ...inline(text.replace(/^\n+|\n+$/g, ''), mention)));
+  let done = 0;
+  for (const match of content.text.matchAll(FENCE)) {
+    paragraph(content.text.slice(done, match.index));
+    out.push(block(match[2], match[1]));
+    done = match.index + match[0].length;
+  }
+  paragraph(content.text.slice(done));
+  return [...out, ...(content.parts ?? []).map(part)];
+}
+
+/** One line for lists and quotes. @param {import('./types.js').Content|null} content */
+export function summary(content) {
+  if (!content) return 'Message deleted';
+  if (content.text.trim()) return content.text.replace(/\s+/g, ' ').trim().slice(0, 160);
+  return { code: 'Code', image: 'Image', file: 'File' }[content.parts?.[0]?.type] ?? 'Data';
+}
+
+/** Whether it is a few emoji and nothing else, which are shown larger. @param {import('./types.js').Content} content */
+export const jumbo = (content) =>
+  !content.parts?.length && /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u200d|\ufe0f|\s){1,12}$/u.test(content.text);

@@ -1,0 +1,262 @@
+// The messages of a room: day separators, the unread divider, read marks, and scrolling that stays where one reads.
+
+import { el, icon } from './dom.js';
+import { find } from './fold.js';
+import { reconcile } from './keyed.js';
+import { fillMessage, fillPending } from './message.js';
+import { disc, list, nameOf } from './people.js';
+import { dayName, sameDay } from './time.js';
+import { explain, FaultError } from './codes.js';
+
+const TOGETHER_MS = 5 * 60_000;
+const NEAR_PX = 600;
+const BOTTOM_PX = 60;
+
+export class Timeline {
+  #cache = new Map();
+  #stick = true;
+  #rows = [];
+  #jump = null;
+  #settled = false;
+
+  /** @param {import('./client.js').Client} client @param {number} id @param {import('./message.js').Actions} actions */
+  constructor(client, id, actions) {
+    Object.assign(this, { client, id, actions });
+    this.items = el('ol.messages', { 'aria-label': 'Messages' });
+    this.state = el('p.timeline-state', {}, 'Loading…');
+    this.scroller = el('div.timeline', { tabindex: '-1' }, this.state, this.items);
+    this.down = el('button.to-end', { type: 'button', hidden: true, onclick: () => this.toEnd() }, icon('down'), el('span', {}, 'Latest'));
+    this.node = el('section.timeline-box', { 'aria-label': 'Conversation' }, this.scroller, this.down);
+    this.divider = null;
+    this.scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.items.addEventListener('keydown', (event) => this.#keys(event));
+    this.items.addEventListener('focusin', (event) => this.#rove(event.target.closest('.message')));
+    this.resize = new ResizeObserver(() => this.#stick && this.#bottom());
+    this.resize.observe(this.scroller);
+    this.resize.observe(this.items);
+  }
+
+  close() {
+    this.resize.disconnect();
+  }
+
+  get room() {
+    return this.client.state.rooms[this.id];
+  }
+
+  /** Whether the newest message is on the screen. */
+  get atBottom() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    return Boolean(this.room?.loaded && this.room.atEnd) && scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
+  }
+
+  /** The number after which the unread line is drawn, as things are now. */
+  markUnread() {
+    const view = this.room?.view;
+    this.divider = view?.unread ? view.read : null;
+  }
+
+  render() {
+    const room = this.room;
+    if (!room?.loaded || !room.view) {
+      this.state.hidden = false;
+      this.state.textContent = this.client.connection.live ? 'Loading…' : 'Waiting for the connection…';
+      reconcile(this.items, [], this.#cache);
+      this.#stick = true;
+      return;
+    }
+    const pending = this.client.outbox.pending(this.id).filter((i) => !room.items.some((m) => m.client_id === i.client_id && m.by === this.client.me));
+    const empty = !room.items.length && !pending.length;
+    this.state.hidden = !empty && !room.atStart;
+    this.state.textContent = empty ? 'Nothing here yet. Write the first message.' : 'This is where it begins.';
+    const anchor = this.#stick ? null : this.#anchor();
+    this.#rows = this.#describe(room, room.atEnd ? pending : []);
+    reconcile(this.items, this.#rows, this.#cache);
+    this.#rove(this.items.querySelector('.message[tabindex="0"]') ?? null);
+    if (this.#jump !== null && find(room, this.#jump)) this.#land(this.#jump);
+    else if (this.#stick && room.atEnd) this.#settle();
+    else if (anchor) this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+    this.#toEndButton();
+    const { scrollHeight, clientHeight } = this.scroller;
+    if (scrollHeight - clientHeight < NEAR_PX) this.client.history.older(this.id);
+  }
+
+  /** Down to the newest message; when the room was just opened, to the first unread one. */
+  #settle() {
+    this.#bottom();
+    if (this.#settled) return;
+    this.#settled = true;
+    const line = this.items.querySelector('.unread-line');
+    if (!line || line.getBoundingClientRect().top > this.scroller.getBoundingClientRect().top) return;
+    line.scrollIntoView({ block: 'start' });
+    this.#stick = this.atBottom;
+  }
+
+  /** The first row on the screen, and where; what is put in above it must not move it. */
+  #anchor() {
+    const top = this.scroller.getBoundingClientRect().top;
+    for (const { node } of this.#cache.values()) {
+      const box = node.getBoundingClientRect();
+      if (box.bottom > top && node.classList.contains('message')) return { node, top: box.top };
+    }
+    return null;
+  }
+
+  #describe(room, pending) {
+    const { state } = this.client;
+    const rows = [];
+    const marks = this.#marks(room);
+    let before = null;
+    let divided = this.divider === null;
+    for (const message of room.items) {
+      if (!before || !sameDay(before.at, message.at)) rows.push(this.#separator(`d${new Date(message.at).toDateString()}`, dayName(message.at), 'day'));
+      if (!divided && message.seq > this.divider && message.by !== this.client.me) {
+        rows.push(this.#separator('unread', 'New messages', 'unread-line'));
+        divided = true;
+        before = null;
+      }
+      const first = !before || before.by !== message.by || message.at - before.at > TOGETHER_MS || !sameDay(before.at, message.at);
+      rows.push(this.#message(state, room, message, first));
+      const readers = marks.get(message.seq);
+      if (readers) rows.push(this.#readers(state, message.seq, readers, message.by === this.client.me));
+      before = message;
+    }
+    pending.forEach((item, i) => rows.push(this.#pending(state, room, item, i === 0 && before?.by !== this.client.me)));
+    return rows;
+  }
+
+  #separator(key, text, kind) {
+    return { key, sig: [text], make: () => el(`li.separator.${kind}`), fill: (node) => node.replaceChildren(el('span', {}, text)) };
+  }
+
+  #message(state, room, message, first) {
+    const quoted = message.reply_to ? find(room, message.reply_to) : undefined;
+    if (message.reply_to && !quoted) this.client.history.quote(room.id, message.reply_to);
+    const archived = room.view.archived;
+    const names = [message.by, ...message.mentions, ...Object.values(message.reactions).flat(), quoted?.by].map((u) => state.users[u]);
+    return {
+      // One's own message keeps its row when it comes back from the server.
+      key: message.by === this.client.me ? `c${message.client_id}` : `m${message.seq}`,
+      sig: [message, first, quoted, archived, ...names],
+      make: () => el('li', { tabindex: '-1' }),
+      fill: (node) => fillMessage(node, state, message, { first, quoted, archived }, this.actions),
+    };
+  }
+
+  #pending(state, room, item, first) {
+    const quoted = item.fields.reply_to ? find(room, item.fields.reply_to) : undefined;
+    const reason = item.state === 'failed' ? explain(new FaultError({ code: item.fault, detail: item.detail ?? item.fault })) : null;
+    return {
+      key: `c${item.client_id}`, sig: ['pending', item.state, reason, quoted, first],
+      make: () => el('li', { tabindex: '-1' }),
+      fill: (node) => fillPending(node, state, { ...item, reason }, { quoted, first }, this.actions),
+    };
+  }
+
+  /** For each message the others whose read mark stands there. */
+  #marks(room) {
+    const marks = new Map();
+    for (const member of room.members ?? []) {
+      if (member.user === this.client.me) continue;
+      const at = room.items.findLast((m) => m.seq <= member.read);
+      if (at && at.by !== member.user) marks.set(at.seq, [...(marks.get(at.seq) ?? []), member.user]);
+    }
+    return marks;
+  }
+
+  #readers(state, seq, users, mine) {
+    const names = users.map((u) => nameOf(state, u));
+    const text = `Read by ${list(names)}`;
+    return {
+      key: `read${seq}`, sig: [text, mine],
+      make: () => el('li.readers'),
+      fill: (node) => {
+        node.title = text;
+        node.classList.toggle('mine', mine);
+        node.replaceChildren(...users.slice(0, 6).map((u, i) => disc(names[i], u)),
+          users.length > 6 ? el('span', { 'aria-hidden': 'true' }, `+${users.length - 6}`) : '', el('span.unseen', {}, text));
+      },
+    };
+  }
+
+  #bottom() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    this.#stick = this.atBottom;
+    this.#toEndButton();
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    if (scrollTop < NEAR_PX) this.client.history.older(this.id);
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.client.history.newer(this.id);
+    this.onscroll?.();
+  }
+
+  #toEndButton() {
+    const { room } = this;
+    this.down.hidden = !room?.loaded || this.atBottom;
+    const unread = room?.view?.unread ?? 0;
+    this.down.lastChild.textContent = unread ? `${unread} new` : 'Latest';
+  }
+
+  /** Goes to the newest message, loading it if need be. */
+  toEnd() {
+    this.#stick = true;
+    this.#jump = null;
+    if (!this.room?.atEnd) this.client.history.latest(this.id);
+    this.#bottom();
+  }
+
+  /** Goes to a message, loading what is around it if need be. @param {number} seq */
+  jump(seq) {
+    this.#stick = false;
+    const here = this.items.querySelector(`[data-seq="${seq}"]`);
+    if (here) return this.#land(seq);
+    this.#jump = seq;
+    return this.client.history.around(this.id, seq);
+  }
+
+  #land(seq) {
+    const node = this.items.querySelector(`[data-seq="${seq}"]`);
+    if (!node) return;
+    this.#jump = null;
+    this.#stick = false;
+    node.scrollIntoView({ block: 'center' });
+    node.focus({ preventScroll: true });
+    node.classList.remove('landed');
+    void node.offsetWidth;
+    node.classList.add('landed');
+  }
+
+  /** Exactly one message is in the tab order; arrows go through the others. */
+  #rove(message) {
+    const all = this.items.querySelectorAll('.message[tabindex="0"]');
+    const target = message ?? [...this.items.querySelectorAll('.message')].at(-1);
+    for (const node of all) if (node !== target) node.tabIndex = -1;
+    if (target) target.tabIndex = 0;
+  }
+
+  #keys(event) {
+    const row = event.target.closest('.message');
+    if (!row) return;
+    if (event.target === row && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const part = { r: 'reply', e: 'react', m: 'more', Enter: 'more' }[event.key];
+      const button = part && row.querySelector(`[data-part="${part}"]`);
+      if (button) {
+        event.preventDefault();
+        button.click();
+        return;
+      }
+    }
+    const step = { ArrowUp: 'previousElementSibling', ArrowDown: 'nextElementSibling' }[event.key];
+    let next = step ? row[step] : null;
+    while (next && !next.classList.contains('message')) next = next[step];
+    if (event.key === 'Home') next = this.items.querySelector('.message');
+    if (event.key === 'End') next = [...this.items.querySelectorAll('.message')].at(-1);
+    if (event.key === 'Escape' && event.target !== row) next = row;
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+    next.scrollIntoView({ block: 'nearest' });
+  }
+}
