@@ -19,7 +19,7 @@ use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
 pub(crate) use knowledge::encode_state;
 
-pub use handle::Handle;
+pub use handle::{Handle, Victim};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
