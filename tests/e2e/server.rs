@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -134,7 +135,7 @@ impl Setup {
             return Err((status, said));
         };
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap();
-        Ok(Server { setup: self.clone(), address, child, said })
+        Ok(Server { setup: self.clone(), address, child, said, listener: Some(listener) })
     }
 }
 
@@ -144,6 +145,13 @@ pub struct Server {
     pub address: SocketAddr,
     child: Child,
     said: Arc<Mutex<String>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// Says loudly that something can't be tested here; a failure where nothing may be skipped.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "skipped: {why}");
+    eprintln!("SKIPPED: {why}");
 }
 
 impl Server {
@@ -197,6 +205,14 @@ impl Server {
     /// What it wrote to standard error.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// The same, all of it, once it has ended.
+    pub fn said_in_the_end(&mut self) -> String {
+        if let Some(listener) = self.listener.take() {
+            listener.join().unwrap();
+        }
+        self.said()
     }
 
     /// Its resident memory in bytes.

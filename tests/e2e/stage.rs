@@ -73,6 +73,11 @@ impl Stage {
 
     /// Has the first `senders` of each room send all the time, until the traffic is stopped.
     pub fn traffic(&self, senders: usize) -> Traffic {
+        self.traffic_of(senders, 1)
+    }
+
+    /// The same with messages of so many sentences.
+    pub fn traffic_of(&self, senders: usize, sentences: usize) -> Traffic {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for (at, room) in self.rooms.iter().copied().enumerate() {
@@ -81,7 +86,7 @@ impl Stage {
                 tasks.spawn(async move {
                     let mut count = 0;
                     while !stop.load(Ordering::Relaxed) {
-                        client.send(room, sentence(count));
+                        client.send(room, &sentence(count).repeat(sentences));
                         count += 1;
                         client.until("room for another message", |state| state.unacked() < 8).await;
                     }
