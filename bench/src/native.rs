@@ -282,9 +282,7 @@ mod tests {
         assert_eq!((request.n, room.get(), client_id.unwrap().as_str()), (7, 3, named.as_str()));
         assert_eq!(content.text, "grüß \"dich\"");
         let content = &br#"{"text":"gr\u{fc}"#[..9];
-        let Some(Asked::Send { n: 7, room: 3, content: read, .. }) = asked(text.as_bytes()) else {
-            panic!("{text}")
-        };
+        let Some(Asked::Send { n: 7, room: 3, content: read, .. }) = asked(text.as_bytes()) else { panic!("{text}") };
         assert!(read.starts_with(content) && read.ends_with(b"}"));
         let text = resume(1, 5, 2, 40);
         assert!(matches!(serde_json::from_str::<Request>(&text).unwrap().op, Op::Resume { .. }));
