@@ -173,8 +173,8 @@ test('the token is renewed on the open connection before it ends', async () => {
     await r.clock.pass(5_000);
     const ping = r.sockets[0].sent.at(-1);
     if (ping.op === 'ping') r.sockets[0].says({ re: ping.n, ok: {} });
+    await settled();
   }
-  console.log(r.states, r.sockets.length, r.sockets[0].sent.slice(-3), r.wishes);
   const renewal = r.sockets[0].sent.find((f) => f.op === 'token');
   assert.equal(renewal.token, 'fresh');
   assert.equal(r.sockets.length, 1);
