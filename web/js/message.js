@@ -68,7 +68,7 @@ export function fillMessage(node, state, message, { first, quoted, archived }, a
     el('div.column', {},
       el('div.author', { class: first && !mine ? '' : 'unseen', dir: 'auto' }, mine ? 'You' : nameOf(state, message.by)),
       el('div.bubble', { class: !deleted && jumbo(message.content) ? 'jumbo' : '' },
-        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', {}, edited, stamp))),
+        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', { dir: 'ltr' }, edited, stamp))),
       reactions(state, message, actions)),
     deleted ? '' : tools(message, actions, archived));
 }
@@ -94,6 +94,6 @@ export function fillPending(node, state, item, { quoted, first }, actions) {
     el('div.author.unseen', {}, 'You'),
     el('div.bubble', { class: jumbo(content) ? 'jumbo' : '' },
       reply_to ? quote(state, { reply_to }, quoted, actions) : null, ...stamped(render(content, mentions(state, { mentions: named ?? [] })),
-      el('span.stamp', {}, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
+      el('span.stamp', { dir: 'ltr' }, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
     status));
 }
