@@ -43,7 +43,9 @@ export class Server {
   /** Starts the process; again on the same port and data folder when it ran before. */
   async run() {
     const args = ['--listen', this.listen, '--data', this.data];
-    this.process = spawn(this.bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
+    // The server takes PARLANCE_… as its settings; the tests' own variable is none of them.
+    const { PARLANCE_BIN: _, ...env } = process.env;
+    this.process = spawn(this.bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, ...this.env } });
     this.log = '';
     this.ended = new Promise((done) => this.process.once('close', done));
     const address = await new Promise((resolve, reject) => {
