@@ -54,6 +54,8 @@ pub struct Link {
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
     behind: AtomicBool,
+    /// Whether the client has said where it is; kept here so that it outlives the Session.
+    resumed: AtomicBool,
     out: Mutex<Out>,
     waker: AtomicWaker,
 }
@@ -80,6 +82,7 @@ impl Link {
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
+            resumed: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
         })
@@ -102,9 +105,10 @@ impl Link {
             self.behind.store(true, Ordering::Release);
             return Pushed::Full;
         }
-        let idle = out.queue.is_empty();
+        let idle = out.queue.is_empty() && size > 0;
         out.bytes += size;
-        out.queue.extend(frames.iter().cloned());
+        // A wire may have no frame for an entry.
+        out.queue.extend(frames.iter().filter(|frame| !frame.is_empty()).cloned());
         drop(out);
         if idle {
             self.waker.wake();
@@ -292,6 +296,16 @@ impl Link {
             return Some(now);
         }
         Some(since)
+    }
+
+    /// Notes that the client has said where it is, and was answered.
+    pub(crate) fn set_resumed(&self) {
+        self.resumed.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has said where it is.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Acquire)
     }
 
     /// Whether some room is behind.

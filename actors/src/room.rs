@@ -27,7 +27,6 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
 use crate::node::Shared;
-use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Append, AppendError, IdKind, StoreError};
 use batch::{Batch, Fate};
 pub use reply::ReplyTo;
@@ -97,6 +96,8 @@ pub struct State {
     recent_order: VecDeque<(UserId, ClientId)>,
     /// Messages that commands were about, as they are after the state's last entry.
     targets: HashMap<Seq, Target>,
+    /// Entries of the batch whose senders were not in the room, to be audited once they are appended.
+    moderated: Vec<Seq>,
     snapshot_at: Seq,
     /// How often in a row an append was refused.
     refused: u32,
@@ -119,6 +120,10 @@ impl Actor for Room {
         let started = Instant::now();
         let woken = args.shared.read_room(args.room).await;
         metrics::histogram!("parlance_room_wake_seconds").record(started.elapsed().as_secs_f64());
+        if let Ok(Some((folded, _))) = &woken {
+            // Whoever wrote this before may have died before it could tell.
+            args.shared.announce_last(args.room, folded.last, folded.last_append).await;
+        }
         let (woken, broken) = match woken {
             Ok(woken) => (woken, None),
             Err(error) => (None, Some(error)),
@@ -133,6 +138,7 @@ impl Actor for Room {
             recent: HashMap::new(),
             recent_order: VecDeque::new(),
             targets: HashMap::new(),
+            moderated: Vec::new(),
             snapshot_at,
             refused: 0,
             active: Instant::now(),
@@ -199,6 +205,10 @@ impl State {
     }
 
     async fn start(&mut self, me: &ActorRef<Msg>, batch: Batch) {
+        // Not while a batch is decided: what was looked up for it must stay.
+        if self.targets.len() >= TARGETS_MAX {
+            self.targets.clear();
+        }
         let mut unknown: Vec<Seq> = batch.asks().filter_map(|ask| room::needs(&ask.command)).collect();
         unknown.retain(|seq| !self.targets.contains_key(seq) && (1..=self.last()).contains(seq));
         unknown.sort_unstable();
@@ -259,10 +269,15 @@ impl State {
         append.entries = entries.into();
         batch.sent(append.entries.clone());
         self.batch = Some(batch);
-        let (shared, me) = (self.shared.clone(), me.clone());
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
+            let entries = append.entries.clone();
             let outcome = shared.store.append(append).await;
-            let _ = me.cast(Msg::Appended(outcome));
+            let landed = outcome.is_ok();
+            // A Room that died meanwhile tells nobody, and the next one may have read the log before this.
+            if me.cast(Msg::Appended(outcome)).is_err() && landed {
+                shared.announce(room, &entries);
+            }
         });
     }
 
@@ -292,8 +307,12 @@ impl State {
         let question = room::Ask { who: &ask.who, command: &ask.command, now, id, target };
         let fact = match room::decide(self.folded.as_ref(), &question) {
             Ok(fact) => fact,
-            Err(fault) => return Fate::Refused(fault),
+            Err(fault) => return self.refused(ask, fault).await,
         };
+        let member = |folded: &Folded| folded.members.contains_key(&ask.who.user);
+        if self.folded.as_ref().is_some_and(|folded| !member(folded)) && !matches!(ask.command, Command::Join { .. }) {
+            self.moderated.push(self.last() + 1);
+        }
         let entry = Entry {
             seq: self.last() + 1,
             at: now,
@@ -307,6 +326,18 @@ impl State {
         let done = batch::done(self.room, &entry);
         entries.push(Arc::new(entry));
         Fate::Entry(entries.len() - 1, done)
+    }
+
+    /// What is refused now may have been done before, by the same client id: then its answer is the first one's.
+    async fn refused(&self, ask: &Ask, fault: Fault) -> Fate {
+        if self.folded.is_none() {
+            return Fate::Refused(fault);
+        }
+        match self.shared.done_before(self.room, ask.who.user, &ask.client_id).await {
+            Ok(Some(entry)) => Fate::Again(batch::done(self.room, &entry)),
+            Ok(None) => Fate::Refused(fault),
+            Err(_) => Fate::Refused(Fault::store_unavailable("whether this was done before can't be read now")),
+        }
     }
 
     /// Folds an entry that is about to be appended, and notes what follows from it.
@@ -323,9 +354,6 @@ impl State {
         }
         let Some(seq) = entry.message() else { return };
         if seq == entry.seq {
-            if self.targets.len() >= TARGETS_MAX {
-                self.targets.clear();
-            }
             self.targets.insert(seq, Target { by: Some(entry.by), ..Target::default() });
             return;
         }
@@ -347,7 +375,10 @@ impl State {
             Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
                 self.give_up(me, &error);
             }
-            Err(AppendError::Duplicate(pairs)) => self.read_again(me, pairs),
+            Err(AppendError::Duplicate(pairs)) => {
+                self.refused += 1;
+                self.read_again(me, pairs);
+            }
             Err(AppendError::Conflict { last }) => {
                 self.refused += 1;
                 metrics::counter!("parlance_append_conflicts_total").increment(1);
@@ -382,7 +413,7 @@ impl State {
         };
         self.folded = found.folded;
         self.targets.clear();
-        let Some(mut batch) = self.batch.take() else { return };
+        let Some(batch) = self.batch.take() else { return };
         if found.landed {
             let entries = batch.entries();
             self.batch = Some(batch);
@@ -394,24 +425,32 @@ impl State {
                 self.remember(ask.who.user, ask.client_id.clone(), batch::done(self.room, &entry));
             }
         }
-        batch.reset();
-        self.start(me, batch).await;
+        self.moderated.clear();
+        if let Some(folded) = &self.folded {
+            // What others wrote may have been an owner's who could not tell anybody.
+            let (shared, room, last, append) = (self.shared.clone(), self.room, folded.last, folded.last_append);
+            tokio::spawn(async move { shared.announce_last(room, last, append).await });
+        }
+        // The log has grown, so that fewer may fit the bucket now: the rest waits, in order.
+        for ask in batch.into_asks().into_iter().rev() {
+            self.waiting.push_front(ask);
+        }
+        self.next_batch(me).await;
     }
 
     /// Publishes what was appended, and answers the batch.
     fn settle(&mut self, entries: &Arc<[Arc<Entry>]>) {
         let Some(batch) = self.batch.take() else { return };
         if !entries.is_empty() {
-            self.shared.bus.publish_room(self.room, RoomEvent::Appended(entries.clone()));
-            self.shared.tell_new_members(self.room, entries);
+            self.shared.announce(self.room, entries);
         }
+        let moderated = std::mem::take(&mut self.moderated);
         for (ask, outcome) in batch.outcomes() {
             if let Ok(done) = &outcome {
                 if !done.again {
                     self.remember(ask.who.user, ask.client_id.clone(), done.clone());
                 }
-                let staff = self.folded.as_ref().is_some_and(|f| !f.members.contains_key(&ask.who.user));
-                if staff && !matches!(ask.command, Command::Leave) {
+                if !done.again && moderated.contains(&done.seq) {
                     self.shared.audit(ask.who.user, self.room, batch::word(&ask.command));
                 }
             }

@@ -5,12 +5,13 @@
 //! relays keep its positions, the link its requests in flight, which the new one answers as "send it again".
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlance_domain::rate::Rate;
 use parlance_schema::event::{Ephemeral, Notice, Status};
 use parlance_schema::frame::{Answer, Push, ReplyOutcome, Request};
 use parlance_schema::id::Position;
-use parlance_schema::limits::RESUME_ROOMS_MAX;
+use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -59,8 +60,8 @@ pub(crate) struct State {
     link: Arc<Link>,
     /// The rooms that are pushed.
     rooms: Vec<RoomId>,
-    /// Whether the client has said where it is.
-    resumed: bool,
+    /// Rooms that the user was taken into while it was not known where the client is.
+    missed: Vec<RoomId>,
     rate: Rate,
     _bus: Subscription,
 }
@@ -78,7 +79,7 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
-        let mut state = State { shared, link, rooms: Vec::new(), resumed: false, rate: Rate::default(), _bus: bus };
+        let mut state = State { shared, link, rooms: Vec::new(), missed: Vec::new(), rate: Rate::default(), _bus: bus };
         if again {
             state.take_over(&me);
         }
@@ -90,7 +91,7 @@ impl Actor for Session {
             Msg::Request(request) => state.request(&me, *request),
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
-            Msg::Resumed(resumed, n) => state.resumed(resumed, n),
+            Msg::Resumed(resumed, n) => state.resumed(&me, resumed, n),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -112,9 +113,28 @@ impl State {
             return;
         }
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
-        self.resumed = !self.rooms.is_empty();
         self.link.abandon(&Fault::new(Code::OutcomeUnknown, "the session was restarted; send it again").after(50));
         self.each_relay(|session| relay::Msg::CatchUp { session });
+        self.look_for_rooms(me);
+    }
+
+    /// Finds the rooms that the user was taken into while there was no Session to hear it.
+    fn look_for_rooms(&self, me: &ActorRef<Msg>) {
+        if !self.link.is_resumed() {
+            return;
+        }
+        let (shared, user, me) = (self.shared.clone(), self.link.principal.user, me.clone());
+        let known: std::collections::HashSet<RoomId> = self.rooms.iter().copied().collect();
+        tokio::spawn(async move {
+            match shared.store.rooms_of(user).await {
+                Ok(rooms) => {
+                    for room in rooms.into_iter().filter(|room| !known.contains(room)) {
+                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
+                    }
+                }
+                Err(error) => tracing::warn!(%user, %error, "new rooms can't be looked for"),
+            }
+        });
     }
 
     fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {
@@ -215,11 +235,11 @@ impl State {
     }
 
     /// Tells the client where each room stands, then lets the entries come.
-    fn resumed(&mut self, resumed: Vec<Resumed>, n: Option<u64>) {
+    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, n: Option<u64>) {
         let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
         match n {
             Some(n) => {
-                self.resumed = true;
+                self.link.set_resumed();
                 self.reply(n, Ok(Answer::Resumed { resumed }));
             }
             None => {
@@ -236,19 +256,39 @@ impl State {
             }
             self.shared.relays.tell_open(room, relay::Msg::Go { session: self.link.id });
         }
+        if n.is_some() {
+            for room in std::mem::take(&mut self.missed) {
+                self.added(me, room);
+            }
+        }
+        // Of rooms that the user has left since, only the relays know.
+        if self.rooms.len() > 2 * ROOMS_PER_USER_MAX {
+            self.rooms = self.shared.relays.rooms_of_session(self.link.id);
+        }
     }
 
     /// The user is a member of a room now: its entries come from the one that says so.
-    fn added(&self, me: &ActorRef<Msg>, room: RoomId) {
-        if !self.resumed {
+    fn added(&mut self, me: &ActorRef<Msg>, room: RoomId) {
+        if !self.link.is_resumed() {
+            // A resume that is under way may have read the user's rooms before.
+            if !self.missed.contains(&room) && self.missed.len() < ROOMS_PER_USER_MAX {
+                self.missed.push(room);
+            }
             return;
         }
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
-            match subscribe(&shared, &link, room, From::Joining).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(vec![resumed], None))),
-                // The client finds the room at its next resume.
-                Err(fault) => tracing::warn!(%room, session = link.id, %fault, "a new room can't be pushed"),
+            // The relay may be restarting, or not have heard yet what the user was told.
+            for pause_ms in [50, 200, 1_000, 5_000, 0] {
+                match subscribe(&shared, &link, room, From::Joining).await {
+                    Ok(resumed) if resumed.outcome != Outcome::Gone => {
+                        return drop(me.cast(Msg::Resumed(vec![resumed], None)));
+                    }
+                    Err(fault) if fault.code == Code::Already => return,
+                    // The client finds the room at its next resume.
+                    outcome => tracing::info!(%room, session = link.id, ?outcome, "a new room can't be pushed"),
+                }
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
         });
     }
@@ -263,7 +303,7 @@ impl State {
         serde_json::json!({
             "user": self.link.principal.user,
             "rooms": self.rooms.len(),
-            "resumed": self.resumed,
+            "resumed": self.link.is_resumed(),
             "in_flight": self.link.in_flight(),
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),
