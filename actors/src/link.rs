@@ -1,8 +1,7 @@
 //! One connection's outgoing side: a queue of shared frames, bounded in bytes, between relays and the socket.
 //!
 //! Relays and rooms push complete frames; the socket's task takes them and writes. The Session actor stands beside this
-//! path, not in it. The link outlives a Session actor that crashes: requests that were in flight are answered by the
-//! next one, so that each gets exactly one reply.
+//! path, not in it. The link outlives a Session actor that crashes, and the next one goes on with it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -206,14 +205,6 @@ impl Link {
                 }
             }
             None => self.push(&Push::Fault { fault }),
-        }
-    }
-
-    /// Answers all requests in flight with a fault; what a new Session does for the crashed one.
-    pub fn abandon(&self, fault: &Fault) {
-        let pending = self.out().pending.clone();
-        for n in pending {
-            self.reply(n, &ReplyOutcome::Fault(fault.clone()));
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Owns: which rooms are pushed, the rate limit, the status. Receives: requests, notices for its user. Emits: commands to
 //! rooms, questions to relays, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
-//! relays keep its positions, the link its requests in flight, which the new one answers as "send it again".
+//! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_domain::rate::Rate;
 use parlance_schema::event::{Ephemeral, Notice, Status};
-use parlance_schema::frame::{Answer, Push, ReplyOutcome, Request};
+use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
@@ -28,11 +28,11 @@ use crate::room::{Ask, ReplyTo};
 /// What a Session can be told.
 pub(crate) enum Msg {
     /// The client asks for something.
-    Request(Box<Request>),
+    Request(Box<Op>, ReplyTo),
     /// The user's sessions are told something.
     Notice(Notice),
     /// A resume or a subscription was answered by all its relays.
-    Resumed(Vec<Resumed>, Option<u64>),
+    Resumed(Vec<Resumed>, Option<ReplyTo>),
     /// The outbox has room again.
     Drained,
     /// The socket is gone.
@@ -88,10 +88,10 @@ impl Actor for Session {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Request(request) => state.request(&me, *request),
+            Msg::Request(op, reply) => state.request(&me, *op, reply),
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
-            Msg::Resumed(resumed, n) => state.resumed(&me, resumed, n),
+            Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -113,7 +113,6 @@ impl State {
             return;
         }
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
-        self.link.abandon(&Fault::new(Code::OutcomeUnknown, "the session was restarted; send it again").after(50));
         self.each_relay(|session| relay::Msg::CatchUp { session });
         self.look_for_rooms(me);
     }
@@ -149,98 +148,84 @@ impl State {
         self.shared.sessions.forget(self.link.id);
     }
 
-    fn reply(&self, n: u64, outcome: Result<Answer, Fault>) {
-        let outcome = match outcome {
-            Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
-            Err(fault) => ReplyOutcome::Fault(fault),
-        };
-        self.link.reply(n, &outcome);
-    }
-
-    fn request(&mut self, me: &ActorRef<Msg>, Request { n, op }: Request) {
+    fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
         metrics::counter!("parlance_requests_total").increment(1);
         if let Err(wait) = self.rate.take(ticks(), self.shared.options.commands_per_s) {
-            return self.reply(n, Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
+            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }
         match op {
-            Op::Ping => self.reply(n, Ok(Answer::Empty {})),
+            Op::Ping => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
-                self.reply(n, Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
+                reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
             }
-            Op::Resume { positions } => self.resume(me, n, positions.into_iter().collect()),
-            Op::Token { token } => self.renew(n, token),
+            Op::Resume { positions } => self.resume(me, reply, positions.into_iter().collect()),
+            Op::Token { token } => self.renew(reply, token),
             Op::Presence { status: Status::Offline } => {
-                self.reply(n, Err(Fault::invalid("one is offline by disconnecting")));
+                reply.finish(Err(Fault::invalid("one is offline by disconnecting")));
             }
             Op::Presence { status } => {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
-                self.reply(n, Ok(Answer::Empty {}));
+                reply.finish(Ok(Answer::Empty {}));
             }
             Op::Typing { room, on } if self.rooms.contains(&room) => {
                 let event = Ephemeral::Typing { room, user: self.link.principal.user, on };
                 self.shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
-                self.reply(n, Ok(Answer::Empty {}));
+                reply.finish(Ok(Answer::Empty {}));
             }
-            op => self.perform(n, op),
+            op => self.perform(op, reply),
         }
     }
 
     /// Gives a room its command at once, so that commands keep their order; has everything else done beside.
-    fn perform(&self, n: u64, op: Op) {
+    fn perform(&self, op: Op, reply: ReplyTo) {
         match ops::plan(op) {
-            Err(fault) => self.reply(n, Err(fault)),
+            Err(fault) => reply.finish(Err(fault)),
             Ok(Plan::Command { room, client_id, command }) => {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
-                let reply = ReplyTo::link(self.link.clone(), n);
                 let ask = Ask { who: self.link.principal, client_id, command, reply };
                 self.shared.rooms.ask(&self.shared, room, ask);
             }
             Ok(Plan::Other(op)) => {
-                let (shared, link) = (self.shared.clone(), self.link.clone());
-                tokio::spawn(async move {
-                    let outcome = match ops::perform(&shared, link.principal, op).await {
-                        Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
-                        Err(fault) => ReplyOutcome::Fault(fault),
-                    };
-                    link.reply(n, &outcome);
-                });
+                let (shared, who) = (self.shared.clone(), self.link.principal);
+                tokio::spawn(async move { reply.finish(ops::perform(&shared, who, op).await) });
             }
         }
     }
 
-    fn renew(&self, n: u64, token: String) {
+    fn renew(&self, reply: ReplyTo, token: String) {
         let (shared, link) = (self.shared.clone(), self.link.clone());
         tokio::spawn(async move {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
-                    ReplyOutcome::Ok(Box::new(Answer::Empty {}))
+                    Ok(Answer::Empty {})
                 }
-                Ok(_) => ReplyOutcome::Fault(Fault::forbidden("the token is another user's, or of another role")),
-                Err(fault) => ReplyOutcome::Fault(fault),
+                Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
+                Err(fault) => Err(fault),
             };
-            link.reply(n, &outcome);
+            reply.finish(outcome);
         });
     }
 
     /// Subscribes to all of the user's rooms, each from the client's position.
-    fn resume(&self, me: &ActorRef<Msg>, n: u64, positions: Vec<(RoomId, Position)>) {
+    fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             match subscribe_all(&shared, &link, positions).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(n)))),
-                Err(fault) => link.reply(n, &ReplyOutcome::Fault(fault)),
+                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
+                Err(fault) => reply.finish(Err(fault)),
             }
         });
     }
 
     /// Tells the client where each room stands, then lets the entries come.
-    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, n: Option<u64>) {
+    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, reply: Option<ReplyTo>) {
+        let asked = reply.is_some();
         let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
-        match n {
-            Some(n) => {
+        match reply {
+            Some(reply) => {
                 self.link.set_resumed();
-                self.reply(n, Ok(Answer::Resumed { resumed }));
+                reply.finish(Ok(Answer::Resumed { resumed }));
             }
             None => {
                 for Resumed { room, epoch, from, outcome, .. } in resumed {
@@ -256,7 +241,7 @@ impl State {
             }
             self.shared.relays.tell_open(room, relay::Msg::Go { session: self.link.id });
         }
-        if n.is_some() {
+        if asked {
             for room in std::mem::take(&mut self.missed) {
                 self.added(me, room);
             }

@@ -9,6 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent}
 
 use crate::link::{Link, Receiver, ticks};
 use crate::node::Shared;
+use crate::room::ReplyTo;
 use crate::session;
 use crate::supervise::{self, Supervisor};
 use crate::wire::{Opcode, frame};
@@ -92,9 +93,11 @@ impl Receiver for Socket {
         if let Err(fault) = link.begin(n) {
             return link.refuse(Some(n), fault);
         }
-        if self.tell(link, session::Msg::Request(Box::new(request))).is_err() {
-            let fault = Fault::new(Code::Busy, "the session is restarting").after(50);
-            link.reply(n, &parlance_schema::frame::ReplyOutcome::Fault(fault));
+        let reply = ReplyTo::link(link.clone(), n);
+        if let Err(session::Msg::Request(_, reply)) =
+            self.tell(link, session::Msg::Request(Box::new(request.op), reply))
+        {
+            reply.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
         }
     }
 
