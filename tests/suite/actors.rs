@@ -10,4 +10,5 @@ mod people;
 mod reading;
 mod resume;
 mod slow;
+mod stress;
 mod upkeep;

@@ -266,6 +266,16 @@ impl Lossy {
     }
 }
 
+impl Lossy {
+    /// Publishes a room's latest entries once more, as an owner does now and then.
+    pub fn replay_last(&self, room: RoomId) {
+        let kept = self.kept.lock().unwrap();
+        if let Some((_, event)) = kept.iter().rev().find(|(of, _)| *of == room) {
+            self.inner.publish_room(room, event.clone());
+        }
+    }
+}
+
 impl Bus for Lossy {
     fn publish_room(&self, room: RoomId, event: RoomEvent) {
         let delivery = *self.delivery.lock().unwrap();
