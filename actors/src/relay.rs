@@ -43,11 +43,9 @@ pub(crate) type Back<T> = oneshot::Sender<Result<T, Fault>>;
 pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(RoomEvent),
-    /// A session wants the room's entries; they come after [`Msg::Go`].
+    /// A session wants the room's entries; they come after [`Sub::start`].
     Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
-    /// The session knows where it stands: entries may come.
-    Go { session: u64 },
-    /// The session's outbox has room again.
+    /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
     Unsubscribe { session: u64 },
@@ -97,6 +95,13 @@ pub(crate) struct Sub {
 }
 
 impl Sub {
+    /// Notes that its client was told where it stands: entries may come. A relay that is dead just now finds it so.
+    pub(crate) fn start(&mut self) {
+        if self.mode == Mode::Waiting {
+            self.mode = Mode::Behind;
+        }
+    }
+
     /// Whether its client was told where it stands.
     pub(crate) fn started(&self) -> bool {
         self.mode != Mode::Waiting
@@ -188,7 +193,6 @@ impl Actor for Relay {
             Msg::Event(RoomEvent::Appended(entries)) => state.published(&me, &entries),
             Msg::Event(RoomEvent::Ephemeral(event)) => state.ephemeral(&me, &event),
             Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
-            Msg::Go { session } => state.go(&me, session),
             Msg::CatchUp { session } => state.catch_up(&me, session),
             Msg::Unsubscribe { session } => lock(&state.subs).retain(|sub| sub.link.id != session),
             Msg::Read { session, from, entries } => state.read(&me, session, from, entries),

@@ -57,6 +57,14 @@ impl Registry {
         Err(Fault::busy("the room's relay is restarting"))
     }
 
+    /// Has a session's subscription begin. It is noted on the seat, so that a crash of the relay can't lose it.
+    pub(crate) fn start(&self, room: RoomId, session: u64) {
+        if let Some(seat) = self.seats.get(&room).map(|seat| seat.clone()) {
+            lock(&seat.subs).iter_mut().filter(|sub| sub.link.id == session).for_each(Sub::start);
+            let _ = seat.actor().cast(relay::Msg::CatchUp { session });
+        }
+    }
+
     /// Tells a room's relay something if there is one.
     pub(crate) fn tell_open(&self, room: RoomId, msg: relay::Msg) {
         if let Some(seat) = self.seats.get(&room).map(|seat| seat.clone()) {

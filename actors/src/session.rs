@@ -239,7 +239,7 @@ impl State {
             if !self.rooms.contains(&room) {
                 self.rooms.push(room);
             }
-            self.shared.relays.tell_open(room, relay::Msg::Go { session: self.link.id });
+            self.shared.relays.start(room, self.link.id);
         }
         if asked {
             for room in std::mem::take(&mut self.missed) {

@@ -60,16 +60,12 @@ impl State {
 
     /// Whether a session gets the entries of a membership that began at `joined`.
     fn pushes(&self, session: u64, joined: Seq) -> bool {
-        let serves = |sub: &Sub| sub.link.id == session && sub.until.is_none() && sub.position + 1 >= joined;
-        lock(&self.subs).iter().any(|sub| sub.started() && serves(sub))
-    }
-
-    /// The session has told its client where it stands.
-    pub(super) fn go(&mut self, me: &ActorRef<Msg>, session: u64) {
-        if let Some(sub) = lock(&self.subs).iter_mut().find(|sub| sub.link.id == session && !sub.started()) {
-            sub.mode = Mode::Behind;
-        }
-        self.catch_up(me, session);
+        let serves = |sub: &Sub| {
+            // One that has not started and is further on is a resume's, whose reply is to come.
+            let first = if sub.started() { sub.position + 1 } else { sub.position };
+            sub.link.id == session && sub.until.is_none() && first >= joined
+        };
+        lock(&self.subs).iter().any(serves)
     }
 
     fn resumed(&self, from: Seq, outcome: Outcome) -> Resumed {

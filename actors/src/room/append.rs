@@ -12,7 +12,7 @@ use ractor::ActorRef;
 
 use super::batch::{self, Batch, Fate};
 use super::{Ask, Msg, State};
-use crate::ports::store::{Append, IdKind};
+use crate::ports::store::{Append, IdKind, StoreError};
 
 impl State {
     /// Decides the batch's commands one after the other and appends what they come to.
@@ -53,7 +53,12 @@ impl State {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
             let entries = append.entries.clone();
-            let outcome = shared.store.append(append).await;
+            let appending = tokio::spawn({
+                let shared = shared.clone();
+                async move { shared.store.append(append).await }
+            });
+            // A store that panics must not leave the room waiting.
+            let outcome = appending.await.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string()).into()));
             let landed = outcome.is_ok();
             // A Room that died meanwhile tells nobody, and the next one may have read the log before this.
             if me.cast(Msg::Appended(outcome)).is_err() && landed {

@@ -48,7 +48,7 @@ async fn an_append_never_crosses_a_bucket_though_others_wrote_meanwhile() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
     let mut one = bed.client(1).await;
-    bed.store.write_behind(parlance_schema::RoomId::new(room), 979, &[]).await;
+    bed.store.write_behind(parlance_schema::RoomId::new(room), 979).await;
     one.ask(send(room, "looks")).await;
     bed.store.appends.lock().unwrap().clear();
     bed.store.script([Twist::Slow(20), Twist::Foreign(20)]);

@@ -57,17 +57,14 @@ impl Faulty {
         self.twists.lock().unwrap().extend(twists);
     }
 
-    /// What a second owner writes: messages of the room's creator, or copies of `copies` under its own append id.
-    pub async fn write_behind(&self, room: RoomId, count: usize, copies: &[Arc<Entry>]) {
+    /// What a second owner writes: messages of whoever wrote last.
+    pub async fn write_behind(&self, room: RoomId, count: usize) {
         let all = Range { from: 1, to: Seq::MAX >> 1, limit: usize::MAX, backwards: true };
         let last = self.inner.entries(room, all).await.unwrap().first().cloned();
         let (seq, posts) = last.as_ref().map_or((0, 0), |entry| (entry.seq, entry.posts));
         let by = last.as_ref().map_or(UserId::new(1), |entry| entry.by);
         let append = self.foreign.fetch_add(1, Ordering::SeqCst) + 7_000_000;
         let mut entries: Vec<Arc<Entry>> = Vec::new();
-        for copy in copies {
-            entries.push(Arc::new(Entry { append, ..(**copy).clone() }));
-        }
         for at in 0..count as u64 {
             let id = MessageId::new((1 << 40) + self.foreign.fetch_add(1, Ordering::SeqCst));
             let client_id = ClientId::new(format!("foreign-{id}")).unwrap();
@@ -77,6 +74,14 @@ impl Faulty {
             entries.push(Arc::new(Entry { seq, at: 1, by, client_id, posts, append, fact }));
         }
         self.inner.append(plain(room, seq, entries)).await.unwrap();
+    }
+
+    /// Somebody else writes an append's very commands, if nobody has yet.
+    async fn overtake(&self, append: &Append) {
+        let append_id = self.foreign.fetch_add(1, Ordering::SeqCst) + 7_000_000;
+        let copy = |entry: &Arc<Entry>| Arc::new(Entry { append: append_id, ..(**entry).clone() });
+        let theirs = Append { entries: append.entries.iter().map(copy).collect(), ..append.clone() };
+        let _ = self.inner.append(theirs).await;
     }
 
     fn up(&self) -> Result<(), StoreError> {
@@ -121,8 +126,8 @@ impl LogStore for Faulty {
         match twist {
             Some(Twist::Unavailable) => return Err(StoreError::Unavailable("as told".into()).into()),
             Some(Twist::UnknownNot) => return Err(unknown()),
-            Some(Twist::Foreign(count)) => self.write_behind(append.room, count, &[]).await,
-            Some(Twist::Overtaken) => self.write_behind(append.room, 0, &append.entries).await,
+            Some(Twist::Foreign(count)) => self.write_behind(append.room, count).await,
+            Some(Twist::Overtaken) => self.overtake(&append).await,
             Some(Twist::Slow(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Some(Twist::UnknownApplied) | None => {}
         }

@@ -62,7 +62,7 @@ async fn a_position_that_is_not_this_log_s_is_told_to_reset() {
 async fn too_much_missed_is_said_and_live_goes_on() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
-    bed.store.write_behind(RoomId::new(room), 10_000, &[]).await;
+    bed.store.write_behind(RoomId::new(room), 10_000).await;
     bed.perform(1, send(room, "a")).await.unwrap();
     pass(100).await;
     let mut client = bed.connect(2).await;
@@ -82,7 +82,7 @@ async fn too_much_missed_is_said_and_live_goes_on() {
 async fn a_second_resume_while_the_first_is_read_from_the_log_is_served() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
-    bed.store.write_behind(RoomId::new(room), 600, &[]).await;
+    bed.store.write_behind(RoomId::new(room), 600).await;
     bed.perform(1, send(room, "a")).await.unwrap();
     pass(70_000).await;
     let mut client = bed.connect(2).await;
