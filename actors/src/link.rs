@@ -1,8 +1,7 @@
 //! One connection's outgoing side: a queue of shared frames, bounded in bytes, between relays and the socket.
 //!
 //! Relays and rooms push complete frames; the socket's task takes them and writes. The Session actor stands beside this
-//! path, not in it. The link outlives a Session actor that crashes: requests that were in flight are answered by the
-//! next one, so that each gets exactly one reply.
+//! path, not in it. The link outlives a Session actor that crashes, and the next one goes on with it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,6 +54,8 @@ pub struct Link {
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
     behind: AtomicBool,
+    /// Whether the client has said where it is; kept here so that it outlives the Session.
+    resumed: AtomicBool,
     out: Mutex<Out>,
     waker: AtomicWaker,
     low: Notify,
@@ -82,6 +83,7 @@ impl Link {
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
+            resumed: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
             low: Notify::new(),
@@ -105,9 +107,10 @@ impl Link {
             self.behind.store(true, Ordering::Release);
             return Pushed::Full;
         }
-        let idle = out.queue.is_empty();
+        let idle = out.queue.is_empty() && size > 0;
         out.bytes += size;
-        out.queue.extend(frames.iter().cloned());
+        // A wire may have no frame for an entry.
+        out.queue.extend(frames.iter().filter(|frame| !frame.is_empty()).cloned());
         drop(out);
         if idle {
             self.waker.wake();
@@ -205,14 +208,6 @@ impl Link {
                 }
             }
             None => self.push(&Push::Fault { fault }),
-        }
-    }
-
-    /// Answers all requests in flight with a fault; what a new Session does for the crashed one.
-    pub fn abandon(&self, fault: &Fault) {
-        let pending = self.out().pending.clone();
-        for n in pending {
-            self.reply(n, &ReplyOutcome::Fault(fault.clone()));
         }
     }
 
@@ -314,6 +309,16 @@ impl Link {
             return Some(now);
         }
         Some(since)
+    }
+
+    /// Notes that the client has said where it is, and was answered.
+    pub(crate) fn set_resumed(&self) {
+        self.resumed.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has said where it is.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Acquire)
     }
 
     /// Whether some room is behind.

@@ -16,6 +16,7 @@ use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::ids::Ids;
+use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
 pub(crate) use knowledge::encode_state;
@@ -94,8 +95,14 @@ impl Shared {
         (self.random.bits() & limits::ID_MAX).max(1)
     }
 
+    /// Publishes what was appended to a room's log, and tells those who became members by it.
+    pub(crate) fn announce(&self, room: RoomId, entries: &Arc<[Arc<Entry>]>) {
+        self.bus.publish_room(room, RoomEvent::Appended(entries.clone()));
+        self.tell_new_members(room, entries);
+    }
+
     /// Tells users who became members, on whatever node they are connected.
-    pub(crate) fn tell_new_members(&self, room: RoomId, entries: &[Arc<Entry>]) {
+    fn tell_new_members(&self, room: RoomId, entries: &[Arc<Entry>]) {
         let tell = |user: UserId| self.bus.publish_user(user, Notice::RoomAdded { room });
         for entry in entries {
             match &entry.fact {

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use parlance_schema::event::{Ephemeral, Status};
 use parlance_schema::{Millis, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 
 use crate::node::Shared;
 use crate::ports::bus::RoomEvent;
@@ -21,6 +22,8 @@ struct Online {
     sessions: Vec<(u64, Status)>,
     /// What the others were told last.
     told: Status,
+    /// When the last connection ended; absent while there is one.
+    left: Option<Instant>,
 }
 
 impl Online {
@@ -85,6 +88,12 @@ impl Table {
         self.users.get(&user).map_or(0, |online| online.sessions.len())
     }
 
+    /// Milliseconds since the user's last connection ended; 0 while there is one.
+    fn gone_for(&self, user: UserId) -> u64 {
+        let left = self.users.get(&user).and_then(|online| online.left);
+        left.map_or(0, |left| u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// Users with a connection.
     pub(crate) fn len(&self) -> usize {
         self.users.iter().filter(|online| !online.sessions.is_empty()).count()
@@ -94,8 +103,11 @@ impl Table {
         let news = {
             let mut online = self.users.entry(user).or_default();
             change(&mut online);
+            online.left = online.sessions.is_empty().then(|| online.left.unwrap_or_else(Instant::now));
             online.status() != online.told
         };
+        // Who is not connected, and isn't thought to be, need not be known.
+        self.users.remove_if(&user, |_, online| online.sessions.is_empty() && online.told == Status::Offline);
         if news && let Some(actor) = &*self.actor.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
             let _ = actor.cast(Msg::Changed(user));
         }
@@ -134,7 +146,8 @@ impl Actor for Presence {
                 me.send_after(wait, move || Msg::Settle(user));
             }
             Msg::Changed(user) => tell(shared, user, None),
-            Msg::Settle(user) if shared.presence.status(user) == Status::Offline => {
+            // Who came and went again meanwhile has a later one on its way.
+            Msg::Settle(user) if shared.presence.gone_for(user) >= shared.options.offline_after_ms => {
                 tell(shared, user, Some(shared.clock.now()));
                 shared.presence.users.remove_if(&user, |_, online| online.sessions.is_empty());
             }
@@ -146,15 +159,14 @@ impl Actor for Presence {
 
 /// Tells the members of a user's rooms, if it is news.
 fn tell(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
-    let status = {
+    {
         let Some(mut online) = shared.presence.users.get_mut(&user) else { return };
         let status = online.status();
         if online.told == status {
             return;
         }
         online.told = status;
-        status
-    };
+    }
     let shared = shared.clone();
     tokio::spawn(async move {
         if let Some(at) = last_seen
@@ -164,6 +176,9 @@ fn tell(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
         }
         match shared.store.rooms_of(user).await {
             Ok(rooms) => {
+                // What is news by now: whichever of two looks takes longer, the latest status is told last.
+                let status = shared.presence.users.get(&user).map_or(Status::Offline, |online| online.told);
+                let last_seen = last_seen.filter(|_| status == Status::Offline);
                 for room in rooms {
                     let event = Ephemeral::Presence { room, user, status, last_seen };
                     shared.bus.publish_room(room, RoomEvent::Ephemeral(event));

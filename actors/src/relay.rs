@@ -18,9 +18,10 @@ use bytes::Bytes;
 use parlance_domain::ring::Ring;
 use parlance_domain::room::State as Folded;
 use parlance_schema::account::Principal;
-use parlance_schema::entry::Entry;
+use parlance_schema::command::History;
+use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
-use parlance_schema::limits::RING_BYTES_MAX;
+use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
 use parlance_schema::view::{MemberView, Resumed};
 use parlance_schema::{Fault, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -31,7 +32,7 @@ use crate::link::Link;
 use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ports::bus::{RoomEvent, Subscription};
-use crate::ports::store::{ReadMark, StoreError};
+use crate::ports::store::{Range, ReadMark, StoreError};
 use crate::relays::lock;
 use crate::wire::WIRES_MAX;
 pub(crate) use views::View;
@@ -43,16 +44,14 @@ pub(crate) type Back<T> = oneshot::Sender<Result<T, Fault>>;
 pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(Counted<RoomEvent>),
-    /// A session wants the room's entries; they come after [`Msg::Go`].
+    /// A session wants the room's entries; they come after [`Sub::start`].
     Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
-    /// The session knows where it stands: entries may come.
-    Go { session: u64 },
-    /// The session's outbox has room again.
+    /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
     Unsubscribe { session: u64 },
     /// Entries that a subscriber missed, read from the log.
-    Read { session: u64, entries: Result<Vec<Arc<Entry>>, StoreError> },
+    Read { session: u64, from: Seq, entries: Result<Vec<Arc<Entry>>, StoreError> },
     /// Entries that the relay missed, read from the log.
     Repaired(Result<Vec<Arc<Entry>>, StoreError>),
     /// The room as somebody sees it.
@@ -96,11 +95,27 @@ pub(crate) struct Sub {
     until: Option<Seq>,
 }
 
+impl Sub {
+    /// Notes that its client was told where it stands: entries may come. A relay that is dead just now finds it so.
+    pub(crate) fn start(&mut self) {
+        if self.mode == Mode::Waiting {
+            self.mode = Mode::Behind;
+        }
+    }
+
+    /// Whether its client was told where it stands.
+    pub(crate) fn started(&self) -> bool {
+        self.mode != Mode::Waiting
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
+    /// Waits for its go: its client doesn't know yet where it stands.
+    Waiting,
     /// Gets entries as they come.
     Live,
-    /// Waits: for its go, or for room in its outbox.
+    /// Waits for room in its outbox.
     Behind,
     /// What it missed is being read from the log.
     Reading,
@@ -136,6 +151,9 @@ pub(crate) struct State {
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     repairing: Option<Seq>,
     active: Instant,
+    /// Set once it is off the list: nobody subscribes any more.
+    off: bool,
+    /// Set by the farewell.
     leaving: bool,
     _bus: Subscription,
 }
@@ -163,6 +181,7 @@ impl Actor for Relay {
             unsaved: Vec::new(),
             repairing: None,
             active: Instant::now(),
+            off: false,
             leaving: false,
             _bus: bus,
         };
@@ -177,9 +196,9 @@ impl Actor for Relay {
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
             },
             Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
-            Msg::Go { session } | Msg::CatchUp { session } => state.catch_up(&me, session),
+            Msg::CatchUp { session } => state.catch_up(&me, session),
             Msg::Unsubscribe { session } => lock(&state.subs).retain(|sub| sub.link.id != session),
-            Msg::Read { session, entries } => state.read(&me, session, entries),
+            Msg::Read { session, from, entries } => state.read(&me, session, from, entries),
             Msg::Repaired(entries) => state.repaired(&me, entries),
             Msg::View { who, back } => state.answer(back, |state| state.view(&who)),
             Msg::Members { who, back } => state.answer(back, |state| state.members(&who)),
@@ -219,10 +238,10 @@ impl State {
                 self.marks = marks.into_iter().collect();
                 self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
                 self.broken = None;
+                self.end_strangers().await;
                 let sessions: Vec<u64> = {
                     let mut subs = lock(&self.subs);
-                    subs.iter_mut().for_each(|sub| sub.mode = Mode::Behind);
-                    self.end_strangers(&mut subs);
+                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Behind);
                     subs.iter().map(|sub| sub.link.id).collect()
                 };
                 for session in sessions {
@@ -236,12 +255,47 @@ impl State {
         }
     }
 
-    /// Subscribers who stopped being members while nobody relayed get nothing more.
-    fn end_strangers(&self, subs: &mut [Sub]) {
+    /// Subscribers who stopped being members while nobody relayed get what was before, the entry that removed them, and
+    /// nothing more.
+    async fn end_strangers(&self) {
         let Some(folded) = &self.folded else { return };
-        for sub in subs.iter_mut().filter(|sub| !folded.members.contains_key(&sub.link.principal.user)) {
-            sub.until = Some(sub.position);
+        let away = |sub: &Sub| match folded.members.get(&sub.link.principal.user) {
+            None => true,
+            Some(member) => folded.history == History::SinceJoined && member.joined > sub.position + 1,
+        };
+        let strangers: Vec<_> = lock(&self.subs)
+            .iter()
+            .filter(|sub| sub.until.is_none() && away(sub))
+            .map(|sub| (sub.link.id, sub.link.principal.user, sub.position))
+            .collect();
+        for (session, user, position) in strangers {
+            let removal = self.removal(user, position + 1).await.unwrap_or_else(|error| {
+                tracing::warn!(room = %self.room, %error, "a removal can't be read");
+                None
+            });
+            let mut subs = lock(&self.subs);
+            if let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session) {
+                sub.until = Some(removal.unwrap_or(sub.position));
+            }
         }
+    }
+
+    /// The number of the first entry from `from` on that removed a user.
+    async fn removal(&self, user: UserId, mut from: Seq) -> Result<Option<Seq>, StoreError> {
+        while from <= self.last() {
+            let range = Range { from, to: self.last(), limit: PAGE_MAX, backwards: false };
+            let entries = self.shared.store.entries(self.room, range).await?;
+            let removes = |entry: &&Arc<Entry>| match &entry.fact {
+                Fact::Left { .. } => entry.by == user,
+                Fact::Kicked { user: gone, .. } | Fact::Banned { user: gone, .. } => *gone == user,
+                _ => false,
+            };
+            if let Some(entry) = entries.iter().find(removes) {
+                return Ok(Some(entry.seq));
+            }
+            from = entries.last().map_or(Seq::MAX, |entry| entry.seq + 1);
+        }
+        Ok(None)
     }
 
     fn answer<T>(&mut self, back: Back<T>, question: impl FnOnce(&Self) -> Result<T, Fault>) {
@@ -260,8 +314,9 @@ impl State {
             subs.is_empty()
         };
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        if empty && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
+        if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
             // Taken off the list first: what was sent to it until then still comes before the farewell.
+            self.off = true;
             self.shared.relays.forget(self.room, me.get_id());
             let _ = me.cast(Msg::Farewell);
         } else if !empty {

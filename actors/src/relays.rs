@@ -52,9 +52,17 @@ impl Registry {
                 Err(ractor::MessagingErr::SendErr(back)) => msg = back,
                 _ => return Ok(()),
             }
-            self.forget(room, actor.get_id());
+            self.revive(shared, room, actor.get_id())?;
         }
         Err(Fault::busy("the room's relay is restarting"))
+    }
+
+    /// Has a session's subscription begin. It is noted on the seat, so that a crash of the relay can't lose it.
+    pub(crate) fn start(&self, room: RoomId, session: u64) {
+        if let Some(seat) = self.seats.get(&room).map(|seat| seat.clone()) {
+            lock(&seat.subs).iter_mut().filter(|sub| sub.link.id == session).for_each(Sub::start);
+            let _ = seat.actor().cast(relay::Msg::CatchUp { session });
+        }
     }
 
     /// Tells a room's relay something if there is one.
@@ -76,11 +84,25 @@ impl Registry {
     }
 
     /// Puts a new relay on the seat of one that crashed.
-    fn reopen(&self, shared: &Arc<Shared>, room: RoomId, seat: &Seat) -> Result<(), Fault> {
-        let args = relay::Args { room, shared: shared.clone(), subs: seat.subs.clone() };
-        let actor = supervise::spawn(relay::Relay, args, self.supervisor.get()?)?;
-        *seat.actor.lock().unwrap_or_else(PoisonError::into_inner) = actor;
+    fn reopen(&self, shared: &Arc<Shared>, room: RoomId, seat: &Seat, dead: ActorId) -> Result<(), Fault> {
+        let mut actor = seat.actor.lock().unwrap_or_else(PoisonError::into_inner);
+        if actor.get_id() == dead {
+            metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
+            let args = relay::Args { room, shared: shared.clone(), subs: seat.subs.clone() };
+            *actor = supervise::spawn(relay::Relay, args, self.supervisor.get()?)?;
+        }
         Ok(())
+    }
+
+    /// Takes a dead relay off the list, or puts a new one on its seat where somebody subscribes. One that dies while it
+    /// starts has no supervisor yet who would be told.
+    fn revive(&self, shared: &Arc<Shared>, room: RoomId, dead: ActorId) -> Result<(), Fault> {
+        self.forget(room, dead);
+        let seat = self.seats.get(&room).map(|seat| seat.clone());
+        match seat {
+            Some(seat) if seat.actor().get_id() == dead => self.reopen(shared, room, &seat, dead),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a relay off the list, if it is still this actor's and nobody subscribes.
@@ -90,7 +112,7 @@ impl Registry {
 
     /// The rooms that a session is subscribed to; for a Session that takes a crashed one's place.
     pub(crate) fn rooms_of_session(&self, session: u64) -> Vec<RoomId> {
-        let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session);
+        let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());
         self.seats.iter().filter(|slot| has(slot.value())).map(|slot| *slot.key()).collect()
     }
 
@@ -122,7 +144,8 @@ impl Actor for Relays {
         shared.relays.supervisor.set(me.get_cell());
         let seats: Vec<_> = shared.relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
         for (room, seat) in seats {
-            shared.relays.reopen(&shared, room, &seat).map_err(|fault| fault.to_string())?;
+            let dead = seat.actor().get_id();
+            shared.relays.reopen(&shared, room, &seat, dead).map_err(|fault| fault.to_string())?;
         }
         me.send_interval(Duration::from_millis(1_000), || Msg::Tick);
         Ok(shared)
@@ -136,8 +159,12 @@ impl Actor for Relays {
     ) -> Result<(), ActorProcessingErr> {
         let all = shared.relays.all();
         metrics::gauge!("parlance_relays_open").set(all.len() as f64);
-        for (_, relay) in all {
-            let _ = relay.cast(relay::Msg::Tick);
+        for (room, relay) in all {
+            if relay.cast(relay::Msg::Tick).is_err()
+                && let Err(fault) = shared.relays.revive(shared, room, relay.get_id())
+            {
+                tracing::error!(%room, %fault, "relay not opened");
+            }
         }
         Ok(())
     }
@@ -153,8 +180,7 @@ impl Actor for Relays {
         let found = found.map(|slot| (*slot.key(), slot.value().clone()));
         if let Some((room, seat)) = found {
             tracing::error!(%room, event = %event, "relay ended: opening it again");
-            metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
-            if let Err(fault) = shared.relays.reopen(shared, room, &seat) {
+            if let Err(fault) = shared.relays.reopen(shared, room, &seat, who) {
                 tracing::error!(%room, %fault, "relay not opened");
             }
         }

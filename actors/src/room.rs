@@ -8,7 +8,9 @@
 //! The state runs ahead of the log while an append is in flight. Nobody else sees it: what is read of a room comes from
 //! its relay, which folds what was appended. When an append comes to nothing the state is thrown away and read again.
 
+mod append;
 mod batch;
+mod doubt;
 mod reply;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,17 +22,16 @@ use parlance_domain::room::{self, State as Folded};
 use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
-use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_QUEUE_MAX, SNAPSHOT_EVERY};
+use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_QUEUE_MAX};
 use parlance_schema::view::Done;
-use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
+use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
 use crate::mailbox::Counted;
 use crate::node::Shared;
-use crate::ports::bus::RoomEvent;
-use crate::ports::store::{Append, AppendError, IdKind, StoreError};
-use batch::{Batch, Fate};
+use crate::ports::store::{AppendError, StoreError};
+use batch::Batch;
 pub(crate) use reply::ReplyTo;
 
 /// A command on its way to the room.
@@ -98,6 +99,8 @@ pub(crate) struct State {
     recent_order: VecDeque<(UserId, ClientId)>,
     /// Messages that commands were about, as they are after the state's last entry.
     targets: HashMap<Seq, Target>,
+    /// Entries of the batch whose senders were not in the room, to be audited once they are appended.
+    moderated: Vec<Seq>,
     snapshot_at: Seq,
     /// How often in a row an append was refused.
     refused: u32,
@@ -120,6 +123,10 @@ impl Actor for Room {
         let started = Instant::now();
         let woken = args.shared.read_room(args.room).await;
         metrics::histogram!("parlance_room_wake_seconds").record(started.elapsed().as_secs_f64());
+        if let Ok(Some((folded, _))) = &woken {
+            // Whoever wrote this before may have died before it could tell.
+            args.shared.announce_last(args.room, folded.last, folded.last_append).await;
+        }
         let (woken, broken) = match woken {
             Ok(woken) => (woken, None),
             Err(error) => (None, Some(error)),
@@ -134,6 +141,7 @@ impl Actor for Room {
             recent: HashMap::new(),
             recent_order: VecDeque::new(),
             targets: HashMap::new(),
+            moderated: Vec::new(),
             snapshot_at,
             refused: 0,
             active: Instant::now(),
@@ -200,6 +208,10 @@ impl State {
     }
 
     async fn start(&mut self, me: &ActorRef<Msg>, batch: Batch) {
+        // Not while a batch is decided: what was looked up for it must stay.
+        if self.targets.len() >= TARGETS_MAX {
+            self.targets.clear();
+        }
         let mut unknown: Vec<Seq> = batch.asks().filter_map(|ask| room::needs(&ask.command)).collect();
         unknown.retain(|seq| !self.targets.contains_key(seq) && (1..=self.last()).contains(seq));
         unknown.sort_unstable();
@@ -225,118 +237,6 @@ impl State {
         }
     }
 
-    /// Decides the batch's commands one after the other and appends what they come to.
-    async fn append(&mut self, me: &ActorRef<Msg>) {
-        let Some(mut batch) = self.batch.take() else { return };
-        let expected = self.last();
-        let append_id = self.shared.random_id();
-        let now = self.shared.clock.now();
-        let mut append = Append {
-            room: self.room,
-            tenant: parlance_schema::id::TENANT_DEFAULT,
-            expected,
-            entries: Arc::new([]),
-            snapshot: None,
-            messages: Vec::new(),
-            members: Vec::new(),
-            erase: Vec::new(),
-        };
-        let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(batch.len());
-        for at in 0..batch.len() {
-            let fate = self.decide(&batch, at, now, append_id, &mut entries, &mut append).await;
-            batch.set(at, fate);
-        }
-        if entries.is_empty() {
-            self.batch = Some(batch);
-            return self.settle(&entries.into());
-        }
-        if let Some(folded) = &self.folded {
-            append.tenant = folded.tenant;
-            if folded.last >= self.snapshot_at + SNAPSHOT_EVERY {
-                append.snapshot = crate::node::encode_state(folded);
-                self.snapshot_at = folded.last;
-            }
-        }
-        append.entries = entries.into();
-        batch.sent(append.entries.clone());
-        self.batch = Some(batch);
-        let (shared, me) = (self.shared.clone(), me.clone());
-        tokio::spawn(async move {
-            let outcome = shared.store.append(append).await;
-            let _ = me.cast(Msg::Appended(outcome));
-        });
-    }
-
-    async fn decide(
-        &mut self,
-        batch: &Batch,
-        at: usize,
-        now: u64,
-        append_id: u64,
-        entries: &mut Vec<Arc<Entry>>,
-        append: &mut Append,
-    ) -> Fate {
-        let ask = batch.ask(at);
-        if let Some(done) = self.recent.get(&(ask.who.user, ask.client_id.clone())) {
-            return Fate::Again(done.clone());
-        }
-        if let Some(first) = batch.same_before(at) {
-            return Fate::Same(first);
-        }
-        let posts = matches!(ask.command, Command::Post { .. });
-        let id = if posts { self.shared.ids.next(IdKind::Message).await } else { Ok(1) };
-        let Ok(id) = id.map(MessageId::new) else {
-            return Fate::Refused(Fault::store_unavailable("no message ids can be had"));
-        };
-        let about = room::needs(&ask.command);
-        let target = about.and_then(|seq| self.targets.get(&seq));
-        let question = room::Ask { who: &ask.who, command: &ask.command, now, id, target };
-        let fact = match room::decide(self.folded.as_ref(), &question) {
-            Ok(fact) => fact,
-            Err(fault) => return Fate::Refused(fault),
-        };
-        let entry = Entry {
-            seq: self.last() + 1,
-            at: now,
-            by: ask.who.user,
-            client_id: ask.client_id.clone(),
-            posts: self.folded.as_ref().map_or(0, |f| f.posts) + u64::from(posts),
-            append: append_id,
-            fact,
-        };
-        self.take_in(&entry, append);
-        let done = batch::done(self.room, &entry);
-        entries.push(Arc::new(entry));
-        Fate::Entry(entries.len() - 1, done)
-    }
-
-    /// Folds an entry that is about to be appended, and notes what follows from it.
-    fn take_in(&mut self, entry: &Entry, append: &mut Append) {
-        match &mut self.folded {
-            Some(folded) => {
-                append.members.extend(folded.changes(entry));
-                folded.fold(entry);
-            }
-            None => {
-                self.folded = Folded::opened(entry);
-                append.members.extend(self.folded.iter().flat_map(|f| f.members.keys().map(|user| (*user, true))));
-            }
-        }
-        let Some(seq) = entry.message() else { return };
-        if seq == entry.seq {
-            if self.targets.len() >= TARGETS_MAX {
-                self.targets.clear();
-            }
-            self.targets.insert(seq, Target { by: Some(entry.by), ..Target::default() });
-            return;
-        }
-        let Some(target) = self.targets.get_mut(&seq) else { return };
-        parlance_domain::message::fold(&mut target.state, entry);
-        append.erase.extend(parlance_domain::message::erased(&target.state, entry));
-        append.messages.retain(|(at, _)| *at != seq);
-        append.messages.push((seq, target.state.clone()));
-    }
-
     fn appended(&mut self, me: &ActorRef<Msg>, outcome: Result<(), AppendError>) {
         let Some(batch) = &self.batch else { return };
         match outcome {
@@ -348,7 +248,10 @@ impl State {
             Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
                 self.give_up(me, &error);
             }
-            Err(AppendError::Duplicate(pairs)) => self.read_again(me, pairs),
+            Err(AppendError::Duplicate(pairs)) => {
+                self.refused += 1;
+                self.read_again(me, pairs);
+            }
             Err(AppendError::Conflict { last }) => {
                 self.refused += 1;
                 metrics::counter!("parlance_append_conflicts_total").increment(1);
@@ -362,57 +265,19 @@ impl State {
         }
     }
 
-    /// Reads the log to learn what it says, and whether the append is in it.
-    fn read_again(&self, me: &ActorRef<Msg>, pairs: Vec<(usize, Seq)>) {
-        let Some(batch) = &self.batch else { return };
-        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
-        let (first, append_id) = batch.first_sent();
-        let pause = Duration::from_millis(u64::from(self.refused.saturating_sub(1).min(20)) * 10);
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            let found = shared.reread(room, first, append_id, pairs).await;
-            let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
-            let _ = me.cast(Msg::Reread(Box::new(found)));
-        });
-    }
-
-    async fn reread(&mut self, me: &ActorRef<Msg>, found: Result<Reread, StoreError>) {
-        let found = match found {
-            Ok(found) => found,
-            Err(error) => return self.give_up_unknown(me, &error),
-        };
-        self.folded = found.folded;
-        self.targets.clear();
-        let Some(mut batch) = self.batch.take() else { return };
-        if found.landed {
-            let entries = batch.entries();
-            self.batch = Some(batch);
-            return self.settle(&entries);
-        }
-        for (at, entry) in found.found {
-            if let (Some(at), Some(entry)) = (batch.of_entry(at), entry) {
-                let ask = batch.ask(at);
-                self.remember(ask.who.user, ask.client_id.clone(), batch::done(self.room, &entry));
-            }
-        }
-        batch.reset();
-        self.start(me, batch).await;
-    }
-
     /// Publishes what was appended, and answers the batch.
     fn settle(&mut self, entries: &Arc<[Arc<Entry>]>) {
         let Some(batch) = self.batch.take() else { return };
         if !entries.is_empty() {
-            self.shared.bus.publish_room(self.room, RoomEvent::Appended(entries.clone()));
-            self.shared.tell_new_members(self.room, entries);
+            self.shared.announce(self.room, entries);
         }
+        let moderated = std::mem::take(&mut self.moderated);
         for (ask, outcome) in batch.outcomes() {
             if let Ok(done) = &outcome {
                 if !done.again {
                     self.remember(ask.who.user, ask.client_id.clone(), done.clone());
                 }
-                let staff = self.folded.as_ref().is_some_and(|f| !f.members.contains_key(&ask.who.user));
-                if staff && !matches!(ask.command, Command::Leave) {
+                if !done.again && moderated.contains(&done.seq) {
                     self.shared.audit(ask.who.user, self.room, batch::word(&ask.command));
                 }
             }
@@ -428,26 +293,6 @@ impl State {
         while self.recent_order.len() > RECENT_MAX {
             self.recent_order.pop_front().map(|old| self.recent.remove(&old));
         }
-    }
-
-    /// The store certainly did nothing. The state is ahead of the log, so the room sleeps, and wakes from the store.
-    fn give_up(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
-        tracing::warn!(room = %self.room, %error, "store refused");
-        self.dismiss(me, &Fault::store_unavailable("the store can't take this now"));
-    }
-
-    fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
-        tracing::warn!(room = %self.room, %error, "the log can't be read");
-        self.dismiss(me, &Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done"));
-    }
-
-    fn dismiss(&mut self, me: &ActorRef<Msg>, fault: &Fault) {
-        let batch = self.batch.take().map(Batch::into_asks).unwrap_or_default();
-        for ask in batch.into_iter().chain(self.waiting.drain(..)) {
-            ask.reply.send(Err(fault.clone()));
-        }
-        self.shared.rooms.forget(self.room, me.get_id());
-        me.stop(None);
     }
 
     fn tick(&mut self, me: &ActorRef<Msg>) {

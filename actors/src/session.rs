@@ -2,16 +2,17 @@
 //!
 //! Owns: which rooms are pushed, the rate limit, the status. Receives: requests, notices for its user. Emits: commands to
 //! rooms, questions to relays, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
-//! relays keep its positions, the link its requests in flight, which the new one answers as "send it again".
+//! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlance_domain::rate::Rate;
 use parlance_schema::event::{Ephemeral, Notice, Status};
-use parlance_schema::frame::{Answer, Push, ReplyOutcome, Request};
+use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::RESUME_ROOMS_MAX;
+use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -29,11 +30,11 @@ use crate::room::{Ask, ReplyTo};
 /// What a Session can be told.
 pub(crate) enum Msg {
     /// The client asks for something.
-    Request(Counted<Box<Request>>),
+    Request(Counted<Box<(Op, ReplyTo)>>),
     /// The user's sessions are told something.
     Notice(Notice),
     /// A resume or a subscription was answered by all its relays.
-    Resumed(Vec<Resumed>, Option<u64>),
+    Resumed(Vec<Resumed>, Option<ReplyTo>),
     /// An operation that needed a look elsewhere was answered: the next may begin.
     Performed,
     /// The outbox has room again.
@@ -57,18 +58,27 @@ pub(crate) struct Args {
     pub(crate) again: bool,
 }
 
+/// Tells the Session that an operation has ended, however it did.
+struct Performed(ActorRef<Msg>);
+
+impl Drop for Performed {
+    fn drop(&mut self) {
+        let _ = self.0.cast(Msg::Performed);
+    }
+}
+
 /// A Session's state.
 pub(crate) struct State {
     shared: Arc<Shared>,
     link: Arc<Link>,
     /// The rooms that are pushed.
     rooms: Vec<RoomId>,
-    /// Whether the client has said where it is.
-    resumed: bool,
+    /// Rooms that the user was taken into while it was not known where the client is.
+    missed: Vec<RoomId>,
     rate: Rate,
     /// Operations that need a look elsewhere, one at a time, so that a client which asks for pages gets no more at once
     /// than its outbox holds.
-    waiting: VecDeque<(u64, Op)>,
+    waiting: VecDeque<(Op, ReplyTo)>,
     performing: bool,
     _bus: Subscription,
 }
@@ -90,7 +100,7 @@ impl Actor for Session {
             shared,
             link,
             rooms: Vec::new(),
-            resumed: false,
+            missed: Vec::new(),
             rate: Rate::default(),
             waiting: VecDeque::new(),
             performing: false,
@@ -104,10 +114,13 @@ impl Actor for Session {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Request(request) => state.request(&me, *request.take()),
+            Msg::Request(request) => {
+                let (op, reply) = *request.take();
+                state.request(&me, op, reply);
+            }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
-            Msg::Resumed(resumed, n) => state.resumed(resumed, n),
+            Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
@@ -130,9 +143,27 @@ impl State {
             return;
         }
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
-        self.resumed = !self.rooms.is_empty();
-        self.link.abandon(&Fault::new(Code::OutcomeUnknown, "the session was restarted; send it again").after(50));
         self.each_relay(|session| relay::Msg::CatchUp { session });
+        self.look_for_rooms(me);
+    }
+
+    /// Finds the rooms that the user was taken into while there was no Session to hear it.
+    fn look_for_rooms(&self, me: &ActorRef<Msg>) {
+        if !self.link.is_resumed() {
+            return;
+        }
+        let (shared, user, me) = (self.shared.clone(), self.link.principal.user, me.clone());
+        let known: std::collections::HashSet<RoomId> = self.rooms.iter().copied().collect();
+        tokio::spawn(async move {
+            match shared.store.rooms_of(user).await {
+                Ok(rooms) => {
+                    for room in rooms.into_iter().filter(|room| !known.contains(room)) {
+                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
+                    }
+                }
+                Err(error) => tracing::warn!(%user, %error, "new rooms can't be looked for"),
+            }
+        });
     }
 
     fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {
@@ -147,54 +178,45 @@ impl State {
         self.shared.sessions.forget(self.link.id);
     }
 
-    fn reply(&self, n: u64, outcome: Result<Answer, Fault>) {
-        let outcome = match outcome {
-            Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
-            Err(fault) => ReplyOutcome::Fault(fault),
-        };
-        self.link.reply(n, &outcome);
-    }
-
-    fn request(&mut self, me: &ActorRef<Msg>, Request { n, op }: Request) {
+    fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
         metrics::counter!("parlance_requests_total").increment(1);
         if let Err(wait) = self.rate.take(ticks(), self.shared.options.commands_per_s) {
-            return self.reply(n, Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
+            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }
         match op {
-            Op::Ping => self.reply(n, Ok(Answer::Empty {})),
+            Op::Ping => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
-                self.reply(n, Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
+                reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
             }
-            Op::Resume { positions } => self.resume(me, n, positions.into_iter().collect()),
-            Op::Token { token } => self.renew(n, token),
+            Op::Resume { positions } => self.resume(me, reply, positions.into_iter().collect()),
+            Op::Token { token } => self.renew(reply, token),
             Op::Presence { status: Status::Offline } => {
-                self.reply(n, Err(Fault::invalid("one is offline by disconnecting")));
+                reply.finish(Err(Fault::invalid("one is offline by disconnecting")));
             }
             Op::Presence { status } => {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
-                self.reply(n, Ok(Answer::Empty {}));
+                reply.finish(Ok(Answer::Empty {}));
             }
             Op::Typing { room, on } if self.rooms.contains(&room) => {
                 let event = Ephemeral::Typing { room, user: self.link.principal.user, on };
                 self.shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
-                self.reply(n, Ok(Answer::Empty {}));
+                reply.finish(Ok(Answer::Empty {}));
             }
-            op => self.perform(me, n, op),
+            op => self.perform(me, op, reply),
         }
     }
 
     /// Gives a room its command at once, so that commands keep their order; has everything else done beside.
-    fn perform(&mut self, me: &ActorRef<Msg>, n: u64, op: Op) {
+    fn perform(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
         match ops::plan(op) {
-            Err(fault) => self.reply(n, Err(fault)),
+            Err(fault) => reply.finish(Err(fault)),
             Ok(Plan::Command { room, client_id, command }) => {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
-                let reply = ReplyTo::link(self.link.clone(), n);
                 let ask = Ask { who: self.link.principal, client_id, command, reply };
                 self.shared.rooms.ask(&self.shared, room, ask);
             }
             Ok(Plan::Other(op)) => {
-                self.waiting.push_back((n, op));
+                self.waiting.push_back((op, reply));
                 if !self.performing {
                     self.perform_next(me);
                 }
@@ -206,55 +228,53 @@ impl State {
     fn perform_next(&mut self, me: &ActorRef<Msg>) {
         let next = self.waiting.pop_front();
         self.performing = next.is_some();
-        let Some((n, op)) = next else {
+        let Some((op, reply)) = next else {
             self.waiting = VecDeque::new();
             return;
         };
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        let (shared, link) = (self.shared.clone(), self.link.clone());
+        let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            let outcome = match ops::perform(&shared, link.principal, op).await {
-                Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
-                Err(fault) => ReplyOutcome::Fault(fault),
-            };
-            link.reply(n, &outcome);
-            let _ = me.cast(Msg::Performed);
+            reply.finish(ops::perform(&shared, link.principal, op).await);
+            drop(done);
         });
     }
 
-    fn renew(&self, n: u64, token: String) {
+    fn renew(&self, reply: ReplyTo, token: String) {
         let (shared, link) = (self.shared.clone(), self.link.clone());
         tokio::spawn(async move {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
-                    ReplyOutcome::Ok(Box::new(Answer::Empty {}))
+                    Ok(Answer::Empty {})
                 }
-                Ok(_) => ReplyOutcome::Fault(Fault::forbidden("the token is another user's, or of another role")),
-                Err(fault) => ReplyOutcome::Fault(fault),
+                Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
+                Err(fault) => Err(fault),
             };
-            link.reply(n, &outcome);
+            reply.finish(outcome);
         });
     }
 
     /// Subscribes to all of the user's rooms, each from the client's position.
-    fn resume(&self, me: &ActorRef<Msg>, n: u64, positions: Vec<(RoomId, Position)>) {
+    fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             match subscribe_all(&shared, &link, positions).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(n)))),
-                Err(fault) => link.reply(n, &ReplyOutcome::Fault(fault)),
+                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
+                Err(fault) => reply.finish(Err(fault)),
             }
         });
     }
 
     /// Tells the client where each room stands, then lets the entries come.
-    fn resumed(&mut self, resumed: Vec<Resumed>, n: Option<u64>) {
+    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, reply: Option<ReplyTo>) {
+        let asked = reply.is_some();
         let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
-        match n {
-            Some(n) => {
-                self.resumed = true;
-                self.reply(n, Ok(Answer::Resumed { resumed }));
+        match reply {
+            Some(reply) => {
+                self.link.set_resumed();
+                reply.finish(Ok(Answer::Resumed { resumed }));
             }
             None => {
                 for Resumed { room, epoch, from, outcome, .. } in resumed {
@@ -268,21 +288,41 @@ impl State {
             if !self.rooms.contains(&room) {
                 self.rooms.push(room);
             }
-            self.shared.relays.tell_open(room, relay::Msg::Go { session: self.link.id });
+            self.shared.relays.start(room, self.link.id);
+        }
+        if asked {
+            for room in std::mem::take(&mut self.missed) {
+                self.added(me, room);
+            }
+        }
+        // Of rooms that the user has left since, only the relays know.
+        if self.rooms.len() > 2 * ROOMS_PER_USER_MAX {
+            self.rooms = self.shared.relays.rooms_of_session(self.link.id);
         }
     }
 
     /// The user is a member of a room now: its entries come from the one that says so.
-    fn added(&self, me: &ActorRef<Msg>, room: RoomId) {
-        if !self.resumed {
+    fn added(&mut self, me: &ActorRef<Msg>, room: RoomId) {
+        if !self.link.is_resumed() {
+            // A resume that is under way may have read the user's rooms before.
+            if !self.missed.contains(&room) && self.missed.len() < ROOMS_PER_USER_MAX {
+                self.missed.push(room);
+            }
             return;
         }
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
-            match subscribe(&shared, &link, room, From::Joining).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(vec![resumed], None))),
-                // The client finds the room at its next resume.
-                Err(fault) => tracing::warn!(%room, session = link.id, %fault, "a new room can't be pushed"),
+            // The relay may be restarting, or not have heard yet what the user was told.
+            for pause_ms in [50, 200, 1_000, 5_000, 0] {
+                match subscribe(&shared, &link, room, From::Joining).await {
+                    Ok(resumed) if resumed.outcome != Outcome::Gone => {
+                        return drop(me.cast(Msg::Resumed(vec![resumed], None)));
+                    }
+                    Err(fault) if fault.code == Code::Already => return,
+                    // The client finds the room at its next resume.
+                    outcome => tracing::info!(%room, session = link.id, ?outcome, "a new room can't be pushed"),
+                }
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
         });
     }
@@ -297,7 +337,7 @@ impl State {
         serde_json::json!({
             "user": self.link.principal.user,
             "rooms": self.rooms.len(),
-            "resumed": self.resumed,
+            "resumed": self.link.is_resumed(),
             "in_flight": self.link.in_flight(),
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),

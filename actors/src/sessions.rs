@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parlance_schema::{Code, Fault};
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
+use crate::room::ReplyTo;
 use crate::session;
 use crate::supervise::{self, Supervisor};
 use crate::wire::{Opcode, frame};
@@ -34,9 +35,12 @@ impl Registry {
 
     fn spawn(shared: &Arc<Shared>, link: &Arc<Link>, again: bool) -> Result<ActorRef<session::Msg>, Fault> {
         let registry = &shared.sessions;
+        let supervisor = registry.supervisor.get()?;
         let args = session::Args { shared: shared.clone(), link: link.clone(), again };
-        let actor = supervise::spawn(session::Session, args, registry.supervisor.get()?)?;
-        registry.sessions.insert(link.id, (link.clone(), actor.clone()));
+        // Spawned with the place held, so that one that ends at once is taken off after it was put on.
+        let place = registry.sessions.entry(link.id);
+        let actor = supervise::spawn(session::Session, args, supervisor)?;
+        place.insert((link.clone(), actor.clone()));
         Ok(actor)
     }
 
@@ -90,9 +94,11 @@ impl Receiver for Socket {
         if let Err(fault) = link.begin(n) {
             return link.refuse(Some(n), fault);
         }
-        if self.tell(link, session::Msg::Request(Counted::new("session", Box::new(request)))).is_err() {
-            let fault = Fault::new(Code::Busy, "the session is restarting").after(50);
-            link.reply(n, &parlance_schema::frame::ReplyOutcome::Fault(fault));
+        let reply = ReplyTo::link(link.clone(), n);
+        if let Err(session::Msg::Request(request)) =
+            self.tell(link, session::Msg::Request(Counted::new("session", Box::new((request.op, reply)))))
+        {
+            request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
         }
     }
 
@@ -141,11 +147,19 @@ impl Actor for Sessions {
     ) -> Result<(), ActorProcessingErr> {
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
+        let mut dead = Vec::new();
         for slot in &shared.sessions.sessions {
-            let link = &slot.value().0;
+            let (link, actor) = slot.value();
+            // One that dies while it starts has no supervisor yet who would be told.
+            if actor.get_status() == ActorStatus::Stopped {
+                dead.push(link.clone());
+            }
             queued += link.queued_bytes();
             behind += usize::from(link.is_behind());
             look_after(shared, link, now, wall);
+        }
+        for link in dead {
+            restart(shared, &link);
         }
         metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
         metrics::gauge!("parlance_behind_sessions").set(behind as f64);
@@ -162,12 +176,17 @@ impl Actor for Sessions {
         let found = shared.sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());
         if let Some(link) = found {
             tracing::error!(session = link.id, event = %event, "session ended: a new one takes its connection");
-            metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
-            if let Err(fault) = Registry::spawn(shared, &link, true) {
-                link.close_for(&fault);
-            }
+            restart(shared, &link);
         }
         Ok(())
+    }
+}
+
+/// Gives a connection whose Session has ended a new one.
+fn restart(shared: &Arc<Shared>, link: &Arc<Link>) {
+    metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
+    if let Err(fault) = Registry::spawn(shared, link, true) {
+        link.close_for(&fault);
     }
 }
 

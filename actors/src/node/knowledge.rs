@@ -5,7 +5,8 @@ use std::sync::Arc;
 use parlance_domain::message::Target;
 use parlance_domain::room::State;
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::limits::APPEND_ENTRIES_MAX;
+use parlance_schema::{ClientId, RoomId, Seq, UserId};
 
 use super::Shared;
 use crate::ports::Store;
@@ -62,6 +63,32 @@ impl Shared {
             found.push((at, self.entry(room, seq).await?));
         }
         Ok((state, landed, found))
+    }
+
+    /// Publishes the last append of a log once more, in case its writer died before it could. Who has it drops it.
+    pub(crate) async fn announce_last(&self, room: RoomId, last: Seq, append: u64) {
+        let from = last.saturating_sub(APPEND_ENTRIES_MAX as Seq - 1).max(1);
+        let range = Range { from, to: last, limit: APPEND_ENTRIES_MAX, backwards: false };
+        match self.store.entries(room, range).await {
+            Ok(entries) => self.announce(room, &entries.into_iter().filter(|entry| entry.append == append).collect()),
+            Err(error) => tracing::info!(%room, %error, "the last append was not published again"),
+        }
+    }
+
+    /// Finds the entry that a client id came to.
+    pub(crate) async fn done_before(
+        &self,
+        room: RoomId,
+        by: UserId,
+        client_id: &ClientId,
+    ) -> Result<Option<Arc<Entry>>, StoreError> {
+        match self.store.find(room, by, client_id).await? {
+            Some(seq) => {
+                let entry = self.entry(room, seq).await?;
+                Ok(entry.filter(|entry| entry.by == by && entry.client_id == *client_id))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Reads one entry.

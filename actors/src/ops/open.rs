@@ -6,7 +6,7 @@ use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind};
 use parlance_schema::frame::{Answer, InviteView};
 use parlance_schema::limits::{MEMBERS_MAX, ROOMS_PER_USER_MAX};
-use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, UserId};
+use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
 use super::{command_room, fresh_client_id, read, unavailable};
@@ -39,7 +39,7 @@ pub(super) async fn create(
         return Err(Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members")));
     }
     writer(who)?;
-    known(shared, who, &new.members).await?;
+    known(shared, who.tenant, &new.members).await?;
     room_for_more(shared, who.user).await?;
     let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let (room, client_id) = match client_id {
@@ -62,7 +62,7 @@ pub(super) async fn direct(shared: &Arc<Shared>, who: Principal, user: UserId) -
     if user == who.user {
         return Err(Fault::invalid("a direct room is for two different users"));
     }
-    known(shared, who, &[user]).await?;
+    known(shared, who.tenant, &[user]).await?;
     let (a, b) = (who.user.min(user), who.user.max(user));
     let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let key = format!("{a}:{b}");
@@ -97,8 +97,8 @@ pub(super) async fn add(
     if users.is_empty() || users.len() > MEMBERS_MAX {
         return Err(Fault::invalid(format!("1 to {MEMBERS_MAX} users are added at a time")));
     }
-    read::access(shared, who, room).await?;
-    known(shared, who, &users).await?;
+    let tenant = read::tenant(shared, who, room).await?;
+    known(shared, tenant, &users).await?;
     for user in &users {
         room_for_more(shared, *user).await?;
     }
@@ -137,9 +137,9 @@ fn writer(who: Principal) -> Result<(), Fault> {
 }
 
 /// Users must exist, be active, and be of the same tenant.
-async fn known(shared: &Shared, who: Principal, users: &[UserId]) -> Result<(), Fault> {
+async fn known(shared: &Shared, tenant: TenantId, users: &[UserId]) -> Result<(), Fault> {
     let found = shared.store.accounts(users).await.map_err(unavailable)?;
-    let fits = |user: &UserId| found.iter().any(|a| a.id == *user && a.active && a.tenant == who.tenant);
+    let fits = |user: &UserId| found.iter().any(|a| a.id == *user && a.active && a.tenant == tenant);
     match users.iter().find(|user| !fits(user)) {
         None => Ok(()),
         Some(user) => Err(Fault::not_found(format!("there is no user {user}"))),

@@ -8,7 +8,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
-use parlance_schema::{Fault, RoomId, Seq, UserId};
+use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use tokio::sync::oneshot;
 
 use super::unavailable;
@@ -55,8 +55,16 @@ pub(super) async fn room(shared: &Arc<Shared>, who: Principal, room: RoomId) -> 
     with_last_message(shared, *view).await
 }
 
+/// The tenant that a room belongs to.
+///
+/// # Errors
+/// `not_found` for those who may read nothing of it.
+pub(super) async fn tenant(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<TenantId, Fault> {
+    Ok(answer(ask(shared, room, |back| relay::Msg::View { who, back })?).await?.tenant)
+}
+
 async fn with_last_message(shared: &Shared, view: View) -> Result<RoomView, Fault> {
-    let View { mut room, last_post } = view;
+    let View { mut room, last_post, .. } = view;
     if last_post > 0 {
         let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
         let message = shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();

@@ -81,13 +81,16 @@ impl State {
             }
         }
         self.send(&entries[from..]);
+        // Only now are all of them in the ring, a message and its deletion perhaps together.
+        for entry in entries {
+            if let Fact::Deleted { target } = &entry.fact {
+                self.erase(*target);
+            }
+        }
     }
 
     /// Folds an entry; says who stopped being a member.
     fn take_in(&mut self, entry: &Entry) -> Vec<UserId> {
-        if let Fact::Deleted { target } = &entry.fact {
-            self.erase(*target);
-        }
         match &mut self.folded {
             Some(folded) => {
                 let gone = folded.changes(entry).into_iter().filter(|(_, joined)| !joined).map(|(user, _)| user);
@@ -171,7 +174,7 @@ impl State {
     /// Lets those go who have everything that they may have.
     pub(super) fn part(&self, subs: &mut Vec<Sub>) {
         subs.retain(|sub| {
-            let done = sub.until.is_some_and(|until| sub.position >= until);
+            let done = sub.mode != Mode::Waiting && sub.until.is_some_and(|until| sub.position >= until);
             if done {
                 sub.link.push(&Push::RoomGone { room: self.room });
             }
@@ -200,7 +203,7 @@ impl State {
         }
         let mut made: [Option<Bytes>; WIRES_MAX] = Default::default();
         for sub in lock(&self.subs).iter() {
-            if sub.until.is_some() || (!loud && sub.link.principal.user == user) {
+            if sub.until.is_some() || sub.mode == Mode::Waiting || (!loud && sub.link.principal.user == user) {
                 continue;
             }
             let wire = &sub.link.wire;

@@ -7,7 +7,7 @@ use parlance_schema::entry::Entry;
 use parlance_schema::id::Position;
 use parlance_schema::limits::{OUTBOX_BYTES_EPHEMERAL, PAGE_MAX, RESUME_ENTRIES_MAX};
 use parlance_schema::view::{Outcome, Resumed};
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::{Fault, RoomId, Seq};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
@@ -20,18 +20,23 @@ impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
     pub(super) async fn subscribe(&mut self, link: Arc<Link>, from: From, back: Back<Resumed>) {
         self.active = Instant::now();
-        if self.broken.is_some() {
+        if self.broken.is_some() || self.off {
             let _ = back.send(Err(unreadable()));
             return;
         }
         let user = link.principal.user;
         let member = self.folded.as_ref().and_then(|folded| folded.members.get(&user));
         let Some(first) = member.and(self.folded.as_ref()).and_then(|f| f.readable_from(&link.principal)) else {
-            let _ = back.send(Ok(self.resumed(0, Outcome::Gone)));
+            // A room that one is not in, and one that is not there, look the same.
+            let _ = back.send(Ok(Resumed { last: 0, ..self.resumed(0, Outcome::Gone) }));
             return;
         };
         let joined = member.map_or(1, |member| member.joined);
         let (position, outcome) = match from {
+            From::Joining if self.pushes(link.id, joined) => {
+                let _ = back.send(Err(Fault::already("the room is pushed")));
+                return;
+            }
             From::Joining => (joined - 1, Outcome::Live),
             From::Position(None) => (self.last(), Outcome::Live),
             From::Position(Some(position)) => match self.check(position).await {
@@ -43,7 +48,7 @@ impl State {
                 }
             },
         };
-        let sub = Sub { link, position, mode: Mode::Behind, until: None };
+        let sub = Sub { link, position, mode: Mode::Waiting, until: None };
         {
             let mut subs = lock(&self.subs);
             // A second resume of the same session replaces the first.
@@ -51,6 +56,16 @@ impl State {
             subs.push(sub);
         }
         let _ = back.send(Ok(self.resumed(position, outcome)));
+    }
+
+    /// Whether a session gets the entries of a membership that began at `joined`.
+    fn pushes(&self, session: u64, joined: Seq) -> bool {
+        let serves = |sub: &Sub| {
+            // One that has not started and is further on is a resume's, whose reply is to come.
+            let first = if sub.started() { sub.position + 1 } else { sub.position };
+            sub.link.id == session && sub.until.is_none() && first >= joined
+        };
+        lock(&self.subs).iter().any(serves)
     }
 
     fn resumed(&self, from: Seq, outcome: Outcome) -> Resumed {
@@ -131,15 +146,23 @@ impl State {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
             let entries = shared.store.entries(room, range).await;
-            let _ = me.cast(Msg::Read { session, entries });
+            let _ = me.cast(Msg::Read { session, from: range.from, entries });
         });
     }
 
     /// Queues entries that were read for a subscriber.
-    pub(super) fn read(&mut self, me: &ActorRef<Msg>, session: u64, entries: Result<Vec<Arc<Entry>>, StoreError>) {
+    pub(super) fn read(
+        &mut self,
+        me: &ActorRef<Msg>,
+        session: u64,
+        from: Seq,
+        entries: Result<Vec<Arc<Entry>>, StoreError>,
+    ) {
         {
             let mut subs = lock(&self.subs);
-            let reading = |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading;
+            // What was read for an earlier resume of the session, or before its relay was restarted, is not waited for.
+            let reading =
+                |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading && sub.position + 1 == from;
             let Some(sub) = subs.iter_mut().find(reading) else { return };
             sub.mode = Mode::Behind;
             match entries {

@@ -3,12 +3,13 @@
 use parlance_schema::account::Principal;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::view::{MemberView, RoomView};
-use parlance_schema::{Fault, Seq, UserId};
+use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::ActorRef;
 use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Back, Msg, State, unreadable};
+use crate::node::Shared;
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Range, ReadMark, StoreError};
 
@@ -19,6 +20,7 @@ const FLUSH_MS: u64 = 200;
 pub(crate) struct View {
     pub(crate) room: RoomView,
     pub(crate) last_post: Seq,
+    pub(crate) tenant: TenantId,
 }
 
 fn no_room() -> Fault {
@@ -63,6 +65,7 @@ impl State {
                 last_message: None,
             },
             last_post: if folded.last_post >= first { folded.last_post } else { 0 },
+            tenant: folded.tenant,
         }))
     }
 
@@ -77,7 +80,7 @@ impl State {
             role: member.role,
             joined_at: member.joined_at,
             muted_until: member.muted.filter(|_| member.is_muted(now)).map(|mute| mute.until.unwrap_or(0)),
-            read: self.marks.get(user).map_or(0, |mark| mark.seq),
+            read: self.marks.get(user).filter(|mark| mark.seq >= member.joined).map_or(0, |mark| mark.seq),
             status: self.shared.presence.status(*user),
         };
         Ok(members.into_iter().map(view).collect())
@@ -123,12 +126,12 @@ impl State {
         {
             return self.counted(me, user, Ok(ReadMark { seq, posts, own: member.own }), back);
         }
-        let (shared, room, me, own) = (self.shared.clone(), self.room, me.clone(), member.own);
+        let (shared, room, me, own, last) = (self.shared.clone(), self.room, me.clone(), member.own, folded.last);
         tokio::spawn(async move {
             let counted = async {
                 let range = Range { from: seq, to: seq, limit: 1, backwards: false };
                 let at = shared.store.entries(room, range).await?.pop().map_or(0, |entry| entry.posts);
-                let after = shared.store.count_posts(room, seq, user).await?;
+                let after = own_between(&shared, room, user, (seq, last)).await?;
                 Ok::<_, StoreError>(ReadMark { seq, posts: at, own: own.saturating_sub(after) })
             };
             let mark = counted.await;
@@ -178,5 +181,24 @@ impl State {
                 tracing::warn!(%room, %error, "read marks not written");
             }
         });
+    }
+}
+
+/// Counts a user's messages after the first number up to the last one, while they may go on writing: what came after the
+/// last one is counted before and after, until both agree.
+async fn own_between(
+    shared: &Shared,
+    room: RoomId,
+    user: UserId,
+    (after, last): (Seq, Seq),
+) -> Result<u64, StoreError> {
+    let mut later = shared.store.count_posts(room, last, user).await?;
+    loop {
+        let all = shared.store.count_posts(room, after, user).await?;
+        let now = shared.store.count_posts(room, last, user).await?;
+        if now == later {
+            return Ok(all.saturating_sub(later));
+        }
+        later = now;
     }
 }

@@ -78,14 +78,6 @@ impl Batch {
         self.asks.iter().position(|(_, fate)| matches!(fate, Fate::Entry(at, _) if *at == entry))
     }
 
-    /// Forgets all decisions, to decide again.
-    pub(super) fn reset(&mut self) {
-        self.sent = Arc::new([]);
-        for (_, fate) in &mut self.asks {
-            *fate = Fate::Open;
-        }
-    }
-
     /// Each command with its outcome, to answer.
     pub(super) fn outcomes(self) -> impl Iterator<Item = (Ask, Result<Done, Fault>)> {
         let firsts: Vec<Option<Done>> = self

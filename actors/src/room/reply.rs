@@ -1,4 +1,4 @@
-//! Who waits for the outcome of a command.
+//! Who waits for the outcome of a request.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::link::Link;
 
-/// Who waits for the outcome of a command: a request on a connection, or a caller in this process.
+/// Who waits for the outcome: a request on a connection, or a caller in this process.
 ///
-/// Dropped without an answer (its Room crashed), it answers that the outcome is unknown; the same client id again tells.
+/// It goes with the request from actor to actor. Dropped without an answer (whoever had it crashed), it answers that the
+/// outcome is unknown; the same client id again tells. So each request gets exactly one reply, and only its own.
 pub(crate) struct ReplyTo(Option<To>);
 
 enum To {
@@ -38,15 +39,16 @@ impl ReplyTo {
         self.answer(outcome);
     }
 
+    /// Answers with something else than a command's outcome; a caller in this process has no use for that.
+    pub(crate) fn finish(mut self, outcome: Result<Answer, Fault>) {
+        if let Some(To::Link(link, n)) = self.0.take() {
+            reply(&link, n, outcome);
+        }
+    }
+
     fn answer(&mut self, outcome: Result<Done, Fault>) {
         match self.0.take() {
-            Some(To::Link(link, n)) => {
-                let outcome = match outcome {
-                    Ok(done) => ReplyOutcome::Ok(Box::new(Answer::Done(done))),
-                    Err(fault) => ReplyOutcome::Fault(fault),
-                };
-                link.reply(n, &outcome);
-            }
+            Some(To::Link(link, n)) => reply(&link, n, outcome.map(Answer::Done)),
             Some(To::Call(call)) => {
                 let _ = call.send(outcome);
             }
@@ -55,10 +57,20 @@ impl ReplyTo {
     }
 }
 
+fn reply(link: &Link, n: u64, outcome: Result<Answer, Fault>) {
+    let outcome = match outcome {
+        Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
+        Err(fault) => ReplyOutcome::Fault(fault),
+    };
+    link.reply(n, &outcome);
+}
+
 impl Drop for ReplyTo {
     fn drop(&mut self) {
         if self.0.is_some() {
-            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room was restarted; send it again").after(50)));
+            self.answer(Err(
+                Fault::new(Code::OutcomeUnknown, "who was to answer was restarted; send it again").after(50)
+            ));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The law put to the test: random histories against the invariants and an independent model, and every bound at its edge.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 mod bounds;
 mod history;
 mod model;

@@ -1,0 +1,14 @@
+//! A node's actors in one thread, under a clock that only moves when all wait: on a store and a bus that fail as scripted.
+
+mod bed;
+mod commands;
+mod crashes;
+mod doubt;
+mod faults;
+mod membership;
+mod people;
+mod reading;
+mod resume;
+mod slow;
+mod stress;
+mod upkeep;
