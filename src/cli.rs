@@ -2,6 +2,7 @@
 //!
 //! What serves, and which store there is, comes from outside as a [`Backend`].
 
+mod dev;
 mod input;
 mod keys;
 mod user;
@@ -121,6 +122,9 @@ enum Command {
     },
     /// Prints the version
     Version,
+    /// What tests and measurements need
+    #[command(subcommand, hide = true)]
+    Dev(dev::Command),
 }
 
 /// Runs the command line of the process and says how it ended.
@@ -186,6 +190,7 @@ async fn execute(
             backend.backup(&config()?, &to).await?;
             Ok(writeln!(out, "{}", to.display())?)
         }
+        Some(Command::Dev(command)) => dev::execute(backend, &config()?, command, out).await,
         Some(Command::Version) => Ok(writeln!(out, "parlance {}", env!("CARGO_PKG_VERSION"))?),
     }
 }

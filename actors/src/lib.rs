@@ -14,13 +14,14 @@
 pub mod ids;
 mod janitor;
 pub mod link;
+mod mailbox;
 pub mod node;
 mod ops;
 pub mod ports;
 mod presence;
 mod relay;
 mod relays;
-pub mod room;
+mod room;
 mod rooms;
 pub mod service;
 mod session;

@@ -15,6 +15,7 @@ use parlance_schema::account::Principal;
 use parlance_schema::frame::{Push, ReplyOutcome};
 use parlance_schema::limits::{CREDITS, OUTBOX_BYTES_EPHEMERAL, OUTBOX_BYTES_LOW, OUTBOX_BYTES_MAX};
 use parlance_schema::{Code, Fault};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::wire::{self, Wire};
@@ -56,6 +57,7 @@ pub struct Link {
     behind: AtomicBool,
     out: Mutex<Out>,
     waker: AtomicWaker,
+    low: Notify,
 }
 
 #[derive(Default)]
@@ -82,6 +84,7 @@ impl Link {
             behind: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
+            low: Notify::new(),
         })
     }
 
@@ -213,6 +216,17 @@ impl Link {
         }
     }
 
+    /// Waits until little is queued, or the connection has ended.
+    pub async fn room_for_more(&self) {
+        loop {
+            let low = self.low.notified();
+            if self.queued_bytes() <= OUTBOX_BYTES_LOW || self.is_closed() {
+                return;
+            }
+            low.await;
+        }
+    }
+
     /// Requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -239,6 +253,7 @@ impl Link {
     fn finish(&self, out: &mut Out, code: u16, reason: &str) {
         if !out.closed {
             out.closed = true;
+            self.low.notify_waiters();
             out.queue.push_back(wire::close_frame(code, reason));
             self.waker.wake();
         }
@@ -248,6 +263,7 @@ impl Link {
     pub fn gone(&self) {
         let mut out = self.out();
         *out = Out { closed: true, ..Out::default() };
+        self.low.notify_waiters();
         self.waker.wake();
     }
 
@@ -318,6 +334,9 @@ impl Link {
         if frames.is_empty() {
             // Swapping leaves an idle connection without a queue on either side.
             *frames = std::mem::take(&mut out.queue);
+        }
+        if out.bytes <= OUTBOX_BYTES_LOW {
+            self.low.notify_waiters();
         }
         let low = out.bytes <= OUTBOX_BYTES_LOW && !out.closed;
         Taken {

@@ -2,6 +2,7 @@
 //!
 //! Owns: nothing but its children. Restarts a plural supervisor that fails; a singular worker is its plural's business.
 
+mod fill;
 mod handle;
 mod knowledge;
 
@@ -19,6 +20,7 @@ use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
 pub(crate) use knowledge::encode_state;
 
+pub use fill::{FillError, fill};
 pub use handle::Handle;
 
 /// What an operator may set.

@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::link::Link;
+use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::store::{ReadMark, StoreError};
@@ -41,7 +42,7 @@ pub(crate) type Back<T> = oneshot::Sender<Result<T, Fault>>;
 /// What a Relay can be told.
 pub(crate) enum Msg {
     /// Something was published on the room's subject.
-    Event(RoomEvent),
+    Event(Counted<RoomEvent>),
     /// A session wants the room's entries; they come after [`Msg::Go`].
     Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
     /// The session knows where it stands: entries may come.
@@ -147,7 +148,7 @@ impl Actor for Relay {
     async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         let sink = {
             let me = me.clone();
-            Arc::new(move |event| drop(me.cast(Msg::Event(event))))
+            Arc::new(move |event| drop(me.cast(Msg::Event(Counted::new("relay", event)))))
         };
         // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
         let bus = args.shared.bus.subscribe_room(args.room, sink);
@@ -171,8 +172,10 @@ impl Actor for Relay {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Event(RoomEvent::Appended(entries)) => state.published(&me, &entries),
-            Msg::Event(RoomEvent::Ephemeral(event)) => state.ephemeral(&me, &event),
+            Msg::Event(event) => match event.take() {
+                RoomEvent::Appended(entries) => state.published(&me, &entries),
+                RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
+            },
             Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
             Msg::Go { session } | Msg::CatchUp { session } => state.catch_up(&me, session),
             Msg::Unsubscribe { session } => lock(&state.subs).retain(|sub| sub.link.id != session),

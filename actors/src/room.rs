@@ -26,14 +26,15 @@ use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
+use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Append, AppendError, IdKind, StoreError};
 use batch::{Batch, Fate};
-pub use reply::ReplyTo;
+pub(crate) use reply::ReplyTo;
 
 /// A command on its way to the room.
-pub struct Ask {
+pub(crate) struct Ask {
     /// Who gives it.
     pub who: Principal,
     /// Their name for it.
@@ -45,9 +46,9 @@ pub struct Ask {
 }
 
 /// What a Room can be told.
-pub enum Msg {
+pub(crate) enum Msg {
     /// A command.
-    Ask(Box<Ask>),
+    Ask(Counted<Box<Ask>>),
     /// The messages that the next batch's commands are about were looked up.
     Looked(Result<Vec<(Seq, Option<Target>)>, StoreError>),
     /// The append in flight came to this.
@@ -65,7 +66,7 @@ pub enum Msg {
 }
 
 /// What a Room finds when it reads its log again.
-pub struct Reread {
+pub(crate) struct Reread {
     folded: Option<Folded>,
     /// Whether the append in doubt is in the log.
     landed: bool,
@@ -74,10 +75,10 @@ pub struct Reread {
 }
 
 /// The Room actor.
-pub struct Room;
+pub(crate) struct Room;
 
 /// What a Room starts with.
-pub struct Args {
+pub(crate) struct Args {
     /// Which.
     pub room: RoomId,
     /// What the node's actors share.
@@ -85,7 +86,7 @@ pub struct Args {
 }
 
 /// A Room's state.
-pub struct State {
+pub(crate) struct State {
     room: RoomId,
     shared: Arc<Shared>,
     folded: Option<Folded>,
@@ -143,7 +144,7 @@ impl Actor for Room {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Ask(ask) => state.ask(*ask),
+            Msg::Ask(ask) => state.ask(*ask.take()),
             Msg::Looked(found) => state.looked(&me, found).await,
             Msg::Appended(outcome) => state.appended(&me, outcome),
             Msg::Reread(found) => state.reread(&me, *found).await,

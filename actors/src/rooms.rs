@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
+use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::room::{self, Ask};
 use crate::supervise::{self, Supervisor};
@@ -21,7 +22,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Gives a command to a room, waking it where it sleeps. The room answers.
     pub(crate) fn ask(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
-        let mut msg = room::Msg::Ask(Box::new(ask));
+        let mut msg = room::Msg::Ask(Counted::new("room", Box::new(ask)));
         // It may stop between the look and the call: then a new one takes its place.
         for _ in 0..3 {
             let there = self.rooms.get(&room).map(|actor| actor.clone());
@@ -64,7 +65,7 @@ impl Registry {
 
 fn answer(msg: room::Msg, fault: Fault) {
     if let room::Msg::Ask(ask) = msg {
-        ask.reply.send(Err(fault));
+        ask.take().reply.send(Err(fault));
     }
 }
 

@@ -4,6 +4,7 @@
 //! rooms, questions to relays, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
 //! relays keep its positions, the link its requests in flight, which the new one answers as "send it again".
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parlance_domain::rate::Rate;
@@ -18,6 +19,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use crate::link::{Link, ticks};
+use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ops::{self, Plan};
 use crate::ports::bus::{RoomEvent, Subscription};
@@ -27,11 +29,13 @@ use crate::room::{Ask, ReplyTo};
 /// What a Session can be told.
 pub(crate) enum Msg {
     /// The client asks for something.
-    Request(Box<Request>),
+    Request(Counted<Box<Request>>),
     /// The user's sessions are told something.
     Notice(Notice),
     /// A resume or a subscription was answered by all its relays.
     Resumed(Vec<Resumed>, Option<u64>),
+    /// An operation that needed a look elsewhere was answered: the next may begin.
+    Performed,
     /// The outbox has room again.
     Drained,
     /// The socket is gone.
@@ -62,6 +66,10 @@ pub(crate) struct State {
     /// Whether the client has said where it is.
     resumed: bool,
     rate: Rate,
+    /// Operations that need a look elsewhere, one at a time, so that a client which asks for pages gets no more at once
+    /// than its outbox holds.
+    waiting: VecDeque<(u64, Op)>,
+    performing: bool,
     _bus: Subscription,
 }
 
@@ -78,7 +86,16 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
-        let mut state = State { shared, link, rooms: Vec::new(), resumed: false, rate: Rate::default(), _bus: bus };
+        let mut state = State {
+            shared,
+            link,
+            rooms: Vec::new(),
+            resumed: false,
+            rate: Rate::default(),
+            waiting: VecDeque::new(),
+            performing: false,
+            _bus: bus,
+        };
         if again {
             state.take_over(&me);
         }
@@ -87,10 +104,11 @@ impl Actor for Session {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Request(request) => state.request(&me, *request),
+            Msg::Request(request) => state.request(&me, *request.take()),
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, n) => state.resumed(resumed, n),
+            Msg::Performed => state.perform_next(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -161,12 +179,12 @@ impl State {
                 self.shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
                 self.reply(n, Ok(Answer::Empty {}));
             }
-            op => self.perform(n, op),
+            op => self.perform(me, n, op),
         }
     }
 
     /// Gives a room its command at once, so that commands keep their order; has everything else done beside.
-    fn perform(&self, n: u64, op: Op) {
+    fn perform(&mut self, me: &ActorRef<Msg>, n: u64, op: Op) {
         match ops::plan(op) {
             Err(fault) => self.reply(n, Err(fault)),
             Ok(Plan::Command { room, client_id, command }) => {
@@ -176,16 +194,32 @@ impl State {
                 self.shared.rooms.ask(&self.shared, room, ask);
             }
             Ok(Plan::Other(op)) => {
-                let (shared, link) = (self.shared.clone(), self.link.clone());
-                tokio::spawn(async move {
-                    let outcome = match ops::perform(&shared, link.principal, op).await {
-                        Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
-                        Err(fault) => ReplyOutcome::Fault(fault),
-                    };
-                    link.reply(n, &outcome);
-                });
+                self.waiting.push_back((n, op));
+                if !self.performing {
+                    self.perform_next(me);
+                }
             }
         }
+    }
+
+    /// Has the next operation that waits done, once the outbox has room for its answer.
+    fn perform_next(&mut self, me: &ActorRef<Msg>) {
+        let next = self.waiting.pop_front();
+        self.performing = next.is_some();
+        let Some((n, op)) = next else {
+            self.waiting = VecDeque::new();
+            return;
+        };
+        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        tokio::spawn(async move {
+            link.room_for_more().await;
+            let outcome = match ops::perform(&shared, link.principal, op).await {
+                Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
+                Err(fault) => ReplyOutcome::Fault(fault),
+            };
+            link.reply(n, &outcome);
+            let _ = me.cast(Msg::Performed);
+        });
     }
 
     fn renew(&self, n: u64, token: String) {

@@ -8,6 +8,7 @@ use parlance_schema::{Code, Fault};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::link::{Link, Receiver, ticks};
+use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::session;
 use crate::supervise::{self, Supervisor};
@@ -89,7 +90,7 @@ impl Receiver for Socket {
         if let Err(fault) = link.begin(n) {
             return link.refuse(Some(n), fault);
         }
-        if self.tell(link, session::Msg::Request(Box::new(request))).is_err() {
+        if self.tell(link, session::Msg::Request(Counted::new("session", Box::new(request)))).is_err() {
             let fault = Fault::new(Code::Busy, "the session is restarting").after(50);
             link.reply(n, &parlance_schema::frame::ReplyOutcome::Fault(fault));
         }

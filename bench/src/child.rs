@@ -12,7 +12,7 @@ use clap::Args;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::CpuSet;
 
-use crate::Failure;
+use crate::{Failure, native};
 
 /// Open files that a process with 10,000 connections needs.
 const FILES: u64 = 11_000;
@@ -89,6 +89,7 @@ impl Child {
             .args(["pinned", "--core", &core.to_string(), "--parent", &process::id().to_string(), "--"])
             .arg(program)
             .args(args)
+            .envs(native::ENVIRONMENT)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&errors)?)

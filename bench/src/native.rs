@@ -183,6 +183,9 @@ pub fn serve(data: &Path) -> Vec<String> {
     words(&["--listen", "127.0.0.1:0", "--data", &data.display().to_string()])
 }
 
+/// Settings of the server under test: one connection may give as many commands as it likes, and says little.
+pub const ENVIRONMENT: [(&str, &str); 2] = [("PARLANCE_LIMITS__COMMANDS_PER_S", "0"), ("PARLANCE_LOG__FILTER", "warn")];
+
 /// The arguments that make `count` users without passwords, in a data folder that no server has open; [`users`] reads
 /// what is printed.
 pub fn seed(data: &Path, count: usize) -> Vec<String> {

@@ -1,10 +1,12 @@
 //! A rate limit: so many a second, with a burst of as many, by the generic cell rate algorithm (ITU-T I.371).
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// One limited thing; time is an argument, in milliseconds of any clock that doesn't go back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
-    /// The time at which the next one would be due if they came evenly, in microseconds.
-    due_us: u64,
+    /// The time at which the next one would be due if they came evenly, in nanoseconds.
+    due_ns: u64,
 }
 
 impl Rate {
@@ -16,13 +18,15 @@ impl Rate {
         if per_s == 0 {
             return Ok(());
         }
-        let now = now_ms.saturating_mul(1_000);
-        let step = 1_000_000 / u64::from(per_s);
-        let due = self.due_us.max(now);
-        if due - now > 1_000_000 - step.min(1_000_000) {
-            return Err((due - now).saturating_sub(1_000_000 - step).div_ceil(1_000).max(1));
+        let now = now_ms.saturating_mul(1_000_000);
+        // Rounded up, so that no burst is longer than it says; the rest is left to the last one of it.
+        let step = SECOND_NS.div_ceil(u64::from(per_s));
+        let room = SECOND_NS - SECOND_NS / u64::from(per_s) + u64::from(per_s);
+        let due = self.due_ns.max(now);
+        if due - now > room {
+            return Err((due - now - room).div_ceil(1_000_000).max(1));
         }
-        self.due_us = due + step;
+        self.due_ns = due.saturating_add(step);
         Ok(())
     }
 }

@@ -8,4 +8,4 @@ mod manage;
 pub mod state;
 
 pub use decide::{Ask, decide, needs};
-pub use state::{Ban, Invite, Member, State};
+pub use state::{Ban, Invite, Member, Mute, State};

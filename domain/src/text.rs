@@ -21,13 +21,21 @@ pub fn check_content(content: &Content) -> Result<(), Fault> {
     if content.parts.len() > PARTS_MAX {
         return Err(Fault::invalid(format!("a message has at most {PARTS_MAX} parts")));
     }
-    if content.text.contains('\0') {
-        return Err(Fault::invalid("text holds no NUL"));
-    }
+    check_nul([content.text.as_str()])?;
     content.parts.iter().try_for_each(check_part)
 }
 
+fn check_nul<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<(), Fault> {
+    if texts.into_iter().any(|text| text.contains('\0')) { Err(Fault::invalid("text holds no NUL")) } else { Ok(()) }
+}
+
 fn check_part(part: &Part) -> Result<(), Fault> {
+    match part {
+        Part::Code { language, text } => check_nul([language.as_str(), text])?,
+        Part::Image { url, alt } => check_nul([url.as_str(), alt])?,
+        Part::File { url, name, mime, .. } => check_nul([url.as_str(), name, mime])?,
+        Part::Data { mime, text } => check_nul([mime.as_str(), text])?,
+    }
     let short = |field: &str| field.len() <= PART_FIELD_BYTES_MAX;
     let link = |url: &str| short(url) && (url.starts_with("https://") || url.starts_with("http://"));
     let fits = match part {

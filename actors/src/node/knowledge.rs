@@ -8,6 +8,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::{RoomId, Seq};
 
 use super::Shared;
+use crate::ports::Store;
 use crate::ports::store::{Range, StoreError};
 
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
@@ -15,29 +16,34 @@ pub(crate) fn encode_state(state: &State) -> Option<Vec<u8>> {
     rmp_serde::to_vec_named(state).inspect_err(|error| tracing::error!(%error, "a snapshot can't be written")).ok()
 }
 
+/// Reads a room's state, and the number that its snapshot was at; `None` when its log is empty.
+pub(super) async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
+    let Some(waking) = store.wake(room).await? else { return Ok(None) };
+    let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
+    let (mut state, at, tail) = match &waking.snapshot {
+        Some((at, bytes)) => {
+            let state: State = rmp_serde::from_slice(bytes).map_err(|_| corrupt("its snapshot can't be read"))?;
+            (state, *at, &waking.tail[..])
+        }
+        None => {
+            let first = waking.tail.first().ok_or_else(|| corrupt("neither snapshot nor entries"))?;
+            let state = State::opened(first).ok_or_else(|| corrupt("its log does not begin with its opening"))?;
+            (state, 0, &waking.tail[1..])
+        }
+    };
+    for entry in tail {
+        if entry.seq != state.last + 1 {
+            return Err(corrupt("its log has a gap"));
+        }
+        state.fold(entry);
+    }
+    Ok(Some((state, at)))
+}
+
 impl Shared {
     /// Reads a room's state, and the number that its snapshot was at; `None` when its log is empty.
     pub(crate) async fn read_room(&self, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
-        let Some(waking) = self.store.wake(room).await? else { return Ok(None) };
-        let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
-        let (mut state, at, tail) = match &waking.snapshot {
-            Some((at, bytes)) => {
-                let state: State = rmp_serde::from_slice(bytes).map_err(|_| corrupt("its snapshot can't be read"))?;
-                (state, *at, &waking.tail[..])
-            }
-            None => {
-                let first = waking.tail.first().ok_or_else(|| corrupt("neither snapshot nor entries"))?;
-                let state = State::opened(first).ok_or_else(|| corrupt("its log does not begin with its opening"))?;
-                (state, 0, &waking.tail[1..])
-            }
-        };
-        for entry in tail {
-            if entry.seq != state.last + 1 {
-                return Err(corrupt("its log has a gap"));
-            }
-            state.fold(entry);
-        }
-        Ok(Some((state, at)))
+        read_room(self.store.as_ref(), room).await
     }
 
     /// Reads a room again after an append that came to nothing or is in doubt: its state, whether the append is in its

@@ -76,7 +76,7 @@ impl State {
             user: *user,
             role: member.role,
             joined_at: member.joined_at,
-            muted_until: member.is_muted(now).then(|| member.muted.flatten().unwrap_or(0)),
+            muted_until: member.muted.filter(|_| member.is_muted(now)).map(|mute| mute.until.unwrap_or(0)),
             read: self.marks.get(user).map_or(0, |mark| mark.seq),
             status: self.shared.presence.status(*user),
         };

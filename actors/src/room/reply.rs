@@ -12,7 +12,7 @@ use crate::link::Link;
 /// Who waits for the outcome of a command: a request on a connection, or a caller in this process.
 ///
 /// Dropped without an answer (its Room crashed), it answers that the outcome is unknown; the same client id again tells.
-pub struct ReplyTo(Option<To>);
+pub(crate) struct ReplyTo(Option<To>);
 
 enum To {
     Link(Arc<Link>, u64),

@@ -44,18 +44,18 @@ pub fn needs(command: &Command) -> Option<Seq> {
 /// # Errors
 /// The fault that the sender is to see; nothing changes then.
 pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
-    let Some(state) = state else {
+    let visible = |state: &&State| state.tenant == ask.who.tenant || ask.who.role == Role::SuperAdmin;
+    let Some(room) = state.filter(visible) else {
         return match ask.command {
-            Command::Create { .. } => create(ask),
+            Command::Create { .. } if state.is_none() => create(ask),
+            Command::Join { .. } => Err(manage::invite_gone()),
             _ => Err(no_room()),
         };
     };
-    if state.tenant != ask.who.tenant && ask.who.role != Role::SuperAdmin {
-        return Err(no_room());
-    }
-    if ask.who.role == Role::Readonly && !matches!(ask.command, Command::Join { .. } | Command::Leave) {
-        return Err(Fault::forbidden("a readonly user only reads"));
-    }
+    in_room(room, ask)
+}
+
+fn in_room(state: &State, ask: &Ask<'_>) -> Result<Fact, Fault> {
     if let Command::Join { hash } = ask.command {
         return manage::join(state, ask, hash);
     }
@@ -63,16 +63,19 @@ pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
     if member.is_none() && !ask.who.moderates(state.tenant) {
         return Err(no_room());
     }
+    if ask.who.role == Role::Readonly && !matches!(ask.command, Command::Leave) {
+        return Err(Fault::forbidden("a readonly user only reads"));
+    }
     if state.archived && !works_in_archive(ask.command) {
         return Err(Fault::new(Code::Archived, "the room is archived"));
     }
     match ask.command {
         Command::Create { .. } => Err(Fault::already("the room is open")),
         Command::Post { .. } => post(state, member, ask),
-        Command::Edit { .. } => edit(member, ask),
+        Command::Edit { .. } => edit(state, member, ask),
         Command::Delete { seq } => delete(state, member, ask, *seq),
         Command::React { seq, emoji } => react(state, member, ask, *seq, emoji),
-        Command::Unreact { seq, emoji } => unreact(ask, *seq, emoji),
+        Command::Unreact { seq, emoji } => unreact(state, ask, *seq, emoji),
         _ => manage::decide(state, member, ask),
     }
 }
@@ -130,7 +133,7 @@ fn writer(member: Option<&Member>, now: Millis) -> Result<&Member, Fault> {
 
 fn post(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, Fault> {
     let Command::Post { content, reply_to, mentions, meta } = ask.command else { return Err(no_room()) };
-    let member = writer(member, ask.now)?;
+    writer(member, ask.now)?;
     text::check_content(content)?;
     text::check_meta(meta)?;
     if mentions.len() > MENTIONS_MAX {
@@ -141,10 +144,7 @@ fn post(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, F
         return Err(Fault::invalid("a mentioned user is not a member"));
     }
     if let Some(seq) = reply_to {
-        let hidden = state.history == parlance_schema::command::History::SinceJoined && *seq < member.joined;
-        if ask.target.is_none() || hidden {
-            return Err(no_message());
-        }
+        seen(state, ask, *seq)?;
     }
     Ok(Fact::Posted {
         id: ask.id,
@@ -159,18 +159,24 @@ fn no_message() -> Fault {
     Fault::not_found("there is no such message")
 }
 
-fn living<'t>(ask: &Ask<'t>) -> Result<&'t Target, Fault> {
-    let target = ask.target.ok_or_else(no_message)?;
+/// The message that a command is about, if the asker may read it: what one may not read is not there.
+fn seen<'t>(state: &State, ask: &Ask<'t>, seq: Seq) -> Result<&'t Target, Fault> {
+    let first = if ask.who.moderates(state.tenant) { Some(1) } else { state.readable_from(ask.who) };
+    ask.target.filter(|_| first.is_some_and(|first| first <= seq)).ok_or_else(no_message)
+}
+
+fn living<'t>(state: &State, ask: &Ask<'t>, seq: Seq) -> Result<&'t Target, Fault> {
+    let target = seen(state, ask, seq)?;
     if target.state.deleted_at.is_some() {
         return Err(Fault::new(Code::Deleted, "the message was deleted"));
     }
     Ok(target)
 }
 
-fn edit(member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, Fault> {
+fn edit(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, Fault> {
     let Command::Edit { seq, revision, content } = ask.command else { return Err(no_room()) };
     writer(member, ask.now)?;
-    let target = living(ask)?;
+    let target = living(state, ask, *seq)?;
     if target.by != Some(ask.who.user) {
         return Err(Fault::forbidden("only its sender edits a message"));
     }
@@ -185,7 +191,7 @@ fn edit(member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, Fault> {
 }
 
 fn delete(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq) -> Result<Fact, Fault> {
-    let target = living(ask)?;
+    let target = living(state, ask, seq)?;
     let own = target.by == Some(ask.who.user);
     if !own {
         manage::staff(state, member, ask)?;
@@ -194,12 +200,8 @@ fn delete(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq) -> Re
 }
 
 fn react(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
-    let member = writer(member, ask.now)?;
-    let hidden = state.history == parlance_schema::command::History::SinceJoined && seq < member.joined;
-    let target = living(ask)?;
-    if hidden {
-        return Err(no_message());
-    }
+    writer(member, ask.now)?;
+    let target = living(state, ask, seq)?;
     text::check_reaction(emoji)?;
     let reactions = &target.state.reactions;
     match reactions.get(emoji) {
@@ -211,8 +213,8 @@ fn react(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq, emoji:
     }
 }
 
-fn unreact(ask: &Ask<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
-    let target = living(ask)?;
+fn unreact(state: &State, ask: &Ask<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
+    let target = living(state, ask, seq)?;
     let there = target.state.reactions.get(emoji).is_some_and(|users| users.contains(&ask.who.user));
     if there {
         Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })

@@ -20,8 +20,11 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
         Command::Invite { hash, expires_at, uses } => {
             group(state)?;
             staff(state, member, ask)?;
+            if state.invites.contains_key(hash) {
+                return Err(Fault::already("there is this invite"));
+            }
             let open = state.invites.values().filter(|i| i.expires_at.is_none_or(|end| ask.now < end)).count();
-            if open >= INVITES_MAX || state.invites.len() >= 2 * INVITES_MAX {
+            if open >= INVITES_MAX {
                 return Err(Fault::invalid(format!("a room has at most {INVITES_MAX} open invites")));
             }
             if *uses == Some(0) || expires_at.is_some_and(|end| end <= ask.now) {
@@ -53,7 +56,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
             if until.is_some_and(|end| end <= ask.now) {
                 return Err(Fault::invalid("a mute ends later than now"));
             }
-            if target.is_muted(ask.now) && target.muted == Some(*until) {
+            if target.is_muted(ask.now) && target.muted.is_some_and(|mute| mute.until == *until) {
                 return Err(Fault::already("the member is muted so"));
             }
             Ok(Fact::Muted { user: *user, until: *until })
@@ -80,12 +83,16 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
     }
 }
 
+/// A room that is not there, and an invite that is not good, look the same.
+pub(super) fn invite_gone() -> Fault {
+    Fault::new(Code::InviteGone, "the invite has expired, was withdrawn or used up")
+}
+
 /// Decides joining with an invite, the one thing that somebody who is not in the room may do.
 pub(super) fn join(state: &State, ask: &Ask<'_>, hash: &str) -> Result<Fact, Fault> {
-    let gone = || Fault::new(Code::InviteGone, "the invite has expired, was withdrawn or used up");
-    let invite = state.invites.get(hash).ok_or_else(gone)?;
+    let invite = state.invites.get(hash).ok_or_else(invite_gone)?;
     if invite.expires_at.is_some_and(|end| end <= ask.now) || invite.left == Some(0) {
-        return Err(gone());
+        return Err(invite_gone());
     }
     if state.members.contains_key(&ask.who.user) {
         return Err(Fault::already("you are a member"));

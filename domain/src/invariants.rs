@@ -1,0 +1,43 @@
+//! What the system promises, and the part of it that is the law's: what must hold of a room after every entry.
+//!
+//! 1. A room is one log. Every member sees the same entries in the same order, numbered 1, 2, 3… without a gap.
+//! 2. An acknowledged entry is on disk and is never lost, reordered or changed, other than by erasure, which keeps its number.
+//! 3. The same client id from the same sender in the same room is done once, and each try gets the first one's answer.
+//! 4. A client that comes back with its positions gets exactly what it missed, then live entries; or is told to page, or to
+//!    reset. A resume is never silently partial.
+//! 5. Two owners of one room can't break 1 to 4: the store decides.
+//! 6. Everything is bounded; over a bound is a clear error.
+//! 7. A slow client slows nobody.
+//! 8. An assistant is a member like any other.
+//! 9. Nobody reads or writes a room without being in it, other than a moderator, which is audited; and nobody can tell a room
+//!    that they are not in from one that isn't there.
+//! 10. A crash of one actor touches only itself.
+//!
+//! The law answers for 1, 6 and 9, and for the part of 3 that is remembering nothing: the state is a function of the entries,
+//! from whatever snapshot, and deciding changes nothing. [`check`] looks after each entry in debug builds; the property tests
+//! say the same in their own words.
+
+use parlance_schema::command::{Kind, MemberRole};
+use parlance_schema::entry::Entry;
+use parlance_schema::limits::{BANS_MAX, INVITES_MAX, MEMBERS_MAX};
+
+use crate::room::State;
+
+/// Checks what must hold of a room after `entry`, the last one folded.
+///
+/// # Panics
+/// In debug builds, when it doesn't. Release builds check nothing.
+pub fn check(state: &State, entry: &Entry) {
+    debug_assert_eq!(state.last, entry.seq, "numbers have no gap");
+    debug_assert_eq!(state.posts, entry.posts, "an entry carries the number of messages so far");
+    debug_assert!(state.members.len() <= MEMBERS_MAX, "a room has at most {MEMBERS_MAX} members");
+    debug_assert!(
+        state.bans.len() <= BANS_MAX && state.invites.len() <= 2 * INVITES_MAX,
+        "bans and invites are bounded"
+    );
+    debug_assert!(state.kind != Kind::Direct || state.members.len() == 2, "a direct room is for two");
+    let owners = state.members.values().filter(|member| member.role == MemberRole::Owner).count();
+    let expected = usize::from(state.kind != Kind::Direct && !state.members.is_empty());
+    debug_assert_eq!(owners, expected, "a group has one owner while it has members, a direct room none");
+    debug_assert!(state.members.values().all(|m| m.joined <= state.last && m.last_own <= state.last_post));
+}
