@@ -262,7 +262,9 @@ impl State {
         self.batch = Some(batch);
         let (shared, me) = (self.shared.clone(), me.clone());
         tokio::spawn(async move {
+            let started = Instant::now();
             let outcome = shared.store.append(append).await;
+            metrics::histogram!("parlance_append_seconds").record(started.elapsed().as_secs_f64());
             let _ = me.cast(Msg::Appended(outcome));
         });
     }
