@@ -102,6 +102,9 @@ struct Serve {
     /// Adds /dev/echo, for conformance tests of the socket
     #[arg(long)]
     dev_echo: bool,
+    /// Adds /dev/fault, for tests of supervision
+    #[arg(long, hide = true)]
+    dev_faults: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,6 +183,7 @@ async fn execute(
         listen: inner.and_then(|s| s.listen).or(cli.serve.listen),
         data: cli.common.data,
         dev_echo: cli.serve.dev_echo || inner.is_some_and(|s| s.dev_echo),
+        dev_faults: cli.serve.dev_faults || inner.is_some_and(|s| s.dev_faults),
     };
     let config = || Config::load(cli.common.config.as_deref(), environment, &overrides);
     match cli.command {

@@ -20,12 +20,15 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
-use crate::gateway::{connect, echo, listener, routes};
+use crate::gateway::{connect, dev, echo, listener, routes};
 use crate::store::{memory, sqlite};
 use crate::telemetry;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
 const DRAIN_SPREAD_MS: u64 = 3_000;
+
+/// The variable with which tests of durability show that they notice its absence; its value is `off`.
+const SYNCHRONOUS_VARIABLE: &str = "PARLANCE_DEV_SYNCHRONOUS";
 
 /// The real backends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,12 +72,21 @@ impl Backend for Real {
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     match config.store.kind {
         StoreKind::Memory => Ok(Arc::new(memory::Memory::new())),
-        StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite::Options::default()) {
+        StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite_options()) {
             Ok(store) => Ok(Arc::new(store)),
             Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
             Err(error) => Err(Failure::Other(error.to_string())),
         },
     }
+}
+
+fn sqlite_options() -> sqlite::Options {
+    let mut options = sqlite::Options::default();
+    if std::env::var_os(SYNCHRONOUS_VARIABLE).is_some_and(|value| value == "off") {
+        tracing::warn!("{SYNCHRONOUS_VARIABLE}=off: a power failure loses acknowledged messages");
+        options.synchronous = sqlite::Synchronous::Off;
+    }
+    options
 }
 
 /// A node that serves.
@@ -128,7 +140,11 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         .await
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener::Options { connections_max: config.limits.connections, ..listener::Options::default() };
-    let listener = if config.server.dev_echo {
+    let listener = if config.server.dev_faults {
+        let node = node.clone();
+        let fault = dev::route(move |victim, panic| node.end(victim, panic));
+        listener::serve(tcp, socket.or(echo::route()).unify().or(fault).unify().or(rest).unify(), options)?
+    } else if config.server.dev_echo {
         listener::serve(tcp, socket.or(echo::route()).unify().or(rest).unify(), options)?
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?

@@ -17,6 +17,8 @@ pub const FILE: &str = "cluster.toml";
 pub const PREFIX: &str = "PARLANCE";
 /// The variable that names the file, which is no setting itself.
 pub const FILE_VARIABLE: &str = "PARLANCE_CONFIG";
+/// What names of variables begin with that are for tests of the server alone, and no settings.
+pub const DEV_PREFIX: &str = "PARLANCE_DEV_";
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Server {
     pub public_url: String,
     /// Whether `/dev/echo` is there, for conformance tests of the socket.
     pub dev_echo: bool,
+    /// Whether `/dev/fault` is there, which ends actors, for tests of supervision; `/dev/echo` comes with it.
+    pub dev_faults: bool,
 }
 
 /// Where data are kept.
@@ -154,7 +158,12 @@ pub struct Store {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), public_url: String::new(), dev_echo: false }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: String::new(),
+            dev_echo: false,
+            dev_faults: false,
+        }
     }
 }
 
@@ -250,6 +259,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// `server.dev_echo`.
     pub dev_echo: bool,
+    /// `server.dev_faults`.
+    pub dev_faults: bool,
 }
 
 impl Config {
@@ -268,7 +279,7 @@ impl Config {
             let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let settings = environment.into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect();
+        let settings = environment.into_iter().filter(is_setting).collect();
         let environment = Environment::with_prefix(PREFIX)
             .prefix_separator("_")
             .separator("__")
@@ -325,6 +336,10 @@ impl Config {
     }
 }
 
+fn is_setting((name, _): &(String, String)) -> bool {
+    name != FILE_VARIABLE && !name.starts_with(DEV_PREFIX)
+}
+
 impl Overrides {
     fn apply(&self, config: &mut Config) {
         if let Some(listen) = self.listen {
@@ -334,6 +349,7 @@ impl Overrides {
             config.data.dir.clone_from(data);
         }
         config.server.dev_echo |= self.dev_echo;
+        config.server.dev_faults |= self.dev_faults;
     }
 }
 

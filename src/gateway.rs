@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod connect;
+pub mod dev;
 pub mod echo;
 pub mod errors;
 pub mod listener;

@@ -65,6 +65,18 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_refresh_reused_total", Kind::Counter, "refresh tokens that were used twice"),
 ];
 
+/// Counters without labels, which are there from the start, at 0.
+const FROM_START: &[&str] = &[
+    "parlance_connections_refused_total",
+    "parlance_accept_errors_total",
+    "parlance_requests_total",
+    "parlance_deliveries_total",
+    "parlance_slow_closed_total",
+    "parlance_append_conflicts_total",
+    "parlance_log_reads_total",
+    "parlance_gaps_repaired_total",
+];
+
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -133,6 +145,9 @@ pub fn install_log(log: &Log) -> Result<(), Error> {
 pub fn install_metrics() -> Result<Telemetry, Error> {
     let handle = builder()?.install_recorder()?;
     describe();
+    for name in FROM_START {
+        metrics::counter!(*name).absolute(0);
+    }
     Ok(Telemetry { handle })
 }
 

@@ -239,6 +239,12 @@ impl Link {
         self.out().bytes
     }
 
+    /// Whether a frame waits to be taken.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.out().queue.is_empty()
+    }
+
     /// Closes the connection after what is queued.
     pub fn close(&self, code: u16, reason: &str) {
         let mut out = self.out();

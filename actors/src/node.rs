@@ -21,7 +21,7 @@ use crate::{janitor, presence, relays, rooms, sessions};
 pub(crate) use knowledge::encode_state;
 
 pub use fill::{FillError, fill};
-pub use handle::Handle;
+pub use handle::{Handle, Victim};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]

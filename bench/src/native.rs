@@ -34,10 +34,12 @@ pub fn resume(n: u64, room: u64, epoch: u64, seq: u64) -> String {
 /// Writes a request that sends a message; `literal` is its text as a JSON string.
 pub fn send(out: &mut String, n: u64, room: u64, client_id: u64, literal: &str) {
     out.clear();
+    // Another run against the same data sends other messages, not these again.
+    let run = std::process::id();
     // Writing to a string can't fail.
     let _ = write!(
         out,
-        r#"{{"n":{n},"op":"send","room":{room},"client_id":"b{client_id}","content":{{"text":{literal}}}}}"#
+        r#"{{"n":{n},"op":"send","room":{room},"client_id":"b{client_id}-{run}","content":{{"text":{literal}}}}}"#
     );
 }
 
@@ -190,7 +192,7 @@ pub const ENVIRONMENT: [(&str, &str); 2] = [("PARLANCE_LIMITS__COMMANDS_PER_S", 
 /// what is printed.
 pub fn seed(data: &Path, count: usize) -> Vec<String> {
     let (data, count) = (data.display().to_string(), count.to_string());
-    words(&["user", "seed", "--data", &data, "--count", &count, "--prefix", "u"])
+    words(&["user", "seed", "--data", &data, "--count", &count, "--prefix", "bench"])
 }
 
 /// Reads the users, with access tokens, that [`seed`] had made.
@@ -276,12 +278,11 @@ mod tests {
         send(&mut text, 7, 3, 99, r#""grüß \"dich\"""#);
         let request: Request = serde_json::from_str(&text).unwrap();
         let Op::Send { room, client_id, content, .. } = request.op else { panic!("{text}") };
-        assert_eq!((request.n, room.get(), client_id.unwrap().as_str()), (7, 3, "b99"));
+        let named = format!("b99-{}", std::process::id());
+        assert_eq!((request.n, room.get(), client_id.unwrap().as_str()), (7, 3, named.as_str()));
         assert_eq!(content.text, "grüß \"dich\"");
         let content = &br#"{"text":"gr\u{fc}"#[..9];
-        let Some(Asked::Send { n: 7, room: 3, client_id: b"b99", content: read }) = asked(text.as_bytes()) else {
-            panic!("{text}")
-        };
+        let Some(Asked::Send { n: 7, room: 3, content: read, .. }) = asked(text.as_bytes()) else { panic!("{text}") };
         assert!(read.starts_with(content) && read.ends_with(b"}"));
         let text = resume(1, 5, 2, 40);
         assert!(matches!(serde_json::from_str::<Request>(&text).unwrap().op, Op::Resume { .. }));

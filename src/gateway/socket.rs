@@ -83,6 +83,9 @@ pub struct Connection<S, R: Receiver, H = ()> {
     deadline: Option<Pin<Box<Sleep>>>,
     stage: Stage,
     unflushed: bool,
+    /// Whether what is queued has waited one round of the scheduler, so that more goes out in one write: a sender's reply
+    /// and its own message, or what several rooms have for one client.
+    gathered: bool,
     _hold: H,
 }
 
@@ -106,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             deadline: None,
             stage: Stage::Open,
             unflushed: false,
+            gathered: false,
             _hold: hold,
         }
     }
@@ -137,6 +141,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
         if matches!(self.stage, Stage::Shutdown | Stage::Lingering) {
             return Ok(());
         }
+        if self.stage == Stage::Open && self.frames.is_empty() && !self.gathered && self.link.has_queued() {
+            self.gathered = true;
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
+        self.gathered = false;
         let mut written = 0;
         let mut registered = false;
         loop {

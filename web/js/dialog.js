@@ -20,7 +20,8 @@ export function openDialog(title, { side = false, closed } = {}) {
   dialog.append(el('header.dialog-head', {}, heading, iconButton('close', 'Close', close)), body, notes);
   dialog.addEventListener('close', () => {
     dialog.remove();
-    if (opener?.isConnected) opener.focus();
+    // The browser gives the focus back itself, unless what had it is gone by now.
+    if (document.activeElement === document.body && opener?.isConnected) opener.focus();
     closed?.();
   });
   dialog.addEventListener('pointerdown', (event) => {

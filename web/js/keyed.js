@@ -39,6 +39,8 @@ export function reconcile(parent, rows, cache) {
   }
   if (focus && document.activeElement !== focus.active && parent.contains(focus.row)) {
     const target = focus.part ? focus.row.querySelector(`[data-part="${CSS.escape(focus.part)}"]`) : null;
-    (target ?? focus.row).focus({ preventScroll: true });
+    // The row first: buttons that are only shown in a row with the focus can't take it before.
+    focus.row.focus({ preventScroll: true });
+    target?.focus({ preventScroll: true });
   }
 }

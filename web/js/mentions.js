@@ -39,6 +39,8 @@ export class Mentions {
     const query = this.#query?.toLocaleLowerCase();
     const fits = (u) => [u.username, ...(u.full_name ?? '').split(/\s+/)].some((n) => n.toLocaleLowerCase().startsWith(query));
     this.#found = query === undefined ? [] : this.#members.filter((u) => u.id !== this.client.me && fits(u)).slice(0, SHOWN);
+    // A name that is written out needs no completing: Enter sends.
+    if (this.#found.length === 1 && this.#found[0].username.toLocaleLowerCase() === query) this.#found = [];
     this.#at = 0;
     this.#show();
   }

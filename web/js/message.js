@@ -33,6 +33,14 @@ function quote(state, message, quoted, actions) {
     el('span.quote-text', { dir: 'auto' }, text));
 }
 
+/** The time goes at the end of the last line, where there is room. @param {Element[]} body @param {Element} stamp */
+function stamped(body, stamp) {
+  const last = body.at(-1);
+  if (!last?.classList.contains('para')) return [...body, stamp];
+  last.append(stamp);
+  return body;
+}
+
 function reactions(state, message, actions) {
   const chips = Object.entries(message.reactions).map(([emoji, users]) => {
     const mine = users.includes(state.me);
@@ -54,13 +62,13 @@ export function fillMessage(node, state, message, { first, quoted, archived }, a
   const stamp = el('time', { datetime: new Date(message.at).toISOString(), title: exact(message.at) }, timeOfDay(message.at));
   const edited = message.edited_at && !deleted
     ? el('button.edited', { type: 'button', data: { part: 'edited' }, title: `Edited ${exact(message.edited_at)}`, onclick: () => actions.history(message) }, 'edited') : null;
-  const body = deleted ? [el('p.words.soft', {}, 'Message deleted')] : render(message.content, mentions(state, message));
+  const body = deleted ? [el('p.para', {}, el('span.words.soft', {}, 'Message deleted'))] : render(message.content, mentions(state, message));
   node.replaceChildren(
     mine ? '' : first ? avatar(state, message.by) : el('span.disc-space'),
     el('div.column', {},
       el('div.author', { class: first && !mine ? '' : 'unseen', dir: 'auto' }, mine ? 'You' : nameOf(state, message.by)),
       el('div.bubble', { class: !deleted && jumbo(message.content) ? 'jumbo' : '' },
-        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...body, el('span.stamp', {}, edited, stamp)),
+        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', { dir: 'ltr' }, edited, stamp))),
       reactions(state, message, actions)),
     deleted ? '' : tools(message, actions, archived));
 }
@@ -85,7 +93,7 @@ export function fillPending(node, state, item, { quoted, first }, actions) {
   node.replaceChildren(el('div.column', {},
     el('div.author.unseen', {}, 'You'),
     el('div.bubble', { class: jumbo(content) ? 'jumbo' : '' },
-      reply_to ? quote(state, { reply_to }, quoted, actions) : null, ...render(content, mentions(state, { mentions: named ?? [] })),
-      el('span.stamp', {}, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent')))),
+      reply_to ? quote(state, { reply_to }, quoted, actions) : null, ...stamped(render(content, mentions(state, { mentions: named ?? [] })),
+      el('span.stamp', { dir: 'ltr' }, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
     status));
 }

@@ -20,13 +20,15 @@ export class RoomView {
   /** @param {import('./client.js').Client} client @param {number} id */
   constructor(client, id) {
     Object.assign(this, { client, id });
-    this.title = el('button.room-head-text', { type: 'button', onclick: () => openDetails(client, id), 'aria-haspopup': 'dialog' });
+    this.title = el('button.room-title', { type: 'button', dir: 'auto', onclick: () => openDetails(client, id), 'aria-haspopup': 'dialog' });
+    this.line = el('p.room-line');
     this.face = el('span.room-face');
     this.timeline = new Timeline(client, id, this.#actions());
     this.composer = new Composer(client, id, { sent: () => this.timeline.toEnd(), editLast: () => this.#editLast() });
     this.typing = el('p.typing-line', { 'aria-live': 'off' });
     this.node = el('main.room', { tabindex: '-1' },
-      el('header.room-head', {}, el('a.icon-button.back', { href: '#/', 'aria-label': 'Back to the chats' }, icon('back')), this.face, this.title,
+      el('header.room-head', {}, el('a.icon-button.back', { href: '#/', 'aria-label': 'Back to the chats' }, icon('back')), this.face,
+        el('div.room-head-text', {}, el('h2', {}, this.title), this.line),
         iconButton('info', 'Details', () => openDetails(client, id), { 'aria-haspopup': 'dialog' })),
       this.timeline.node, this.typing, this.composer.node);
     this.marked = false;
@@ -80,7 +82,8 @@ export class RoomView {
     if (this.#head.length && sig.every((v, i) => v === this.#head[i])) return;
     this.#head = sig;
     const name = view ? roomName(state, room) : 'Loading…';
-    this.title.replaceChildren(el('span.room-title', { role: 'heading', 'aria-level': '2', dir: 'auto' }, name), el('span.room-line', {}, line));
+    this.title.textContent = name;
+    this.line.textContent = line;
     this.face.replaceChildren(view ? roomAvatar(state, room) : '');
     this.node.setAttribute('aria-label', name);
   }

@@ -82,7 +82,7 @@ function part(p) {
  */
 export function render(content, mention) {
   const out = [];
-  const paragraph = (text) => text.trim() && out.push(el('p.words', { dir: 'auto' }, ...inline(text.replace(/^\n+|\n+$/g, ''), mention)));
+  const paragraph = (text) => text.trim() && out.push(el('p.para', { dir: 'auto' }, el('span.words', {}, ...inline(text.replace(/^\n+|\n+$/g, ''), mention))));
   let done = 0;
   for (const match of content.text.matchAll(FENCE)) {
     paragraph(content.text.slice(done, match.index));

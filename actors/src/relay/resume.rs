@@ -54,7 +54,9 @@ impl State {
     }
 
     fn resumed(&self, from: Seq, outcome: Outcome) -> Resumed {
-        Resumed { room: self.room, epoch: self.shared.store.epoch(), from, last: self.last(), outcome }
+        // Who is no member learns nothing of the room, not even whether it is there.
+        let last = if outcome == Outcome::Gone { 0 } else { self.last() };
+        Resumed { room: self.room, epoch: self.shared.store.epoch(), from, last, outcome }
     }
 
     /// Whether what comes after a position is exactly what the client misses.

@@ -1,0 +1,101 @@
+// A real Chromium, windows in it, and what a person does there.
+
+import assert from 'node:assert/strict';
+import AxeBuilder from '@axe-core/playwright';
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+/** What Chromium itself logs of a connection or request that fails while the server is down. */
+const DOWN = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED|WebSocket connection to .* failed/;
+/** What it logs of an answer that the page shows to the user in words. */
+const STATUS = /Failed to load resource: the server responded with a status of (401|403|404|409|410|422)/;
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+
+/** A window of its own: nothing is shared with other windows. */
+export class Window {
+  static async open(browser, url, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
+    return Window.tab(context, url);
+  }
+
+  /** A further tab of the same window. */
+  static async tab(context, url) {
+    const window = new Window();
+    window.context = context;
+    window.problems = [];
+    const page = (window.page = await context.newPage());
+    page.setDefaultTimeout(15_000);
+    page.on('console', (m) => (m.type() === 'error' || /content.security.policy/i.test(m.text())) && window.problems.push(m.text()));
+    page.on('pageerror', (e) => window.problems.push(String(e)));
+    page.on('request', (r) => !r.url().startsWith(url) && !r.url().startsWith('data:') && window.problems.push(`foreign request: ${r.url()}`));
+    await page.goto(url);
+    return window;
+  }
+
+  /** Nothing went wrong, but for what `also` allows. */
+  clean({ down = false } = {}) {
+    const bad = this.problems.filter((p) => !STATUS.test(p) && !(down && DOWN.test(p)));
+    assert.deepEqual(bad, []);
+  }
+
+  async register(username, fullName) {
+    const { page } = this;
+    await page.getByRole('button', { name: 'Create an account' }).click();
+    await page.getByLabel('Username').fill(username);
+    await page.getByLabel('Name to show (optional)').fill(fullName);
+    await page.getByLabel('Password').fill('correct horse battery');
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await page.getByRole('navigation', { name: 'Chats' }).waitFor();
+  }
+
+  async createGroup(name, people = []) {
+    const { page } = this;
+    await page.getByRole('button', { name: 'New chat' }).click();
+    await page.getByRole('menuitem', { name: 'New group' }).click();
+    await page.getByLabel('Name', { exact: true }).fill(name);
+    for (const person of people) {
+      await page.getByLabel('Add people (optional)').fill(person);
+      await page.getByRole('list', { name: 'People found' }).getByRole('button').first().click();
+    }
+    await page.getByRole('button', { name: 'Create group' }).click();
+    await page.getByRole('main', { name }).waitFor();
+  }
+
+  openRoom(name) {
+    return this.page.getByRole('navigation', { name: 'Chats' }).getByRole('link', { name }).click();
+  }
+
+  async send(text) {
+    await this.page.getByRole('textbox', { name: 'Message' }).fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  message(text) {
+    return this.page.locator('.message', { hasText: text });
+  }
+
+  see(text) {
+    return this.message(text).waitFor();
+  }
+
+  /** All messages' words in order, those on their way included. */
+  texts() {
+    return this.page.locator('.message .words').allTextContents();
+  }
+
+  /** Opens a message's menu and takes an item. */
+  async more(text, item) {
+    await this.message(text).hover();
+    await this.message(text).getByRole('button', { name: 'More' }).click();
+    await this.page.getByRole('menuitem', { name: item, exact: true }).click();
+  }
+
+  async axe(what) {
+    await this.page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => {}))));
+    const result = await new AxeBuilder({ page: this.page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']).analyze();
+    const found = result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join('\n')}`);
+    assert.deepEqual(found, [], what);
+  }
+}

@@ -1,0 +1,149 @@
+// Commands on their way: once, in order, across reconnects and reloads.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Disconnected, FaultError } from '../../../web/js/codes.js';
+import { Outbox } from '../../../web/js/outbox.js';
+
+/** An outbox on a connection that the test answers by hand. */
+function rig({ storage = new Map(), live = true } = {}) {
+  const r = { storage, live, sent: [], later: [], renewals: 0 };
+  r.box = new Outbox({
+    storage: { getItem: (k) => storage.get(k) ?? null, setItem: (k, v) => storage.set(k, v) }, key: 'box', changed: () => {},
+    request: (op, fields) => new Promise((resolve, reject) => r.sent.push({ op, ...fields, resolve, reject })),
+    live: () => r.live, authenticate: () => { r.renewals += 1; }, later: (run, ms) => r.later.push({ run, ms }),
+  });
+  r.send = (text, room = 5) => r.box.submit('send', room, { room, content: { text } });
+  r.drop = async () => {
+    r.live = false;
+    for (const s of r.sent.splice(0)) s.reject(new Disconnected());
+    await settled();
+  };
+  r.back = () => {
+    r.live = true;
+    r.box.flush();
+  };
+  return r;
+}
+const settled = () => new Promise((done) => setImmediate(done));
+const fault = (code, retry, retry_after_ms) => new FaultError({ code, detail: code, retry, retry_after_ms });
+const texts = (r) => r.sent.map((s) => s.content.text);
+
+test('one message of a room is on its way at a time, in order; rooms don’t wait for each other', async () => {
+  const r = rig();
+  r.send('a');
+  r.send('b');
+  r.send('other', 6);
+  assert.deepEqual(texts(r), ['a', 'other']);
+  r.sent[0].resolve({ seq: 1 });
+  await settled();
+  assert.deepEqual(texts(r), ['a', 'other', 'b']);
+});
+
+test('what was not answered is sent again after a reconnect, in order, under the same client id', async () => {
+  const r = rig();
+  r.send('a');
+  r.send('b');
+  const [{ client_id }] = r.sent;
+  await r.drop();
+  assert.deepEqual(r.sent, []);
+  r.back();
+  assert.deepEqual([r.sent[0].client_id, texts(r)], [client_id, ['a']]);
+  r.sent[0].resolve({ seq: 1, again: true });
+  await settled();
+  assert.deepEqual(texts(r), ['a', 'b']);
+});
+
+test('a reload keeps what was not answered, and only that', async () => {
+  const r = rig();
+  r.send('done');
+  r.send('open');
+  r.send('later');
+  r.sent[0].resolve({ seq: 1 });
+  await settled();
+  const again = rig({ storage: r.storage });
+  again.back();
+  assert.deepEqual(again.box.pending(5).map((i) => i.fields.content.text), ['open', 'later']);
+  assert.equal(again.sent[0].client_id, r.sent[1].client_id);
+});
+
+test('an entry that the log shows is not sent again, even when its answer was lost', async () => {
+  const r = rig();
+  const answer = r.send('a');
+  const { client_id } = r.sent[0];
+  await r.drop();
+  r.box.arrived(client_id);
+  await answer;
+  r.back();
+  assert.deepEqual([r.sent, r.box.items], [[], []]);
+});
+
+test('an answered message is shown until its entry comes, whichever of the two comes first', async () => {
+  const r = rig();
+  r.send('a');
+  r.sent[0].resolve({ seq: 9 });
+  await settled();
+  assert.equal(r.box.pending(5)[0].state, 'sent');
+  r.box.shown(5, 8);
+  assert.equal(r.box.pending(5).length, 1);
+  r.box.arrived(r.sent[0].client_id);
+  assert.equal(r.box.pending(5).length, 0);
+  r.send('b');
+  r.box.arrived(r.sent[1].client_id);
+  r.sent[1].resolve({ seq: 10 });
+  await settled();
+  assert.equal(r.box.pending(5).length, 0);
+});
+
+test('a refusal for good is shown and doesn’t hold the next one up; trying again uses the same client id', async () => {
+  const r = rig();
+  const refused = assert.rejects(r.send('a'), { code: 'muted' });
+  r.send('b');
+  r.sent[0].reject(fault('muted', 'never'));
+  await refused;
+  await settled();
+  assert.deepEqual([r.box.pending(5)[0].state, r.box.pending(5)[0].fault], ['failed', 'muted']);
+  assert.equal(texts(r)[1], 'b');
+  r.sent[1].resolve({ seq: 1 });
+  await settled();
+  r.box.retry(r.sent[0].client_id);
+  assert.equal(r.sent[2].client_id, r.sent[0].client_id);
+});
+
+test('"later" waits as long as it is told, keeps the order, and uses the same client id', async () => {
+  const r = rig();
+  r.send('a');
+  r.send('b');
+  r.sent[0].reject(fault('busy', 'later', 250));
+  await settled();
+  assert.deepEqual([texts(r), r.later[0].ms], [['a'], 250]);
+  r.later[0].run();
+  assert.deepEqual([texts(r), r.sent[1].client_id], [['a', 'a'], r.sent[0].client_id]);
+});
+
+test('an expired token is renewed before the next try', async () => {
+  const r = rig();
+  r.send('a');
+  r.sent[0].reject(fault('token_expired', 'authenticate'));
+  await settled();
+  assert.equal(r.renewals, 1);
+  r.later[0].run();
+  assert.equal(r.sent.length, 2);
+});
+
+test('a refused edit is told to who asked, and is over', async () => {
+  const r = rig();
+  const refused = assert.rejects(r.box.submit('edit', 5, { room: 5, seq: 1 }), { code: 'stale' });
+  r.sent[0].reject(fault('stale', 'refresh'));
+  await refused;
+  assert.deepEqual(r.box.items, []);
+});
+
+test('a room that is gone takes its messages along', async () => {
+  const r = rig({ live: false });
+  const gone = assert.rejects(r.send('a'));
+  r.send('b', 6);
+  r.box.dropRoom(5);
+  await gone;
+  assert.deepEqual(r.box.items.map((i) => i.room), [6]);
+});

@@ -1,0 +1,24 @@
+//! End to end: the real binary in processes of its own, over real sockets, by clients that know only the protocol.
+//!
+//! `server` starts, kills and restarts a server; `raw` is a socket, `client` what a good client does with one; `journal`
+//! writes down what clients saw, for the checker, a separate program. The other modules are the tests.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod checker;
+mod client;
+mod disk;
+mod journal;
+mod kill;
+mod lifecycle;
+mod membership;
+mod order;
+mod power;
+mod raw;
+mod resume;
+mod server;
+mod slow;
+mod stage;
+mod supervision;
+mod text;
