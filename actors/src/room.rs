@@ -3,7 +3,7 @@
 //! Owns: the state that the log folds to, the commands that wait. Receives: commands ([`Ask`]), the outcome of its append.
 //! Emits: appended entries on the room's subject, one reply per command. Commands that come while an append is in flight
 //! go together in the next one. Stops: when idle, or when the store leaves it in doubt about what the log says; the next
-//! command wakes it from the store. Restarted by `crate::rooms`.
+//! command wakes it from the store. Restarted by [`crate::rooms`].
 //!
 //! The state runs ahead of the log while an append is in flight. Nobody else sees it: what is read of a room comes from
 //! its relay, which folds what was appended. When an append comes to nothing the state is thrown away and read again.
