@@ -1,6 +1,30 @@
-# Everyday commands; `just` alone lists them.
+# Everyday commands; `just` alone lists them. None of it is needed: ./run and ./test do without.
 default:
     @just --list
+
+# Builds what is missing and starts the server: `just run --listen 127.0.0.1:0`
+run *options:
+    ./run {{options}}
+
+# Runs all tests, or only some steps: `just test style unit`
+test *steps:
+    ./test {{steps}}
+
+# What a review would say before it reads: format, lints, documentation, boundaries, scripts
+style:
+    ./test style
+
+# Formats all Rust code
+fmt:
+    cargo fmt --all
+
+# The crates' documentation, with private items, in the browser
+doc:
+    cargo doc --workspace --no-deps --document-private-items --open
+
+# Known weaknesses of dependencies, which needs the network
+advisories:
+    cargo deny check advisories
 
 # Measures the server beside bare ceilings, in one table: `just bench --row memory --rounds 5 --json rows.jsonl`
 bench *options:

@@ -4,6 +4,7 @@
 
 mod actors;
 mod auth;
+mod docs;
 mod rest;
 mod socket;
 mod store;

@@ -1,7 +1,9 @@
 //! Deciding a batch, and giving what it comes to to the store.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use parlance_domain::message::Target;
 use parlance_domain::room::{self, State as Folded};
 use parlance_schema::command::Command;
@@ -9,6 +11,7 @@ use parlance_schema::entry::Entry;
 use parlance_schema::limits::SNAPSHOT_EVERY;
 use parlance_schema::{Fault, MessageId};
 use ractor::ActorRef;
+use tokio::time::Instant;
 
 use super::batch::{self, Batch, Fate};
 use super::{Ask, Msg, State};
@@ -53,12 +56,12 @@ impl State {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
             let entries = append.entries.clone();
-            let appending = tokio::spawn({
-                let shared = shared.clone();
-                async move { shared.store.append(append).await }
-            });
+            let started = Instant::now();
             // A store that panics must not leave the room waiting.
-            let outcome = appending.await.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string()).into()));
+            let appending = AssertUnwindSafe(shared.store.append(append)).catch_unwind();
+            let outcome =
+                appending.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store panicked".into()).into()));
+            metrics::histogram!("parlance_append_seconds").record(started.elapsed().as_secs_f64());
             let landed = outcome.is_ok();
             // A Room that died meanwhile tells nobody, and the next one may have read the log before this.
             if me.cast(Msg::Appended(outcome)).is_err() && landed {
