@@ -103,6 +103,8 @@ pub struct State {
     active: Instant,
     /// Set by the farewell: stop once there is no work.
     leaving: bool,
+    /// Set when the store failed: what was on its way here is refused, until the farewell comes.
+    dismissed: bool,
     /// Why the room could not be read: everybody is told, and the next one tries again.
     broken: Option<StoreError>,
 }
@@ -137,6 +139,7 @@ impl Actor for Room {
             refused: 0,
             active: Instant::now(),
             leaving: false,
+            dismissed: false,
             broken,
         })
     }
@@ -176,6 +179,9 @@ impl State {
 
     fn ask(&mut self, ask: Ask) {
         self.active = Instant::now();
+        if self.dismissed {
+            return ask.reply.send(Err(refused()));
+        }
         if self.waiting.len() >= ROOM_QUEUE_MAX {
             return ask.reply.send(Err(Fault::busy("too many commands wait in this room")));
         }
@@ -432,7 +438,7 @@ impl State {
     /// The store certainly did nothing. The state is ahead of the log, so the room sleeps, and wakes from the store.
     fn give_up(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
         tracing::warn!(room = %self.room, %error, "store refused");
-        self.dismiss(me, &Fault::store_unavailable("the store can't take this now"));
+        self.dismiss(me, &refused());
     }
 
     fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
@@ -445,15 +451,18 @@ impl State {
         for ask in batch.into_iter().chain(self.waiting.drain(..)) {
             ask.reply.send(Err(fault.clone()));
         }
-        self.shared.rooms.forget(self.room, me.get_id());
-        me.stop(None);
+        if !std::mem::replace(&mut self.dismissed, true) {
+            // Nothing was done of what is still on its way here: it is told so before the end.
+            self.shared.rooms.forget(self.room, me.get_id());
+            let _ = me.cast(Msg::Farewell);
+        }
     }
 
     fn tick(&mut self, me: &ActorRef<Msg>) {
         let idle = self.batch.is_none() && self.waiting.is_empty();
         // A room that does not exist was only asked after: it need not stay.
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        if idle && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
+        if idle && !self.leaving && !self.dismissed && self.active.elapsed() > Duration::from_millis(limit) {
             self.leave(me);
         }
     }
@@ -485,4 +494,9 @@ impl State {
             "refused": self.refused,
         })
     }
+}
+
+/// What the store's failure is to those who wait.
+fn refused() -> Fault {
+    Fault::store_unavailable("the store can't take this now")
 }
