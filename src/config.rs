@@ -336,8 +336,6 @@ impl Config {
     }
 }
 
-/// Bytes beyond which no outbox may be set.
-
 fn is_setting((name, _): &(String, String)) -> bool {
     name != FILE_VARIABLE && !name.starts_with(DEV_PREFIX)
 }

@@ -40,7 +40,8 @@ fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
     assert_eq!(config.auth.registration, Registration::Closed);
     assert_eq!(config.auth.access_token_s, 60);
     assert!(config.server.dev_echo);
-    let overrides = Overrides { listen: Some(([127, 0, 0, 1], 3).into()), data: Some("cli".into()), ..Overrides::default() };
+    let overrides =
+        Overrides { listen: Some(([127, 0, 0, 1], 3).into()), data: Some("cli".into()), ..Overrides::default() };
     let config = load(toml, &environment, &overrides).unwrap();
     assert_eq!((config.server.listen.port(), config.data.dir.as_path()), (3, Path::new("cli")));
 }

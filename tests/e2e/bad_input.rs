@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::raw::{Got, How, Raw};
 use crate::server::{Server, User};
@@ -38,7 +38,11 @@ async fn answer(socket: &mut Raw) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_frame_is_answered_and_the_connection_goes_on() {
     let (_folder, server, users, room, foreign) = scene().await;
-    let deep = format!(r#"{{"n": 1, "op": "send", "room": {room}, "content": {}1{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
+    let deep = format!(
+        r#"{{"n": 1, "op": "send", "room": {room}, "content": {}1{}}}"#,
+        "[".repeat(60_000),
+        "]".repeat(60_000)
+    );
     let long = json!({"n": 1, "op": "send", "room": room, "content": {"text": "\u{e9}".repeat(10_001)}}).to_string();
     let table: &[(&str, String)] = &[
         ("malformed", String::new()),
@@ -95,7 +99,8 @@ async fn bad_messagepack_is_answered_and_the_connection_goes_on() {
     let (_folder, server, users, room, _) = scene().await;
     let how = How { msgpack: true, ..How::default() };
     let mut socket = Raw::connect(server.address, &users[0].token, how).await.unwrap();
-    let good = rmp_serde::to_vec_named(&json!({"n": 1, "op": "send", "room": room, "content": {"text": "cut"}})).unwrap();
+    let good =
+        rmp_serde::to_vec_named(&json!({"n": 1, "op": "send", "room": room, "content": {"text": "cut"}})).unwrap();
     let mut frames: Vec<Vec<u8>> = (0..good.len()).map(|length| good[..length].to_vec()).collect();
     frames.push([good.as_slice(), &[0x00]].concat());
     frames.push(vec![0x91; 60_000]);
@@ -229,7 +234,12 @@ async fn bad_bodies_store_nothing() {
         let request = request.bearer_auth(&users[0].token).header("content-type", "application/json");
         let reply = request.body(body.clone()).send().await.unwrap();
         let got = (reply.status().as_u16(), reply.json::<Value>().await.unwrap());
-        assert_eq!((got.0, got.1["code"].as_str().unwrap()), (*status, *code), "{}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        assert_eq!(
+            (got.0, got.1["code"].as_str().unwrap()),
+            (*status, *code),
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(80)])
+        );
     }
     assert_eq!(Raw::ready(server.address, &users[0].token).await.last(room).await, 1, "nothing is stored");
     assert_eq!(Raw::ready(server.address, &users[1].token).await.last(foreign).await, 1);

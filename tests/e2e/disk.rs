@@ -166,7 +166,8 @@ async fn a_cut_log_leaves_a_prefix_and_resets_who_is_ahead() {
     let length = wal.metadata().unwrap().len();
     wal.set_len(length - length / 3 - 100).unwrap();
     drop(wal);
-    let before: Vec<u64> = stage.rooms.iter().enumerate().map(|(at, room)| stage.of_room(at)[3].see(|s| s.seq(*room))).collect();
+    let before: Vec<u64> =
+        stage.rooms.iter().enumerate().map(|(at, room)| stage.of_room(at)[3].see(|s| s.seq(*room))).collect();
     stage.server.restart().await;
     for (at, room) in stage.rooms.iter().enumerate() {
         for client in stage.of_room(at) {
@@ -178,6 +179,10 @@ async fn a_cut_log_leaves_a_prefix_and_resets_who_is_ahead() {
     // The log has no gap: the checker reads it all. That acknowledged messages are gone is what was done to it.
     let (journals, _data, _server) = stage.close().await;
     let counts = checker::loses(&journals);
-    assert_eq!((&counts["gaps"], &counts["order"], &counts["acks_wrong"]), (&json!(0), &json!(0), &json!(0)), "{counts}");
+    assert_eq!(
+        (&counts["gaps"], &counts["order"], &counts["acks_wrong"]),
+        (&json!(0), &json!(0), &json!(0)),
+        "{counts}"
+    );
     println!("cut {} of {length} bytes; rooms were at {before:?}; lost {}", length / 3 + 100, counts["lost"]);
 }

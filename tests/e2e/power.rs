@@ -16,7 +16,8 @@ const ROUNDS: usize = 5;
 fn shim(folder: &Path) -> Option<PathBuf> {
     let library = folder.join("shim.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/powerfail/shim.c");
-    let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(&library).arg(source).output();
+    let built =
+        Command::new("cc").args(["-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(&library).arg(source).output();
     match built {
         Ok(out) if out.status.success() => Some(library),
         Ok(out) => panic!("{}", String::from_utf8_lossy(&out.stderr)),

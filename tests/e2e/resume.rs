@@ -89,7 +89,9 @@ async fn positions_that_are_not_of_this_log_are_reset() {
     }
     // A stranger learns nothing, not even that the room is there.
     let mut stranger = Raw::ready(server.address, &users[2].token).await;
-    let resumed = stranger.resume(json!({ room.to_string(): {"epoch": epoch, "seq": 1}, "999999": {"epoch": epoch, "seq": 1} })).await;
+    let resumed = stranger
+        .resume(json!({ room.to_string(): {"epoch": epoch, "seq": 1}, "999999": {"epoch": epoch, "seq": 1} }))
+        .await;
     for answer in &resumed {
         assert_eq!((&answer["outcome"], &answer["last"]), (&json!("gone"), &resumed[0]["last"]), "{resumed:?}");
     }

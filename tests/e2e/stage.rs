@@ -69,7 +69,8 @@ impl Stage {
         let server = setup.start().await;
         let journals = folder.path().join("journals");
         std::fs::create_dir(&journals).unwrap();
-        let mut stage = Self { server, users, rooms: Vec::new(), clients: Vec::new(), journals, _folder: folder, _turn: turn };
+        let mut stage =
+            Self { server, users, rooms: Vec::new(), clients: Vec::new(), journals, _folder: folder, _turn: turn };
         for (at, users) in stage.users.chunks(members).enumerate() {
             let mut owner = Raw::ready(stage.server.address, &users[0].token).await;
             let others: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
