@@ -107,6 +107,8 @@ pub(crate) struct State {
     active: Instant,
     /// Set by the farewell: stop once there is no work.
     leaving: bool,
+    /// Set when the store failed: what was on its way here is refused, until the farewell comes.
+    dismissed: bool,
     /// Why the room could not be read: everybody is told, and the next one tries again.
     broken: Option<StoreError>,
 }
@@ -146,6 +148,7 @@ impl Actor for Room {
             refused: 0,
             active: Instant::now(),
             leaving: false,
+            dismissed: false,
             broken,
         })
     }
@@ -185,6 +188,9 @@ impl State {
 
     fn ask(&mut self, ask: Ask) {
         self.active = Instant::now();
+        if self.dismissed {
+            return ask.reply.send(Err(doubt::refused()));
+        }
         if self.waiting.len() >= ROOM_QUEUE_MAX {
             return ask.reply.send(Err(Fault::busy("too many commands wait in this room")));
         }
@@ -299,7 +305,7 @@ impl State {
         let idle = self.batch.is_none() && self.waiting.is_empty();
         // A room that does not exist was only asked after: it need not stay.
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        if idle && !self.leaving && self.active.elapsed() > Duration::from_millis(limit) {
+        if idle && !self.leaving && !self.dismissed && self.active.elapsed() > Duration::from_millis(limit) {
             self.leave(me);
         }
     }

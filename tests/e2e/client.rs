@@ -45,6 +45,8 @@ pub struct State {
     pub resets: u64,
     pub connections: u64,
     pub acked: u64,
+    /// The highest number that was acknowledged in any room.
+    pub acked_seq: u64,
     pub refused: Vec<String>,
     pub closes: Vec<u16>,
     /// The present connection's id.
@@ -87,6 +89,7 @@ impl Client {
             resets: 0,
             connections: 0,
             acked: 0,
+            acked_seq: 0,
             refused: Vec::new(),
             closes: Vec::new(),
             session: None,
@@ -334,6 +337,7 @@ impl Run {
             let at = state.outgoing.iter().position(|o| o.client_id == client_id).expect("a message");
             let room = state.outgoing.remove(at).room;
             state.acked += 1;
+            state.acked_seq = state.acked_seq.max(done["seq"].as_u64().unwrap());
             let (seq, again) = (&done["seq"], &done["again"]);
             assert_eq!(done["room"], room);
             state.journal.note(json!({"ev": "ack", "room": room, "client_id": client_id, "seq": seq, "again": again}));

@@ -1,1 +1,120 @@
-//! x
+//! A connection's life: its token, its heartbeat, and the server's own end.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::raw::{Got, How, Raw};
+use crate::server::User;
+use crate::stage::{Stage, folder};
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_closes_and_a_renewed_one_does_not() {
+    let (_folder, setup) = folder();
+    // The shortest life there is, and a quick look-out.
+    let setup = setup.set("auth.access_token_s", "10").set("limits.heartbeat_ms", "1000");
+    let server = setup.start().await;
+    let mut tokens = Vec::new();
+    for name in ["anna", "berta"] {
+        let body = json!({"username": name, "password": "correct horse battery"});
+        let (status, made) = server.post("/v1/auth/register", "", &body).await;
+        assert_eq!(status, 201, "{made}");
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        tokens.push((text("access_token"), text("refresh_token")));
+    }
+    let mut renewing = Raw::ready(server.address, &tokens[0].0).await;
+    let mut lapsing = Raw::ready(server.address, &tokens[1].0).await;
+    let expires = renewing.hello["token_expires_at"].as_u64().unwrap();
+    assert!((now_ms()..=now_ms() + 11_000).contains(&expires));
+    let session = renewing.hello["session"].clone();
+    // The new token must outlive the old one by more than the look-out's period.
+    let stranger = renewing.code(json!({"op": "token", "token": tokens[1].0})).await;
+    assert_eq!(stranger, "forbidden", "another user's token does not renew");
+    assert_eq!(renewing.code(json!({"op": "token", "token": "rubbish"})).await, "unauthenticated");
+    let wait = Duration::from_millis(expires.saturating_sub(now_ms() + 4_000));
+    tokio::time::sleep_until(Instant::now() + wait).await;
+    let body = json!({"refresh_token": tokens[0].1});
+    let (status, fresh) = server.post("/v1/auth/refresh", "", &body).await;
+    assert_eq!(status, 200, "{fresh}");
+    renewing.ok(json!({"op": "token", "token": fresh["access_token"]})).await;
+    assert_eq!(lapsing.closed().await, 4401);
+    assert!(now_ms() >= expires, "not before its time");
+    renewing.ok(json!({"op": "ping"})).await;
+    assert_eq!(renewing.hello["session"], session);
+    assert_eq!(renewing.closed().await, 4401, "until the new token expires, too");
+    let late = Raw::connect(server.address, &tokens[1].0, How::default()).await.err();
+    assert_eq!(late, Some(Got::Close(4401)), "an expired token does not connect");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_answers_pings_stays_and_who_is_silent_goes() {
+    let (_folder, setup) = folder();
+    let setup = setup.set("limits.heartbeat_ms", "1000").set("limits.silence_ms", "2500");
+    let users = setup.users(2);
+    let server = setup.start().await;
+    let mut awake = Raw::ready(server.address, &users[0].token).await;
+    let mut silent = Raw::ready(server.address, &users[1].token).await;
+    let began = Instant::now();
+    // A socket that is read answers pings by itself; one that is not doesn't.
+    let reading = tokio::spawn(async move {
+        let got = tokio::time::timeout(Duration::from_secs(6), awake.incoming()).await;
+        (got, awake)
+    });
+    let (got, mut awake) = reading.await.unwrap();
+    assert!(got.is_err(), "{got:?} in the heartbeat's third round");
+    awake.ok(json!({"op": "ping"})).await;
+    assert!(began.elapsed() > Duration::from_secs(5));
+    assert_eq!(silent.closed().await, 4509);
+}
+
+/// What a client is told when the server stops.
+async fn told(mut socket: Raw) -> (u64, u16) {
+    let push = socket.push(|push| push["push"] == "reconnect").await;
+    (push["after_ms"].as_u64().unwrap(), socket.closed().await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_spreads_its_clients() {
+    let (_folder, setup) = folder();
+    let users: Vec<User> = setup.users(50);
+    let mut server = setup.start().await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for user in &users {
+        let mut socket = Raw::ready(server.address, &user.token).await;
+        socket.resume(json!({})).await;
+        waiting.spawn(told(socket));
+    }
+    server.terminate();
+    let told = waiting.join_all().await;
+    assert!(told.iter().all(|(_, code)| *code == 1012), "{told:?}");
+    let slots: BTreeSet<u64> = told.iter().map(|(after, _)| *after).collect();
+    assert_eq!(slots.len(), users.len(), "each has a slot of its own");
+    let spread = slots.last().unwrap() - slots.first().unwrap();
+    assert!(spread > 2_000, "over {spread} ms");
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_in_good_order_loses_nothing() {
+    let mut stage = Stage::set(2, 6).await;
+    let traffic = stage.traffic(3);
+    for _ in 0..3 {
+        stage.acked_more(60).await;
+        for client in &stage.clients {
+            client.until("the way back", |state| state.session.is_some()).await;
+        }
+        stage.server.terminate();
+        assert!(stage.server.ended().await.success(), "{}", stage.server.said());
+        stage.server.restart().await;
+    }
+    stage.acked_more(20).await;
+    traffic.stop().await;
+    assert!(stage.clients.iter().all(|client| client.see(|state| state.slots.len() == 3)));
+    println!("3 restarts: {}", stage.judge().await);
+}

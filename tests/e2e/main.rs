@@ -3,7 +3,8 @@
 //! `server` starts, kills and restarts a server; `raw` is a socket, `client` what a good client does with one; `journal`
 //! writes down what clients saw, for the checker, a separate program. The other modules are the tests.
 
-#![allow(clippy::unwrap_used)]
+// What was measured is part of a test's output.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
 mod checker;

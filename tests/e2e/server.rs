@@ -84,13 +84,6 @@ impl Setup {
         users
     }
 
-    /// Runs another of the program's commands and returns its output.
-    pub fn run(&self, arguments: &[&str]) -> String {
-        let out = self.command().args(arguments).arg("--data").arg(&self.data).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap().trim().to_owned()
-    }
-
     /// Starts a server on a free port.
     pub async fn start(&self) -> Server {
         self.start_on(0).await.unwrap_or_else(|(status, said)| panic!("no start: {status}: {said}"))

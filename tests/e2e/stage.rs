@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 
 use crate::checker;
@@ -15,6 +16,15 @@ use crate::raw::{How, Raw};
 use crate::server::{Server, Setup, User};
 use crate::text::sentence;
 
+/// Tests that measure run alone; the others beside each other.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// A test's share of the machine.
+enum Turn {
+    Beside { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
+
 /// A server with its rooms and clients.
 pub struct Stage {
     pub server: Server,
@@ -23,6 +33,7 @@ pub struct Stage {
     pub clients: Vec<Arc<Client>>,
     pub journals: PathBuf,
     _folder: TempDir,
+    _turn: Turn,
 }
 
 /// A folder of one's own, and the set-up of a server on it.
@@ -39,15 +50,27 @@ impl Stage {
         Self::set_with(rooms, members, |setup| setup).await
     }
 
+    /// The same for a test that measures: no other with a stage runs meanwhile.
+    pub async fn set_alone(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
+        let turn = Turn::Alone { _guard: MACHINE.write().await };
+        Self::set_up(rooms, members, change, turn).await
+    }
+
     /// The same on a server that is set up in another way.
     pub async fn set_with(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
+        let turn = Turn::Beside { _guard: MACHINE.read().await };
+        Self::set_up(rooms, members, change, turn).await
+    }
+
+    async fn set_up(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup, turn: Turn) -> Self {
         let (folder, setup) = folder();
         let setup = change(setup);
         let users = setup.users(rooms * members);
         let server = setup.start().await;
         let journals = folder.path().join("journals");
         std::fs::create_dir(&journals).unwrap();
-        let mut stage = Self { server, users, rooms: Vec::new(), clients: Vec::new(), journals, _folder: folder };
+        let mut stage =
+            Self { server, users, rooms: Vec::new(), clients: Vec::new(), journals, _folder: folder, _turn: turn };
         for (at, users) in stage.users.chunks(members).enumerate() {
             let mut owner = Raw::ready(stage.server.address, &users[0].token).await;
             let others: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
@@ -129,7 +152,7 @@ impl Stage {
 
     /// The same up to the checker: the journals are complete and closed.
     pub async fn close(self) -> (PathBuf, TempDir, Server) {
-        let Self { server, rooms, clients, journals, _folder: folder, users } = self;
+        let Self { server, rooms, clients, journals, _folder: folder, users, _turn } = self;
         let members = clients.len() / rooms.len();
         let mut log = Journal::new(&journals, "log", 0);
         for (at, room) in rooms.iter().enumerate() {

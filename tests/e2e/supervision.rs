@@ -1,1 +1,145 @@
-//! x
+//! Actors that end in mid-load, by a panic or killed: one is started again, nothing is lost, nobody else notices.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use crate::stage::{Stage, folder};
+use crate::text::sentence;
+
+const ROOMS: usize = 4;
+const MEMBERS: usize = 6;
+/// Blows at each kind of actor, half of them panics.
+const BLOWS: usize = 6;
+/// Pairs of a quiet window and one with blows; their ratios' median is judged.
+const PAIRS: usize = 5;
+/// What p99 may grow to elsewhere. A machine that others use as well measures 0.5 to 2 for nothing against nothing.
+const RATIO_MAX: f64 = 3.0;
+/// What is within the machine's own noise, in microseconds.
+const NOISE_MICROS: u64 = 10_000;
+
+async fn strike(stage: &Stage, blow: &Value) {
+    // An actor that is just being started again is not there for a moment.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (status, said) = stage.server.post("/dev/fault", "", blow).await;
+        if status == 204 {
+            return;
+        }
+        assert!(status == 404 && Instant::now() < deadline, "{blow}: {status} {said}");
+    }
+}
+
+async fn restarts(stage: &Stage, kind: &str) -> f64 {
+    stage.server.metric(&format!("parlance_restarts_total{{actor=\"{kind}\"}}")).await
+}
+
+async fn until_restarts(stage: &Stage, kind: &str, count: f64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while restarts(stage, kind).await < count {
+        assert!(Instant::now() < deadline, "{kind}: {count} restarts");
+    }
+}
+
+/// What one blow at a kind of actor says, aimed at the first room or one of its sessions.
+fn aim(stage: &Stage, kind: &str, at: usize) -> Option<Value> {
+    let how = if at.is_multiple_of(2) { "panic" } else { "kill" };
+    match kind {
+        "session" => {
+            let session = stage.of_room(0)[at % MEMBERS].see(|state| state.session)?;
+            Some(json!({"session": session, "how": how}))
+        }
+        kind => Some(json!({kind: stage.rooms[0], "how": how})),
+    }
+}
+
+/// In the first room everything is ended again and again, under load; the checker says whether anything was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_in_mid_load_starts_again_and_loses_nothing() {
+    let stage = Stage::set_with(ROOMS, MEMBERS, |setup| setup.argument("--dev-faults")).await;
+    let traffic = stage.traffic(3);
+    for kind in ["room", "relay", "session"] {
+        for at in 0..BLOWS {
+            stage.acked_more(20).await;
+            let others: Vec<_> = ["room", "relay", "session"].into_iter().filter(|other| *other != kind).collect();
+            let before = [restarts(&stage, others[0]).await, restarts(&stage, others[1]).await];
+            let blow = aim(&stage, kind, at).expect("a session that is connected");
+            strike(&stage, &blow).await;
+            until_restarts(&stage, kind, at as f64 + 1.0).await;
+            let after = [restarts(&stage, others[0]).await, restarts(&stage, others[1]).await];
+            assert_eq!(before, after, "only a {kind} was started again");
+        }
+    }
+    stage.acked_more(50).await;
+    traffic.stop().await;
+    for kind in ["room", "relay", "session"] {
+        assert_eq!(restarts(&stage, kind).await, BLOWS as f64, "{kind}: one restart for each blow");
+    }
+    for kind in ["rooms", "relays", "sessions", "presence"] {
+        assert_eq!(restarts(&stage, kind).await, 0.0, "{kind}: no supervisor ended");
+    }
+    for client in &stage.clients {
+        assert_eq!(client.see(|state| state.connections), 1, "a connection outlives its Session");
+    }
+    println!("{} blows: {}", 3 * BLOWS, stage.judge().await);
+}
+
+/// The 99th percentile of what took so long, in microseconds.
+fn p99(mut micros: Vec<u64>) -> u64 {
+    micros.sort_unstable();
+    micros[(micros.len() - 1) * 99 / 100]
+}
+
+/// A while of steady traffic in all rooms, with blows at the first one or without; the other rooms' p99.
+async fn window(stage: &Stage, kind: Option<&str>) -> u64 {
+    for client in &stage.clients {
+        client.see(|state| state.latencies.clear());
+    }
+    let began = Instant::now();
+    for tick in 0..100_u32 {
+        sleep_until(began + Duration::from_millis(10) * tick).await;
+        for at in 0..ROOMS {
+            stage.of_room(at)[tick as usize % MEMBERS].send(stage.rooms[at], sentence(tick as usize));
+        }
+        if let Some(blow) = kind.filter(|_| tick % 20 == 10).and_then(|kind| aim(stage, kind, tick as usize / 20)) {
+            stage.server.post("/dev/fault", "", &blow).await;
+        }
+    }
+    for client in &stage.clients {
+        client.until("the acknowledgements", |state| state.unacked() == 0).await;
+    }
+    let bystanders = stage.clients[MEMBERS..].iter();
+    p99(bystanders.flat_map(|c| c.see(|state| state.latencies.iter().map(|l| l.2).collect::<Vec<_>>())).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_rooms_do_not_notice() {
+    let stage = Stage::set_alone(ROOMS, MEMBERS, |setup| setup.argument("--dev-faults")).await;
+    window(&stage, None).await;
+    let mut report = String::new();
+    for kind in ["room", "relay", "session"] {
+        let mut pairs = Vec::new();
+        for _ in 0..PAIRS {
+            pairs.push((window(&stage, None).await, window(&stage, Some(kind)).await));
+        }
+        pairs.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
+        let (quiet, struck) = pairs[PAIRS / 2];
+        let ratio = struck as f64 / quiet as f64;
+        report += &format!("{kind}: p99 {quiet} us without, {struck} us with blows: {ratio:.2}; ");
+        assert!(ratio < RATIO_MAX || struck < quiet + NOISE_MICROS, "{kind}: {pairs:?}");
+    }
+    println!("other rooms, median of {PAIRS} pairs: {report}{}", stage.judge().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_are_not_there_unless_asked_for() {
+    let (_folder, setup) = folder();
+    let server = setup.start().await;
+    let (status, _) = server.post("/dev/fault", "", &json!({"room": 1, "how": "kill"})).await;
+    assert!(status == 404 || status == 405, "{status}");
+    drop(server);
+    let server = setup.argument("--dev-faults").start().await;
+    assert_eq!(server.post("/dev/fault", "", &json!({"room": 1, "how": "kill"})).await.0, 404);
+    assert_eq!(server.post("/dev/fault", "", &json!({"how": "kill"})).await.0, 400);
+}

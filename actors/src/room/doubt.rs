@@ -59,7 +59,7 @@ impl State {
     /// The store certainly did nothing. The state is ahead of the log, so the room sleeps, and wakes from the store.
     pub(super) fn give_up(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
         tracing::warn!(room = %self.room, %error, "store refused");
-        self.dismiss(me, &Fault::store_unavailable("the store can't take this now"));
+        self.dismiss(me, &refused());
     }
 
     pub(super) fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
@@ -72,7 +72,15 @@ impl State {
         for ask in batch.into_iter().chain(self.waiting.drain(..)) {
             ask.reply.send(Err(fault.clone()));
         }
-        self.shared.rooms.forget(self.room, me.get_id());
-        me.stop(None);
+        if !std::mem::replace(&mut self.dismissed, true) {
+            // Nothing was done of what is still on its way here: it is told so before the end.
+            self.shared.rooms.forget(self.room, me.get_id());
+            let _ = me.cast(Msg::Farewell);
+        }
     }
+}
+
+/// What the store's failure is to those who wait.
+pub(super) fn refused() -> Fault {
+    Fault::store_unavailable("the store can't take this now")
 }

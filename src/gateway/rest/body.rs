@@ -17,6 +17,10 @@ use crate::gateway::errors::Failure;
 /// Characters of a client's own words (a field's name) that an error repeats.
 const ECHO_CHARS_MAX: usize = 64;
 
+/// Bytes of a body that is refused for its size which are still read: a client that is sending would not see the refusal,
+/// as its kernel drops what it has not read when the server closes in the middle.
+const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
+
 /// A body that was not read yet.
 pub type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
@@ -35,19 +39,24 @@ where
 /// When it is too large, too slow, of another type than JSON, or breaks off.
 pub async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Failure> {
     let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+    if length.is_some_and(|bytes| bytes > DISCARDED_BYTES_MAX as u64) {
         return Err(too_large().into());
     }
     let whole = async {
-        let mut bytes = BytesMut::new();
+        let (mut bytes, mut length) = (BytesMut::new(), 0);
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|_| Fault::malformed("the body broke off"))?;
-            if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            length += chunk.len();
+            if length > DISCARDED_BYTES_MAX {
                 return Err(too_large());
             }
-            bytes.extend_from_slice(&chunk);
+            if length <= BODY_BYTES_MAX {
+                bytes.extend_from_slice(&chunk);
+            } else {
+                bytes = BytesMut::new();
+            }
         }
-        Ok(bytes.freeze())
+        if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes.freeze()) }
     };
     let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole)
         .await
