@@ -87,7 +87,7 @@ async fn large_bodies_are_refused_and_the_largest_is_not() {
 
 #[tokio::test]
 async fn a_large_body_that_is_announced_is_not_read() {
-    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(BODY_BYTES_MAX as u64 + 1))]);
+    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(2 * 1024 * 1024))]);
     let unread = futures_util::stream::poll_fn(|_| panic!("the body was read"));
     let failure = body::read(&headers, Box::pin(unread)).await.unwrap_err();
     assert_eq!((failure.fault.code, failure.status.as_u16()), (Code::TooLarge, 413));
