@@ -12,6 +12,8 @@ const ROOMS: usize = 4;
 const MEMBERS: usize = 6;
 /// Blows at each kind of actor, half of them panics.
 const BLOWS: usize = 6;
+/// Blows of the hail.
+const HAIL: usize = 150;
 /// Pairs of a quiet window and one with blows; their ratios' median is judged.
 const PAIRS: usize = 5;
 /// What p99 may grow to elsewhere. A machine that others use as well measures 0.5 to 2 for nothing against nothing.
@@ -142,4 +144,30 @@ async fn faults_are_not_there_unless_asked_for() {
     let server = setup.argument("--dev-faults").start().await;
     assert_eq!(server.post("/dev/fault", "", &json!({"room": 1, "how": "kill"})).await.0, 404);
     assert_eq!(server.post("/dev/fault", "", &json!({"how": "kill"})).await.0, 400);
+}
+
+/// Blows at everything at once, without a pause, while connections come and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hail_of_blows_loses_nothing() {
+    let stage = Stage::set_with(ROOMS, MEMBERS, |setup| setup.argument("--dev-faults")).await;
+    let traffic = stage.traffic(4);
+    let (mut hit, mut at) = (0, 0_usize);
+    while hit < HAIL {
+        at += 1;
+        let how = if at.is_multiple_of(2) { "panic" } else { "kill" };
+        let room = stage.rooms[at % ROOMS];
+        let session = stage.clients[at * 7 % stage.clients.len()].see(|state| state.session);
+        let blow = match at % 5 {
+            0 | 3 => json!({"room": room, "how": how}),
+            1 | 4 => json!({"relay": room, "how": how}),
+            _ => json!({"session": session.unwrap_or(1), "how": how}),
+        };
+        hit += usize::from(stage.server.post("/dev/fault", "", &blow).await.0 == 204);
+        if at.is_multiple_of(10) {
+            stage.clients[at * 11 % stage.clients.len()].hang_up();
+        }
+    }
+    stage.acked_more(50).await;
+    traffic.stop().await;
+    println!("{HAIL} blows: {}", stage.judge().await);
 }
