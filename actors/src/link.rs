@@ -54,6 +54,8 @@ pub struct Link {
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
     behind: AtomicBool,
+    /// Whether the client has said where it is; a Session that takes a crashed one's place must know.
+    resumed: AtomicBool,
     out: Mutex<Out>,
     waker: AtomicWaker,
 }
@@ -80,6 +82,7 @@ impl Link {
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
+            resumed: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
         })
@@ -277,6 +280,17 @@ impl Link {
     /// Notes a renewed token.
     pub fn renew(&self, expires: u64) {
         self.expires.store(expires, Ordering::Relaxed);
+    }
+
+    /// Notes that the client has said where it is.
+    pub fn set_resumed(&self) {
+        self.resumed.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has said where it is.
+    #[must_use]
+    pub fn has_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Acquire)
     }
 
     /// Since when the client has read nothing while its outbox was full, by a clock that the caller ticks; `None` while

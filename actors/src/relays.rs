@@ -151,12 +151,14 @@ impl Actor for Relays {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
         let found = shared.relays.seats.iter().find(|slot| slot.actor().get_id() == who);
         let found = found.map(|slot| (*slot.key(), slot.value().clone()));
-        if let Some((room, seat)) = found {
-            tracing::error!(%room, event = %event, "relay ended: opening it again");
-            metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
-            if let Err(fault) = shared.relays.reopen(shared, room, &seat) {
-                tracing::error!(%room, %fault, "relay not opened");
-            }
+        metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
+        let Some((room, seat)) = found else {
+            tracing::error!(event = %event, "relay ended: a question has opened it already, or nobody looks at its room");
+            return Ok(());
+        };
+        tracing::error!(%room, event = %event, "relay ended: opening it again");
+        if let Err(fault) = shared.relays.reopen(shared, room, &seat) {
+            tracing::error!(%room, %fault, "relay not opened");
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use parlance_domain::rate::Rate;
 use parlance_schema::event::{Ephemeral, Notice, Status};
 use parlance_schema::frame::{Answer, Push, ReplyOutcome, Request};
 use parlance_schema::id::Position;
-use parlance_schema::limits::RESUME_ROOMS_MAX;
+use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -59,8 +59,8 @@ pub(crate) struct State {
     link: Arc<Link>,
     /// The rooms that are pushed.
     rooms: Vec<RoomId>,
-    /// Whether the client has said where it is.
-    resumed: bool,
+    /// Rooms that the user became a member of while the client has not said yet where it is.
+    early: Vec<RoomId>,
     rate: Rate,
     _bus: Subscription,
 }
@@ -78,7 +78,7 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
-        let mut state = State { shared, link, rooms: Vec::new(), resumed: false, rate: Rate::default(), _bus: bus };
+        let mut state = State { shared, link, rooms: Vec::new(), early: Vec::new(), rate: Rate::default(), _bus: bus };
         if again {
             state.take_over(&me);
         }
@@ -90,7 +90,7 @@ impl Actor for Session {
             Msg::Request(request) => state.request(&me, *request),
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
-            Msg::Resumed(resumed, n) => state.resumed(resumed, n),
+            Msg::Resumed(resumed, n) => state.resumed(&me, resumed, n),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -112,9 +112,27 @@ impl State {
             return;
         }
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
-        self.resumed = !self.rooms.is_empty();
         self.link.abandon(&Fault::new(Code::OutcomeUnknown, "the session was restarted; send it again").after(50));
         self.each_relay(|session| relay::Msg::CatchUp { session });
+        if self.link.has_resumed() {
+            self.look_for_new_rooms(me);
+        }
+    }
+
+    /// Finds the rooms that the user became a member of while no Session listened.
+    fn look_for_new_rooms(&self, me: &ActorRef<Msg>) {
+        let (shared, link, me, known) = (self.shared.clone(), self.link.clone(), me.clone(), self.rooms.clone());
+        tokio::spawn(async move {
+            match shared.store.rooms_of(link.principal.user).await {
+                Ok(rooms) => {
+                    for room in rooms.into_iter().filter(|room| !known.contains(room)) {
+                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
+                    }
+                }
+                // A client that comes back is told of all its rooms.
+                Err(error) => link.close_for(&ops::unavailable(error)),
+            }
+        });
     }
 
     fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {
@@ -215,11 +233,11 @@ impl State {
     }
 
     /// Tells the client where each room stands, then lets the entries come.
-    fn resumed(&mut self, resumed: Vec<Resumed>, n: Option<u64>) {
+    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, n: Option<u64>) {
         let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
         match n {
             Some(n) => {
-                self.resumed = true;
+                self.link.set_resumed();
                 self.reply(n, Ok(Answer::Resumed { resumed }));
             }
             None => {
@@ -236,11 +254,18 @@ impl State {
             }
             self.shared.relays.tell_open(room, relay::Msg::Go { session: self.link.id });
         }
+        for room in std::mem::take(&mut self.early) {
+            self.added(me, room);
+        }
     }
 
     /// The user is a member of a room now: its entries come from the one that says so.
-    fn added(&self, me: &ActorRef<Msg>, room: RoomId) {
-        if !self.resumed {
+    fn added(&mut self, me: &ActorRef<Msg>, room: RoomId) {
+        if !self.link.has_resumed() {
+            // The answer to a resume on its way may have been made up without this room.
+            if self.early.len() < ROOMS_PER_USER_MAX && !self.early.contains(&room) {
+                self.early.push(room);
+            }
             return;
         }
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
@@ -263,7 +288,7 @@ impl State {
         serde_json::json!({
             "user": self.link.principal.user,
             "rooms": self.rooms.len(),
-            "resumed": self.resumed,
+            "resumed": self.link.has_resumed(),
             "in_flight": self.link.in_flight(),
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use crate::raw::Raw;
 use crate::stage::{Stage, folder};
 use crate::text::sentence;
 
@@ -170,4 +171,51 @@ async fn a_hail_of_blows_loses_nothing() {
     stage.acked_more(50).await;
     traffic.stop().await;
     println!("{HAIL} blows: {}", stage.judge().await);
+}
+
+/// Who is in no room yet has resumed all the same: a Session that was started again must know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_started_again_hears_of_new_rooms() {
+    let (_folder, setup) = folder();
+    let setup = setup.argument("--dev-faults");
+    let users = setup.users(2);
+    let server = setup.start().await;
+    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    for how in ["panic", "kill"] {
+        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        socket.resume(json!({})).await;
+        let blow = json!({"session": socket.hello["session"], "how": how});
+        assert_eq!(server.post("/dev/fault", "", &blow).await.0, 204);
+        // Made while the Session may be down, so that nobody hears the news.
+        let room = owner.create(how, &[users[1].id]).await;
+        let added = socket.push(|push| push["push"] == "room_added" && push["room"] == room).await;
+        assert_eq!(added["from"], 0);
+        let later = owner.create("later", &[users[1].id]).await;
+        for room in [room, later] {
+            let seq = owner.post(room, "hello").await;
+            socket.entry(room, seq).await;
+        }
+        socket.ok(json!({"op": "ping"})).await;
+        assert!(socket.pushes.iter().all(|push| push["push"] != "entry"), "nothing comes twice: {:?}", socket.pushes);
+    }
+}
+
+/// Rooms that are made while a client resumes are in its answer, or come right after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_invitation_is_lost_while_a_client_resumes() {
+    let (_folder, setup) = folder();
+    let users = setup.users(2);
+    let server = setup.start().await;
+    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    for round in 0..30 {
+        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let asked = owner.ask(json!({"op": "create", "kind": "group", "name": "race", "members": [users[1].id]})).await;
+        let resumed = socket.resume(json!({})).await;
+        let room = owner.reply(asked).await.unwrap()["id"].as_u64().unwrap();
+        if !resumed.iter().any(|answer| answer["room"] == room) {
+            socket.push(|push| push["push"] == "room_added" && push["room"] == room).await;
+        }
+        let seq = owner.post(room, "hello").await;
+        assert_eq!(socket.entry(room, seq).await["seq"], seq, "round {round}");
+    }
 }
