@@ -112,13 +112,15 @@ impl Actor for Rooms {
     ) -> Result<(), ActorProcessingErr> {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
         let found = shared.rooms.rooms.iter().find(|slot| slot.get_id() == who).map(|slot| *slot.key());
-        if let Some(room) = found {
-            tracing::error!(%room, event = %event, "room ended: waking it from the store");
-            metrics::counter!("parlance_restarts_total", "actor" => "room").increment(1);
-            shared.rooms.forget(room, who);
-            if let Err(fault) = shared.rooms.wake(shared, room) {
-                tracing::error!(%room, %fault, "room not woken");
-            }
+        metrics::counter!("parlance_restarts_total", "actor" => "room").increment(1);
+        let Some(room) = found else {
+            tracing::error!(event = %event, "room ended: a command has woken it already");
+            return Ok(());
+        };
+        tracing::error!(%room, event = %event, "room ended: waking it from the store");
+        shared.rooms.forget(room, who);
+        if let Err(fault) = shared.rooms.wake(shared, room) {
+            tracing::error!(%room, %fault, "room not woken");
         }
         Ok(())
     }

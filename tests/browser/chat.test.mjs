@@ -110,7 +110,9 @@ test('the server is killed: both come back by themselves, nothing is lost or dou
   await anna.page.reload().catch(() => {});
   await server.run();
   // The reload above found no server; a person would press the button again, and finds all that was written.
-  await anna.page.goto(`${server.url}/#/rooms/${bela.page.url().split('/').at(-1)}`);
+  const address = `${server.url}/#/rooms/${bela.page.url().split('/').at(-1)}`;
+  // The page of the reload that failed may still be on its way, and ends the first try.
+  await until(() => anna.page.goto(address).then(() => true, () => false), 'the page again');
   await anna.page.getByRole('main', { name: ROOM }).waitFor();
   for (const w of [anna, bela]) {
     await until(async () => (await w.texts()).filter((t) => t.includes('while down')).length === 5, 'all five messages', 45_000);

@@ -55,6 +55,7 @@ pub struct State {
     pub slots: Vec<u64>,
     /// Room, when it was sent and how long it took, in microseconds, of each message that was delivered.
     pub latencies: Vec<(u64, u64, u64)>,
+    hang_up: bool,
     outgoing: Vec<Outgoing>,
     journal: Journal,
     made: u64,
@@ -95,6 +96,7 @@ impl Client {
             session: None,
             slots: Vec::new(),
             latencies: Vec::new(),
+            hang_up: false,
             outgoing: Vec::new(),
             journal: Journal::new(journals, &user.name, user.id),
             made: 0,
@@ -133,6 +135,12 @@ impl Client {
         let text = format!("{text} #{}", micros());
         state.outgoing.push(Outgoing { room, client_id, text, attempts: 0, flying: false });
         drop(state);
+        let _ = self.wake.send(());
+    }
+
+    /// Drops the present connection without a word, to come back at once.
+    pub fn hang_up(&self) {
+        self.state.lock().unwrap().hang_up = true;
         let _ = self.wake.send(());
     }
 
@@ -234,7 +242,14 @@ impl Run {
                     }
                     Got::Gone => return ControlFlow::Continue(()),
                 },
-                woken = self.woken.recv() => if woken.is_none() { return ControlFlow::Break(()) },
+                woken = self.woken.recv() => {
+                    if woken.is_none() {
+                        return ControlFlow::Break(());
+                    }
+                    if std::mem::take(&mut self.state.lock().unwrap().hang_up) {
+                        return ControlFlow::Continue(());
+                    }
+                }
                 () = sleep_until(wait) => if !self.overdue(flights) { return ControlFlow::Continue(()) },
             }
         }

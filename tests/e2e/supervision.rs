@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use crate::raw::Raw;
 use crate::stage::{Stage, folder};
 use crate::text::sentence;
 
@@ -12,6 +13,8 @@ const ROOMS: usize = 4;
 const MEMBERS: usize = 6;
 /// Blows at each kind of actor, half of them panics.
 const BLOWS: usize = 6;
+/// Blows of the hail.
+const HAIL: usize = 150;
 /// Pairs of a quiet window and one with blows; their ratios' median is judged.
 const PAIRS: usize = 5;
 /// What p99 may grow to elsewhere. A machine that others use as well measures 0.5 to 2 for nothing against nothing.
@@ -142,4 +145,77 @@ async fn faults_are_not_there_unless_asked_for() {
     let server = setup.argument("--dev-faults").start().await;
     assert_eq!(server.post("/dev/fault", "", &json!({"room": 1, "how": "kill"})).await.0, 404);
     assert_eq!(server.post("/dev/fault", "", &json!({"how": "kill"})).await.0, 400);
+}
+
+/// Blows at everything at once, without a pause, while connections come and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hail_of_blows_loses_nothing() {
+    let stage = Stage::set_with(ROOMS, MEMBERS, |setup| setup.argument("--dev-faults")).await;
+    let traffic = stage.traffic(4);
+    let (mut hit, mut at) = (0, 0_usize);
+    while hit < HAIL {
+        at += 1;
+        let how = if at.is_multiple_of(2) { "panic" } else { "kill" };
+        let room = stage.rooms[at % ROOMS];
+        let session = stage.clients[at * 7 % stage.clients.len()].see(|state| state.session);
+        let blow = match at % 5 {
+            0 | 3 => json!({"room": room, "how": how}),
+            1 | 4 => json!({"relay": room, "how": how}),
+            _ => json!({"session": session.unwrap_or(1), "how": how}),
+        };
+        hit += usize::from(stage.server.post("/dev/fault", "", &blow).await.0 == 204);
+        if at.is_multiple_of(10) {
+            stage.clients[at * 11 % stage.clients.len()].hang_up();
+        }
+    }
+    stage.acked_more(50).await;
+    traffic.stop().await;
+    println!("{HAIL} blows: {}", stage.judge().await);
+}
+
+/// Who is in no room yet has resumed all the same: a Session that was started again must know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_started_again_hears_of_new_rooms() {
+    let (_folder, setup) = folder();
+    let setup = setup.argument("--dev-faults");
+    let users = setup.users(2);
+    let server = setup.start().await;
+    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    for how in ["panic", "kill"] {
+        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        socket.resume(json!({})).await;
+        let blow = json!({"session": socket.hello["session"], "how": how});
+        assert_eq!(server.post("/dev/fault", "", &blow).await.0, 204);
+        // Made while the Session may be down, so that nobody hears the news.
+        let room = owner.create(how, &[users[1].id]).await;
+        let added = socket.push(|push| push["push"] == "room_added" && push["room"] == room).await;
+        assert_eq!(added["from"], 0);
+        let later = owner.create("later", &[users[1].id]).await;
+        for room in [room, later] {
+            let seq = owner.post(room, "hello").await;
+            socket.entry(room, seq).await;
+        }
+        socket.ok(json!({"op": "ping"})).await;
+        assert!(socket.pushes.iter().all(|push| push["push"] != "entry"), "nothing comes twice: {:?}", socket.pushes);
+    }
+}
+
+/// Rooms that are made while a client resumes are in its answer, or come right after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_invitation_is_lost_while_a_client_resumes() {
+    let (_folder, setup) = folder();
+    let users = setup.users(2);
+    let server = setup.start().await;
+    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    for round in 0..30 {
+        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let asked = owner.ask(json!({"op": "create", "kind": "group", "name": "race", "members": [users[1].id]})).await;
+        let resumed = socket.resume(json!({})).await;
+        let room = owner.reply(asked).await.unwrap()["id"].as_u64().unwrap();
+        if !resumed.iter().any(|answer| answer["room"] == room) {
+            socket.push(|push| push["push"] == "room_added" && push["room"] == room).await;
+        }
+        let seq = owner.post(room, "hello").await;
+        assert_eq!(socket.entry(room, seq).await["seq"], seq, "round {round}");
+    }
 }

@@ -31,6 +31,12 @@ impl State {
             let _ = back.send(Ok(Resumed { last: 0, ..self.resumed(0, Outcome::Gone) }));
             return;
         };
+        let here = |sub: &Sub| sub.link.id == link.id && sub.until.is_none();
+        if matches!(from, From::Joining) && lock(&self.subs).iter().any(here) {
+            // The news came twice; to begin again would push entries again. Told so, the session does nothing.
+            let _ = back.send(Ok(self.resumed(0, Outcome::Gone)));
+            return;
+        }
         let joined = member.map_or(1, |member| member.joined);
         let (position, outcome) = match from {
             From::Joining if self.pushes(link.id, joined) => {
