@@ -39,6 +39,9 @@ pub fn ticks() -> u64 {
     u64::try_from(elapsed.as_millis()).map_or(u64::MAX, |ms| ms + 1)
 }
 
+/// Frames for which an empty queue keeps its memory.
+const QUEUE_KEPT: usize = 8;
+
 /// One connection, as rooms, relays and its Session see it.
 pub struct Link {
     /// The connection's id, unique on this node.
@@ -343,8 +346,11 @@ impl Link {
             self.stuck.store(0, Ordering::Relaxed);
         }
         if frames.is_empty() {
-            // Swapping leaves an idle connection without a queue on either side.
-            *frames = std::mem::take(&mut out.queue);
+            std::mem::swap(frames, &mut out.queue);
+            // A busy connection uses the same two queues again and again; after a burst an idle one keeps small ones.
+            if out.queue.capacity() > QUEUE_KEPT {
+                out.queue = VecDeque::new();
+            }
         }
         if out.bytes <= OUTBOX_BYTES_LOW {
             self.low.notify_waiters();
