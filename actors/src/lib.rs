@@ -15,6 +15,7 @@ pub mod ids;
 mod janitor;
 pub mod link;
 mod mailbox;
+mod meters;
 pub mod node;
 mod ops;
 pub mod ports;

@@ -1,5 +1,7 @@
 //! How many messages wait in mailboxes, by kind of actor, for operators: ractor's mailboxes are unbounded and don't tell.
 
+use metrics::Gauge;
+
 /// A message that counts as waiting from its sending until it is taken, or lost with its actor.
 pub(crate) struct Counted<T> {
     item: T,
@@ -7,10 +9,10 @@ pub(crate) struct Counted<T> {
 }
 
 impl<T> Counted<T> {
-    /// Counts a message to an actor of this kind.
-    pub(crate) fn new(actor: &'static str, item: T) -> Self {
-        metrics::gauge!("parlance_mailbox_depth", "actor" => actor).increment(1.0);
-        Self { item, _waiting: Waiting(actor) }
+    /// Counts a message in the depth of its kind of mailbox.
+    pub(crate) fn new(depth: &Gauge, item: T) -> Self {
+        depth.increment(1.0);
+        Self { item, _waiting: Waiting(depth.clone()) }
     }
 
     /// The message, which waits no more.
@@ -19,10 +21,10 @@ impl<T> Counted<T> {
     }
 }
 
-struct Waiting(&'static str);
+struct Waiting(Gauge);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        metrics::gauge!("parlance_mailbox_depth", "actor" => self.0).decrement(1.0);
+        self.0.decrement(1.0);
     }
 }

@@ -16,6 +16,7 @@ use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::ids::Ids;
+use crate::meters::Meters;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
@@ -83,6 +84,7 @@ pub struct Shared {
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) options: Options,
+    pub(crate) meters: Meters,
     pub(crate) rooms: rooms::Registry,
     pub(crate) relays: relays::Registry,
     pub(crate) sessions: sessions::Registry,
@@ -139,6 +141,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
         random: ports.random,
         authority: ports.authority,
         options,
+        meters: Meters::default(),
         rooms: rooms::Registry::default(),
         relays: relays::Registry::default(),
         sessions: sessions::Registry::default(),

@@ -165,8 +165,8 @@ impl Actor for Relay {
 
     async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         let sink = {
-            let me = me.clone();
-            Arc::new(move |event| drop(me.cast(Msg::Event(Counted::new("relay", event)))))
+            let (me, depth) = (me.clone(), args.shared.meters.relay_mailbox.clone());
+            Arc::new(move |event| drop(me.cast(Msg::Event(Counted::new(&depth, event)))))
         };
         // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
         let bus = args.shared.bus.subscribe_room(args.room, sink);

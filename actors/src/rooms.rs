@@ -22,7 +22,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Gives a command to a room, waking it where it sleeps. The room answers.
     pub(crate) fn ask(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
-        let mut msg = room::Msg::Ask(Counted::new("room", Box::new(ask)));
+        let mut msg = room::Msg::Ask(Counted::new(&shared.meters.room_mailbox, Box::new(ask)));
         // It may stop between the look and the call: then a new one takes its place.
         for _ in 0..3 {
             let there = self.rooms.get(&room).map(|actor| actor.clone());

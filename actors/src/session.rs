@@ -179,7 +179,7 @@ impl State {
     }
 
     fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
-        metrics::counter!("parlance_requests_total").increment(1);
+        self.shared.meters.requests.increment(1);
         if let Err(wait) = self.rate.take(ticks(), self.shared.options.commands_per_s) {
             return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }

@@ -95,9 +95,8 @@ impl Receiver for Socket {
             return link.refuse(Some(n), fault);
         }
         let reply = ReplyTo::link(link.clone(), n);
-        if let Err(session::Msg::Request(request)) =
-            self.tell(link, session::Msg::Request(Counted::new("session", Box::new((request.op, reply)))))
-        {
+        let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((request.op, reply)));
+        if let Err(session::Msg::Request(request)) = self.tell(link, session::Msg::Request(request)) {
             request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
         }
     }

@@ -148,7 +148,7 @@ impl State {
                 Pushed::Closed => {}
             }
         }
-        metrics::counter!("parlance_deliveries_total").increment(delivered);
+        self.shared.meters.deliveries.increment(delivered);
         for (at, entry) in entries.iter().enumerate() {
             let mut slot = Slot { entry: entry.clone(), frames: Default::default() };
             let mut bytes = size_of::<Slot>() + entry_bytes(entry);

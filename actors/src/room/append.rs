@@ -61,7 +61,7 @@ impl State {
             let appending = AssertUnwindSafe(shared.store.append(append)).catch_unwind();
             let outcome =
                 appending.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store panicked".into()).into()));
-            metrics::histogram!("parlance_append_seconds").record(started.elapsed().as_secs_f64());
+            shared.meters.append_seconds.record(started.elapsed().as_secs_f64());
             let landed = outcome.is_ok();
             // A Room that died meanwhile tells nobody, and the next one may have read the log before this.
             if me.cast(Msg::Appended(outcome)).is_err() && landed {

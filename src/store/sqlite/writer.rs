@@ -16,6 +16,8 @@ use super::fail::Fail;
 
 /// Jobs that wait in the queue; beyond that, callers wait to enter it.
 const QUEUE_MAX: usize = 1_024;
+/// How often the writer gives way to those who are about to write, before it begins a group.
+const YIELDS_MAX: usize = 8;
 /// Entries committed together.
 const GROUP_ENTRIES_MAX: usize = 512;
 /// Bytes committed together.
@@ -160,8 +162,21 @@ impl Worker {
         done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
+    /// Those whose writes were just answered are about to write again: while more come, the processor is theirs. A larger
+    /// group costs one sync all the same. Where nobody else wants the processor this returns at once.
+    fn let_others_come(&self) {
+        for _ in 0..YIELDS_MAX {
+            let before = self.queue.len();
+            std::thread::yield_now();
+            if self.queue.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Takes what waits, up to the bounds of a group.
     fn gather(&mut self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        self.let_others_come();
         metrics::gauge!("parlance_store_queue").set(self.queue.len() as f64 + 1.0);
         let Size { mut entries, mut bytes } = first.size();
         let mut group = vec![first];
