@@ -1,7 +1,7 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected } from './codes.js';
-import { changesMembers, find, messageOf, trimRecent } from './fold.js';
+import { changesMembers, find, messageOf, trimRecent, withMembers } from './fold.js';
 import { History } from './history.js';
 import { Outbox } from './outbox.js';
 import { Connection } from './socket.js';
@@ -147,7 +147,7 @@ export class Client extends EventTarget {
   async loadMembers(id) {
     try {
       const { members } = await this.connection.request('members', { room: id });
-      this.change(id, (room) => ({ ...room, members }));
+      this.change(id, (room) => withMembers(room, members));
       this.set(store.whereabouts(this.state, members));
       this.#meet(members.map((m) => m.user));
     } catch (error) {

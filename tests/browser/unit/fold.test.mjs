@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { find, forget, mergeAround, mergePage, newRoom, pushEntry, trimRecent, WINDOW_MAX, withExtra, withRead, withView } from '../../../web/js/fold.js';
+import { find, forget, mergeAround, mergePage, newRoom, pushEntry, trimRecent, WINDOW_MAX, withExtra, withMembers, withRead, withView } from '../../../web/js/fold.js';
 import * as store from '../../../web/js/store.js';
 
 const ME = 1;
@@ -179,4 +179,12 @@ test('somebody who writes stops by saying so, by sending, or after six seconds',
 test('rooms are listed by their latest activity', () => {
   const room = (id, last) => ({ ...newRoom(id), view: view(2, { id, created_at: 10, last_message: last && shown(1, { at: last }) }) });
   assert.deepEqual(store.roomList(world([room(1, 50), room(2, 0), room(3, 90)])).map((r) => r.id), [3, 1, 2]);
+});
+
+test('a read mark that was heard before the members came, or while they were on their way, is kept', () => {
+  const members = [{ user: 7, role: 'member', read: 0 }, { user: 8, role: 'member', read: 6 }];
+  const room = withMembers(withRead(newRoom(5), 7, 4, ME), members);
+  assert.deepEqual(room.members.map((m) => m.read), [4, 6]);
+  assert.deepEqual(withRead(room, 7, 3, ME), room);
+  assert.deepEqual(withRead(room, 8, 9, ME).members.map((m) => m.read), [4, 9]);
 });
