@@ -14,6 +14,8 @@ export class History {
     this.client = client;
     /** The room that is shown. @type {number|null} */
     this.open = null;
+    /** The connection's state over which its members were asked for. */
+    this.membersOf = null;
   }
 
   /** Whether a page of the room is on its way. @param {number} room */
@@ -24,15 +26,19 @@ export class History {
   /** Shows a room: its latest messages and its members, unless they are there. @param {number|null} room */
   show(room) {
     this.open = room;
+    this.membersOf = null;
     this.reconnected();
   }
 
-  /** What was asked for before may have got lost. */
+  /**
+   * Loads what the open room lacks. It may become known only after it was opened, and what was asked for over an earlier
+   * connection may have got lost; called again and again, it asks once a connection.
+   */
   reconnected() {
     const room = this.client.state.rooms[this.open];
     if (!room || !this.client.connection.live) return;
     if (!room.loaded) this.latest(room.id);
-    if (!room.members || this.membersOf !== this.client.connection.state) {
+    if (this.membersOf !== this.client.connection.state) {
       this.membersOf = this.client.connection.state;
       this.client.loadMembers(room.id);
     }

@@ -49,6 +49,7 @@ export class RoomView {
 
   render() {
     const room = this.client.state.rooms[this.id];
+    if (room?.view) this.client.history.reconnected();
     if (room?.view && !this.marked) {
       this.marked = true;
       this.timeline.markUnread();

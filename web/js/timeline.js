@@ -158,8 +158,9 @@ export class Timeline {
     const marks = new Map();
     for (const member of room.members ?? []) {
       if (member.user === this.client.me) continue;
-      const at = room.items.findLast((m) => m.seq <= member.read);
-      if (at && at.by !== member.user) marks.set(at.seq, [...(marks.get(at.seq) ?? []), member.user]);
+      // One's own messages are no sign of reading: the mark stands at the last one of somebody else.
+      const at = room.items.findLast((m) => m.seq <= member.read && m.by !== member.user);
+      if (at) marks.set(at.seq, [...(marks.get(at.seq) ?? []), member.user]);
     }
     return marks;
   }
