@@ -65,11 +65,17 @@ pub enum Refusal {
     RequestTime,
     /// The client didn't read the answer.
     ReplyTime,
+    /// A WebSocket was asked for with a token that is not valid, or while the server takes none.
+    Connect,
+    /// A WebSocket's message is too large.
+    FrameSize,
+    /// What came over a WebSocket is against its protocol.
+    Frame,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 16] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::AddressRate,
         Refusal::UserRate,
         Refusal::AttemptRate,
@@ -86,6 +92,9 @@ impl Refusal {
         Refusal::BodySize,
         Refusal::RequestTime,
         Refusal::ReplyTime,
+        Refusal::Connect,
+        Refusal::FrameSize,
+        Refusal::Frame,
     ];
 
     /// The metric's label.
@@ -108,6 +117,9 @@ impl Refusal {
             Refusal::BodySize => "body_size",
             Refusal::RequestTime => "request_time",
             Refusal::ReplyTime => "reply_time",
+            Refusal::Connect => "connect",
+            Refusal::FrameSize => "frame_size",
+            Refusal::Frame => "frame",
         }
     }
 

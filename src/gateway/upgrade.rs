@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use parlance_actors::link::{Link, Receiver};
 use parlance_actors::wire;
-use parlance_schema::{Fault, UserId};
+use parlance_schema::{Code, Fault, UserId};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ use warp::http::header::{
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::{Reply, Response};
 
-use super::checks::Visit;
+use super::checks::{Refusal, Visit};
 use super::listener::Peer;
 use super::socket::{CLOSE_MS, Connection};
 use super::stream::{Io, Stream};
@@ -206,6 +206,10 @@ impl Handshake {
 
     /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status.
     pub fn refuse(self, echo: Option<&'static str>, fault: &Fault) -> Response {
+        if fault.code != Code::RateLimited {
+            // Whoever found that it is too much has counted it.
+            Refusal::Connect.count();
+        }
         let frame = wire::close_frame(fault.code.close(), &fault.detail);
         self.upgrade(echo, move |io, _, peer| {
             tokio::spawn(async move {
