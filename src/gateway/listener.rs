@@ -288,7 +288,8 @@ async fn arrive(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     if options.checks.has_proxy_header(address.ip()) {
-        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        {
             Ok(named) => address = named.unwrap_or(address),
             Err(error) => {
                 Refusal::ProxyHeader.count();
@@ -307,7 +308,7 @@ async fn arrive(
     }
     let io = match &options.tls {
         None => Io::Tcp(stream),
-        Some(tls) => match timeout(within, TlsAcceptor::from(tls.current()).accept(stream)).await {
+        Some(tls) => match Box::pin(timeout(within, TlsAcceptor::from(tls.current()).accept(stream))).await {
             Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
             failed => {
                 Refusal::Tls.count();
@@ -328,13 +329,8 @@ async fn arrive(
 }
 
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
-async fn serve_requests<F>(
-    stream: Stream,
-    peer: Peer,
-    filter: F,
-    options: Options,
-    mut stopped: watch::Receiver<bool>,
-) where
+async fn serve_requests<F>(stream: Stream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
+where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
     F::Future: Send,
@@ -351,14 +347,15 @@ async fn serve_requests<F>(
             Some(refused) => Err(refused),
             None => Ok(timeout(within, routes.call(request))),
         };
-        async move {
+        // On the heap: hyper keeps room for it as long as the connection lives, and it is large.
+        Box::pin(async move {
             let mut response = match reply {
                 Ok(reply) => reply.await.unwrap_or_else(|_| Ok::<Response, Infallible>(too_late()))?,
                 Err(refused) => refused,
             };
             visit.leave(&mut response);
             Ok::<Response, Infallible>(response)
-        }
+        })
     });
     let mut builder = http1::Builder::new();
     builder
