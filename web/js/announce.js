@@ -6,12 +6,12 @@ const SHOWN_MS = 7_000;
 let queue = [];
 let timer = null;
 
-/** Has a screen reader say something when it is idle; what comes together is said together. @param {string} text */
+/** Has a screen reader say something when it is idle; what comes together is said together. @param {string|(() => string)} text */
 export function say(text) {
   queue.push(text);
   timer ??= setTimeout(() => {
     const region = document.getElementById('polite');
-    region.textContent = queue.length > 4 ? `${queue.length} new messages` : queue.join('. ');
+    region.textContent = queue.length > 4 ? `${queue.length} new messages` : queue.map((text) => (typeof text === 'function' ? text() : text)).join('. ');
     queue = [];
     timer = null;
   }, 400);

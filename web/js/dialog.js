@@ -19,6 +19,8 @@ export function openDialog(title, { side = false, closed } = {}) {
   const close = () => dialog.close();
   dialog.append(el('header.dialog-head', {}, heading, iconButton('close', 'Close', close)), body, notes);
   dialog.addEventListener('close', () => {
+    // A note that was just shown is read outside.
+    document.getElementById('toasts').append(...notes.childNodes);
     dialog.remove();
     // The browser gives the focus back itself, unless what had it is gone by now.
     if (document.activeElement === document.body && opener?.isConnected) opener.focus();
