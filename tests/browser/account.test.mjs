@@ -161,7 +161,11 @@ test('a changed password ends all other logins at once, and the own one goes on'
   await anna.closeDialog();
   await anna.send('still here');
   await bela.see('still here');
+  // The own login is renewed as before, once its access token is old.
+  await anna.page.evaluate(() => localStorage.setItem('parlance.login', JSON.stringify({ ...JSON.parse(localStorage.getItem('parlance.login')), expires_at: 0 })));
+  const renewed = anna.page.waitForResponse((r) => r.url().endsWith('/v1/auth/refresh'));
   await anna.page.reload();
+  assert.equal((await renewed).status(), 200);
   await anna.see('still here');
   await laptop.page.getByLabel('Username or e-mail').fill('anna');
   await laptop.page.getByLabel('Password').fill(OLD);
