@@ -6,7 +6,7 @@ import { el, icon, iconButton } from './dom.js';
 import { Mentions } from './mentions.js';
 import { palette } from './menu.js';
 import { isMuted, nameOf } from './people.js';
-import { exact } from './time.js';
+import { deadline } from './time.js';
 import { summary } from './text.js';
 
 /** Unicode scalar values of one message, as the server counts them. */
@@ -45,7 +45,7 @@ export class Composer {
   render() {
     const room = this.client.state.rooms[this.room];
     const me = room?.members?.find((m) => m.user === this.client.me);
-    const until = me?.muted_until ? ` until ${exact(me.muted_until)}` : '';
+    const until = me?.muted_until ? ` until ${deadline(me.muted_until)}` : '';
     const text = room?.view?.archived ? 'This room is archived.' : isMuted(me) ? `You are muted in this room${until}.` : '';
     if (this.closed.textContent === text) return;
     this.closed.textContent = text;

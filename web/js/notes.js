@@ -1,7 +1,7 @@
 // What happened to a room, as lines between its messages: who came and went, who may do what, a new name.
 
 import { nameOf } from './people.js';
-import { exact } from './time.js';
+import { deadline } from './time.js';
 
 const HISTORY = { all: 'everything', since_joined: 'what was sent since they joined' };
 const ROLE = { member: 'a plain member', admin: 'an admin' };
@@ -19,7 +19,7 @@ export function noteParts(state, entry) {
   const by = { name: entry.by === me ? 'You' : nameOf(state, entry.by) };
   const user = entry.user && { name: entry.user === me ? 'you' : nameOf(state, entry.user) };
   const many = (ids) => joined(ids.map((u) => (u === me ? 'you' : nameOf(state, u))));
-  const until = entry.until ? ` until ${exact(entry.until)}` : '';
+  const until = entry.until ? ` until ${deadline(entry.until)}` : '';
   const heir = entry.heir ? ['. ', { name: entry.heir === me ? 'You' : nameOf(state, entry.heir) }, `${entry.heir === me ? ' own' : ' owns'} the room now`] : [];
   switch (entry.fact) {
     case 'created': {
