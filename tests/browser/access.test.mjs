@@ -92,6 +92,10 @@ test('a closed room and a muted member are told without a fault, in both schemes
   await member.axe('muted');
   // A screen reader is told who did it.
   await member.page.locator('#polite', { hasText: 'Olga muted you' }).waitFor({ state: 'attached' });
+  // Coming back to a room that one can't write in, the focus is on the room.
+  await member.page.goto(`${server.url}/#/`);
+  await member.openRoom('Studio');
+  await member.page.waitForFunction(() => document.activeElement.matches('main.room'));
   await owner.member('Mika', 'muted');
   await owner.axe('details with a muted member');
   await owner.details('Banned people');
@@ -213,6 +217,13 @@ test('people are managed with the keyboard alone', async () => {
   await press('Enter');
   await page.getByLabel('Invite link').waitFor();
   await page.waitForFunction(() => document.activeElement.readOnly);
+  const form = page.locator('details', { has: page.locator('summary', { hasText: 'Invite with a link' }) });
+  await tabTo('Withdraw');
+  await press('Enter');
+  await page.getByText('There are no open invites.').waitFor();
+  await page.waitForFunction(() => document.activeElement.textContent === 'Make a link');
+  await press('Enter');
+  await page.waitForFunction(() => document.activeElement.readOnly);
   const withdraw = page.getByRole('list', { name: 'Open invites' }).getByRole('button');
   await withdraw.waitFor();
   const label = await withdraw.getAttribute('aria-label');
@@ -221,6 +232,8 @@ test('people are managed with the keyboard alone', async () => {
   await press('Enter');
   await page.getByText('There are no open invites.').waitFor();
   await page.waitForFunction(() => document.activeElement.textContent === 'Open invites');
+  // A link that was withdrawn elsewhere is shown no longer.
+  await form.getByLabel('Invite link').waitFor({ state: 'detached' });
   await press('Escape');
   await page.waitForFunction(() => document.activeElement.getAttribute('aria-label') === 'Details');
   w.clean();

@@ -73,7 +73,7 @@ class Tools {
     const open = rank >= 1 && !room.view.archived;
     const grows = open && room.view.kind === 'group';
     return [
-      ...(grows ? [{ node: addPeople(client, room) }, { node: invites(client, room) }, inviteList(client, room.id), banList(client, room.id)] : []),
+      ...(grows ? [{ node: addPeople(client, room) }, invites(client, room), inviteList(client, room.id), banList(client, room.id)] : []),
       ...(open ? [settings(client, room, rank)] : []),
       { node: leaving(client, room, rank, this.close) },
     ];
@@ -148,30 +148,38 @@ function invites(client, room) {
   expiry.input.append(el('option', { value: '24' }, 'a day'), el('option', { value: '168' }, 'a week'), el('option', { value: '' }, 'ever'));
   const uses = field('How often it can be used', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
   const result = el('div.invite', { hidden: true });
-  return el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
+  let hash = null;
+  const forget = () => {
+    const had = result.contains(document.activeElement);
+    result.hidden = true;
+    result.replaceChildren();
+    if (had) node.querySelector('button[type=submit]').focus();
+  };
+  const withdraw = () => client.command('uninvite', room.id, { hash }).then(() => {
+    forget();
+    toast('The invite was withdrawn.');
+  }).catch((error) => toast(explain(error)));
+  const node = el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
     label: 'Make a link', children: [expiry.box, uses.box, result],
     submit: async () => {
       const fields = { room: room.id };
       if (expiry.input.value) fields.expires_at = Date.now() + Number(expiry.input.value) * HOUR_MS;
       if (uses.input.value) fields.uses = Number(uses.input.value);
       const invite = await client.connection.request('invite', fields);
+      hash = invite.hash;
       const address = `${location.origin}/#/join/${encodeURIComponent(invite.code)}`;
       const shown = field('Invite link', { readonly: true, value: address }, 'It is shown this once.');
       result.hidden = false;
       result.replaceChildren(shown.box, el('div.form-actions', {},
         el('button.button', { type: 'button', onclick: () => copy(address) }, 'Copy'),
-        el('button.button', { type: 'button', onclick: () => withdraw(client, room.id, invite.hash, result) }, 'Withdraw')));
+        el('button.button', { type: 'button', onclick: withdraw }, 'Withdraw')));
       shown.input.focus();
       shown.input.select();
     },
   }));
+  // Withdrawn from the list, or by another admin, it is of no use.
+  return { node, heard: (entry) => entry.fact === 'uninvited' && entry.hash === hash && forget() };
 }
-
-const withdraw = (client, room, hash, result) => client.command('uninvite', room, { hash }).then(() => {
-  result.hidden = true;
-  result.replaceChildren();
-  toast('The invite was withdrawn.');
-}).catch((error) => toast(explain(error)));
 
 function settings(client, room, rank) {
   // What was not touched here is not changed, whatever others do meanwhile.
