@@ -80,6 +80,8 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
         Op::Rooms => read::rooms(shared, who).await,
         Op::Room { room } => read::room(shared, who, room).await.map(|view| Answer::Room(Box::new(view))),
         Op::Members { room } => read::members(shared, who, room).await,
+        Op::Bans { room } => read::bans(shared, who, room).await,
+        Op::Invites { room } => read::invites(shared, who, room).await,
         Op::Messages { room, before, after, limit } => {
             read::messages(shared, who, read::Page { room, before, after, limit }).await
         }

@@ -22,7 +22,7 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{MemberView, Resumed};
+use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
 use parlance_schema::{Fault, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -58,6 +58,10 @@ pub(crate) enum Msg {
     View { who: Principal, back: Back<Box<View>> },
     /// The members as somebody sees them.
     Members { who: Principal, back: Back<Vec<MemberView>> },
+    /// The bans that hold, for those who may lift them.
+    Bans { who: Principal, back: Back<Vec<BanView>> },
+    /// The open invites, for those who may withdraw them.
+    Invites { who: Principal, back: Back<Vec<OpenInvite>> },
     /// The first number that somebody may read, and the last there is.
     Access { who: Principal, back: Back<(Seq, Seq)> },
     /// Marks everything up to a number as read.
@@ -202,6 +206,8 @@ impl Actor for Relay {
             Msg::Repaired(entries) => state.repaired(&me, entries),
             Msg::View { who, back } => state.answer(back, |state| state.view(&who)),
             Msg::Members { who, back } => state.answer(back, |state| state.members(&who)),
+            Msg::Bans { who, back } => state.answer(back, |state| state.bans(&who)),
+            Msg::Invites { who, back } => state.answer(back, |state| state.invites(&who)),
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),

@@ -98,6 +98,16 @@ pub(super) async fn members(shared: &Arc<Shared>, who: Principal, room: RoomId) 
     Ok(Answer::Members { members })
 }
 
+pub(super) async fn bans(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let bans = answer(ask(shared, room, |back| relay::Msg::Bans { who, back })?).await?;
+    Ok(Answer::Bans { bans })
+}
+
+pub(super) async fn invites(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let invites = answer(ask(shared, room, |back| relay::Msg::Invites { who, back })?).await?;
+    Ok(Answer::Invites { invites })
+}
+
 pub(super) async fn mark(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     answer(ask(shared, room, |back| relay::Msg::Mark { who, seq, back })?).await?;
     Ok(Answer::Empty {})
