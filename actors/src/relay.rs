@@ -60,6 +60,8 @@ pub(crate) enum Msg {
     Members { who: Principal, back: Back<Vec<MemberView>> },
     /// The first number that somebody may read, and the last there is.
     Access { who: Principal, back: Back<(Seq, Seq)> },
+    /// Tells the others that somebody is writing, or stopped.
+    Typing { who: Principal, on: bool, back: Back<()> },
     /// Marks everything up to a number as read.
     Mark { who: Principal, seq: Seq, back: Back<()> },
     /// The counts at a mark were read from the log.
@@ -203,6 +205,7 @@ impl Actor for Relay {
             Msg::View { who, back } => state.answer(back, |state| state.view(&who)),
             Msg::Members { who, back } => state.answer(back, |state| state.members(&who)),
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
+            Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
             Msg::Flush => state.flush_marks(),
