@@ -17,7 +17,6 @@ use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::time::Instant;
 
 use crate::node::Shared;
-use crate::ports::bus::RoomEvent;
 use crate::ports::store::StoreError;
 use crate::room::{Ask, ReplyTo};
 
@@ -99,12 +98,7 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
         Op::Direct { user } => open::direct(shared, who, user).await,
         Op::Add { room, users, client_id } => open::add(shared, who, room, users, client_id).await,
         Op::Invite { room, expires_at, uses } => open::invite(shared, who, room, expires_at, uses).await,
-        Op::Typing { room, on } => {
-            read::access(shared, who, room).await?;
-            let event = parlance_schema::event::Ephemeral::Typing { room, user: who.user, on };
-            shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
-            Ok(Answer::Empty {})
-        }
+        Op::Typing { room, on } => read::typing(shared, who, room, on).await,
         Op::Presence { status } => set_presence(shared, who, status),
         _ => Err(Fault::invalid("this belongs to a connection")),
     }

@@ -64,6 +64,8 @@ pub(crate) enum Msg {
     Invites { who: Principal, back: Back<Vec<OpenInvite>> },
     /// The first number that somebody may read, and the last there is.
     Access { who: Principal, back: Back<(Seq, Seq)> },
+    /// Tells the others that somebody is writing, or stopped.
+    Typing { who: Principal, on: bool, back: Back<()> },
     /// Marks everything up to a number as read.
     Mark { who: Principal, seq: Seq, back: Back<()> },
     /// The counts at a mark were read from the log.
@@ -209,6 +211,7 @@ impl Actor for Relay {
             Msg::Bans { who, back } => state.answer(back, |state| state.bans(&who)),
             Msg::Invites { who, back } => state.answer(back, |state| state.invites(&who)),
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
+            Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
             Msg::Flush => state.flush_marks(),

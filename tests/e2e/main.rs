@@ -15,6 +15,7 @@ mod kill;
 mod lifecycle;
 mod membership;
 mod order;
+mod permissions;
 mod power;
 mod raw;
 mod resume;

@@ -117,6 +117,14 @@ impl State {
         Ok(invites)
     }
 
+    /// Tells the others that somebody is writing, who may write, or that they stopped.
+    pub(super) fn typing(&self, who: &Principal, on: bool) -> Result<(), Fault> {
+        parlance_domain::room::may_write(self.folded.as_ref(), who, self.shared.clock.now())?;
+        let event = Ephemeral::Typing { room: self.room, user: who.user, on };
+        self.shared.bus.publish_room(self.room, RoomEvent::Ephemeral(event));
+        Ok(())
+    }
+
     /// Marks everything up to a number as read, and tells the others.
     pub(super) fn mark(&mut self, me: &ActorRef<Msg>, who: &Principal, seq: Seq, back: Back<()>) {
         self.active = Instant::now();

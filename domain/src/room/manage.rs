@@ -90,6 +90,10 @@ pub(super) fn invite_gone() -> Fault {
 
 /// Decides joining with an invite, the one thing that somebody who is not in the room may do.
 pub(super) fn join(state: &State, ask: &Ask<'_>, hash: &str) -> Result<Fact, Fault> {
+    // A moderator from elsewhere sees the room, but tenants share no members.
+    if state.tenant != ask.who.tenant {
+        return Err(invite_gone());
+    }
     let invite = state.invites.get(hash).ok_or_else(invite_gone)?;
     if invite.expires_at.is_some_and(|end| end <= ask.now) || invite.left == Some(0) {
         return Err(invite_gone());
