@@ -14,6 +14,7 @@ mod journal;
 mod kill;
 mod lifecycle;
 mod membership;
+mod misbehaving;
 mod order;
 mod permissions;
 mod power;

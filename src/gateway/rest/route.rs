@@ -188,6 +188,8 @@ pub struct Route {
     pub keyed: bool,
     /// Whether "it is so already" is a success.
     pub settled: bool,
+    /// Whether it tries a password or makes an account, which addresses may do less often than other things.
+    pub attempt: bool,
     /// Good answers.
     pub answers: &'static [Answered],
     /// Codes of faults, besides those that all routes of its kind can have.
@@ -213,6 +215,7 @@ const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static
         body: None,
         keyed: false,
         settled: matches!(verb, Verb::Delete),
+        attempt: false,
         answers: &[],
         faults: &[],
         action: Action::Op(nothing),
@@ -280,6 +283,13 @@ impl Route {
     #[must_use]
     pub const fn settled(mut self) -> Self {
         self.settled = true;
+        self
+    }
+
+    /// Tries a password or makes an account.
+    #[must_use]
+    pub const fn attempt(mut self) -> Self {
+        self.attempt = true;
         self
     }
 
