@@ -194,6 +194,7 @@ fn path_parameter(name: &'static str) -> Parameter {
     let (about, schema) = match name {
         "room" => ("The room.", integer(1, ID_MAX)),
         "user" => ("The user.", integer(1, ID_MAX)),
+        "message" => ("The message's id.", integer(1, ID_MAX)),
         "seq" => ("The message's number in the room.", integer(1, ID_MAX)),
         "emoji" => ("An emoji, or a short name; at most 64 bytes.", text().min_length(Some(1)).max_length(Some(64))),
         "hash" => ("The invite's hash, as the log names it.", text().min_length(Some(1))),
@@ -215,6 +216,10 @@ fn query_parameter(query: &Query) -> Parameter {
         Holds::Limit => {
             let limit = integer(1, PAGE_MAX as u64).default(Some(PAGE_DEFAULT.into()));
             parameter.schema(Some(limit))
+        }
+        Holds::Flag => {
+            let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into()));
+            parameter.schema(Some(flag))
         }
         Holds::Text => parameter.schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)))),
         Holds::Ids => {

@@ -90,7 +90,11 @@ impl Call {
         found.map(|(_, text)| text.as_str()).ok_or_else(|| Fault::internal(format!("the path has no `{name}`")))
     }
 
-    fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
+    /// An id of the path.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
         self.text(name)?.parse().map_err(|error| Fault::invalid(format!("`{name}`: {error}")))
     }
 
@@ -115,6 +119,18 @@ impl Call {
     pub fn asked_limit(&self) -> Result<Option<usize>, Fault> {
         let limit = self.asked("limit").map(|text| number("limit", text, 1, PAGE_MAX as u64)).transpose()?;
         Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(PAGE_MAX)))
+    }
+
+    /// A query parameter that is `true` or `false`; false where it is absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn asked_flag(&self, name: &str) -> Result<bool, Fault> {
+        match self.asked(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Fault::invalid(format!("`{name}`: expected `true` or `false`"))),
+        }
     }
 
     /// A query parameter that lists users with commas between them.

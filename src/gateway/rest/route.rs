@@ -129,6 +129,8 @@ pub enum Holds {
     Ids,
     /// Text.
     Text,
+    /// `true` or `false`.
+    Flag,
 }
 
 /// The content of a good answer.
