@@ -123,7 +123,8 @@ impl Registry {
     /// Connections by room, of a tenant's rooms that have any.
     pub(crate) fn connections(&self, tenant: TenantId) -> BTreeMap<RoomId, u64> {
         let theirs = self.seats.iter().filter(|slot| slot.tenant.get() == Some(&tenant));
-        let counts = theirs.map(|slot| (*slot.key(), lock(&slot.subs).iter().filter(|sub| sub.started()).count() as u64));
+        let counts =
+            theirs.map(|slot| (*slot.key(), lock(&slot.subs).iter().filter(|sub| sub.started()).count() as u64));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use parlance_schema::account::Principal;
 use parlance_schema::frame::Answer;
 use parlance_schema::op::Op;
+use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use serde::Serialize;
 
 use crate::link::{Link, Receiver};

@@ -371,11 +371,7 @@ async fn subscribe_all(
 }
 
 /// Where the entries of a connection that is for one room begin; `None` for now.
-pub(crate) async fn position(
-    shared: &Shared,
-    link: &Link,
-    after: Option<After>,
-) -> Result<Option<Position>, Fault> {
+pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>) -> Result<Option<Position>, Fault> {
     let seq = match after {
         None => return Ok(None),
         Some(After::Nothing) => 0,

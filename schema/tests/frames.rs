@@ -305,10 +305,7 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Configure { room, history: History::All, client_id: c() }, "configure"),
         (Op::Archive { room, client_id: c() }, "archive"),
         (Op::Unarchive { room, client_id: c() }, "unarchive"),
-        (
-            Op::Messages { room, before: page.0, after: page.1, limit: page.2, skip: Some(20), read: true },
-            "messages",
-        ),
+        (Op::Messages { room, before: page.0, after: page.1, limit: page.2, skip: Some(20), read: true }, "messages"),
         (Op::Find { message: MessageId::new(5) }, "find"),
         (Op::Stats, "stats"),
         (Op::Message { room, seq }, "message"),

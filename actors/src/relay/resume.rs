@@ -58,6 +58,14 @@ impl State {
                 }
             },
         };
+        if link.wire.looks_around()
+            && let Some(folded) = &self.folded
+        {
+            let members = folded.members.keys().copied();
+            if let Err(error) = self.shared.names.fill(self.shared.store.as_ref(), members).await {
+                tracing::info!(room = %self.room, %error, "names of members are not known yet");
+            }
+        }
         let sub = Sub { link, position, mode: Mode::Waiting, until: None, announced: false };
         {
             let mut subs = lock(&self.subs);
@@ -167,13 +175,7 @@ impl State {
     }
 
     /// Queues entries that were read for a subscriber.
-    pub(super) fn read(
-        &mut self,
-        me: &ActorRef<Msg>,
-        session: u64,
-        from: Seq,
-        log: Result<Passage, StoreError>,
-    ) {
+    pub(super) fn read(&mut self, me: &ActorRef<Msg>, session: u64, from: Seq, log: Result<Passage, StoreError>) {
         {
             let mut subs = lock(&self.subs);
             // What was read for an earlier resume of the session, or before its relay was restarted, is not waited for.
@@ -200,12 +202,7 @@ impl State {
 }
 
 /// Reads entries, and where a wire looks around, what it will look for.
-async fn read_passage(
-    shared: &Shared,
-    room: RoomId,
-    range: Range,
-    looks_around: bool,
-) -> Result<Passage, StoreError> {
+async fn read_passage(shared: &Shared, room: RoomId, range: Range, looks_around: bool) -> Result<Passage, StoreError> {
     let entries = shared.store.entries(room, range).await?;
     let mut originals = BTreeMap::new();
     if looks_around {

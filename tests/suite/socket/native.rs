@@ -224,7 +224,10 @@ fn a_borrowed_push_and_reply_look_like_owned_ones() {
     assert_eq!(json, Json.push(&push).unwrap());
     assert!(payload(&json).starts_with(br#"{"push":"entry","room":5,"entry":{"seq":31,"#));
     assert_eq!(Msgpack.entry(room, &entry, &around).unwrap(), Msgpack.push(&push));
-    assert_eq!(rmp_serde::from_slice::<Push>(payload(&Msgpack.entry(room, &entry, &around).unwrap().unwrap())).unwrap(), push);
+    assert_eq!(
+        rmp_serde::from_slice::<Push>(payload(&Msgpack.entry(room, &entry, &around).unwrap().unwrap())).unwrap(),
+        push
+    );
 
     for outcome in [ReplyOutcome::Ok(Box::new(Answer::Empty {})), ReplyOutcome::Fault(Fault::busy("later"))] {
         let reply = Reply { re: 3, outcome };
