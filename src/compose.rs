@@ -20,6 +20,7 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
+use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::store::{memory, sqlite};
@@ -109,7 +110,7 @@ impl Running {
     }
 }
 
-fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
+fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener::Options, Failure> {
     let tls = if config.tls.certificate.as_os_str().is_empty() {
         None
     } else {
@@ -124,7 +125,7 @@ fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
         header_ms: config.limits.header_ms,
         request_ms: config.limits.request_ms,
         reply_ms: config.limits.reply_ms,
-        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?),
+        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?.styled(dialects)),
         tls,
         ..listener::Options::default()
     })
@@ -155,14 +156,17 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     };
     let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
-    let socket = connect::route(connect::Deps { service: node.clone(), accounts: accounts.clone() });
-    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render })
-        // The listener takes filters that may reject; this one answers everything.
-        .and_then(async |reply| Ok::<_, Rejection>(reply));
+    let dialects = Arc::new(Dialects::new(&config.dialects));
+    let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
+    let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
+    let rest =
+        routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
+            // The listener takes filters that may reject; this one answers everything.
+            .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
-    let options = listener_options(config)?;
+    let options = listener_options(config, dialects.clone())?;
     let listener = if config.server.dev_faults {
         let node = node.clone();
         let fault = dev::route(move |victim, panic| node.end(victim, panic));

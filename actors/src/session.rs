@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_domain::rate::Rate;
-use parlance_schema::event::{Ephemeral, Notice, Status};
+use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
@@ -23,9 +23,10 @@ use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ops::{self, Plan};
-use crate::ports::bus::{RoomEvent, Subscription};
+use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
+use crate::service::After;
 
 /// What a Session can be told.
 pub(crate) enum Msg {
@@ -96,10 +97,11 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
+        let room = link.room;
         let mut state = State {
             shared,
             link,
-            rooms: Vec::new(),
+            rooms: Vec::from_iter(room),
             missed: Vec::new(),
             rate: Rate::default(),
             waiting: VecDeque::new(),
@@ -185,6 +187,9 @@ impl State {
         }
         match op {
             Op::Ping => reply.finish(Ok(Answer::Empty {})),
+            Op::Resume { .. } if self.link.room.is_some() => {
+                reply.finish(Err(Fault::invalid("this connection is for one room")));
+            }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
                 reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
             }
@@ -195,11 +200,6 @@ impl State {
             }
             Op::Presence { status } => {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
-                reply.finish(Ok(Answer::Empty {}));
-            }
-            Op::Typing { room, on } if self.rooms.contains(&room) => {
-                let event = Ephemeral::Typing { room, user: self.link.principal.user, on };
-                self.shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
                 reply.finish(Ok(Answer::Empty {}));
             }
             op => self.perform(me, op, reply),
@@ -363,6 +363,39 @@ async fn subscribe_all(
         resumed.push(answer.await.map_err(|_| restarting())??);
     }
     Ok(resumed)
+}
+
+/// Where the entries of a connection that is for one room begin; `None` for now. Who names a message that isn't there is told
+/// so, and begins now.
+pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>) -> Result<Option<Position>, Fault> {
+    let seq = match after {
+        None => return Ok(None),
+        Some(After::Nothing) => 0,
+        Some(After::Message(id)) => {
+            let found = shared.store.locate(id).await.map_err(ops::unavailable)?;
+            let Some((_, seq)) = found.filter(|(room, _)| Some(*room) == link.room) else {
+                link.refuse(None, Fault::new(Code::Reset, "the room has no such message; live entries follow"));
+                return Ok(None);
+            };
+            seq
+        }
+    };
+    Ok(Some(Position { epoch: shared.store.epoch(), seq, append: None }))
+}
+
+/// Subscribes a connection to the one room that it is for.
+pub(crate) async fn enter(shared: &Arc<Shared>, link: &Arc<Link>, position: Option<Position>) -> Result<(), Fault> {
+    let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
+    match subscribe(shared, link, room, From::Position(position)).await?.outcome {
+        Outcome::Live => Ok(()),
+        // Nothing is passed over in silence: the client loads the room page by page.
+        Outcome::TooFar | Outcome::Reset => {
+            let fault = Fault::new(Code::Reset, "too much was missed; live entries follow, load what was before");
+            link.refuse(None, fault);
+            Ok(())
+        }
+        Outcome::Gone => Err(Fault::not_found("there is no such room, or you are not in it")),
+    }
 }
 
 async fn subscribe(shared: &Arc<Shared>, link: &Arc<Link>, room: RoomId, from: From) -> Result<Resumed, Fault> {

@@ -1,6 +1,6 @@
 //! A server in a process of its own, with its own data folder and port.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -70,18 +70,31 @@ impl Setup {
         command
     }
 
+    /// Runs one of the binary's other commands on the folder, with a password where it asks for one; what it printed.
+    pub fn run(&self, words: &[&str], password: &str) -> String {
+        let mut command = self.command();
+        let mut child = command.args(words).arg("--data").arg(&self.data).stdin(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
     /// Makes accounts; no server may run on the folder.
     pub fn users(&self, count: usize) -> Vec<User> {
-        let mut command = self.command();
-        command.args(["user", "seed", "--prefix", "user", "--count", &count.to_string(), "--data"]).arg(&self.data);
-        let out = command.output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        self.users_of(1, count)
+    }
+
+    /// The same in a tenant.
+    pub fn users_of(&self, tenant: u64, count: usize) -> Vec<User> {
+        let (count_text, tenant) = (count.to_string(), tenant.to_string());
+        let out = self.run(&["user", "seed", "--prefix", "user", "--count", &count_text, "--tenant", &tenant], "");
         let user = |line: &str| {
             let user: Value = serde_json::from_str(line).unwrap();
             let text = |name: &str| user[name].as_str().unwrap().to_owned();
             User { id: user["id"].as_u64().unwrap(), name: text("username"), token: text("token") }
         };
-        let users: Vec<_> = String::from_utf8(out.stdout).unwrap().lines().map(user).collect();
+        let users: Vec<_> = out.lines().map(user).collect();
         assert_eq!(users.len(), count);
         users
     }
