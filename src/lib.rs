@@ -7,5 +7,6 @@ pub mod clock;
 pub mod compose;
 pub mod config;
 pub mod gateway;
+pub mod import;
 pub mod store;
 pub mod telemetry;

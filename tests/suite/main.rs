@@ -5,6 +5,7 @@
 mod actors;
 mod auth;
 mod docs;
+mod import;
 mod rest;
 mod socket;
 mod store;
