@@ -54,7 +54,7 @@ impl Accounts {
         let user = who.principal.user;
         let wrong = || Fault::new(Code::BadCredentials, "the old password is wrong");
         rules::password(&change.new_password)?;
-        if !rules::fits(&change.old_password) {
+        if !rules::may_be(&change.old_password) {
             return Err(wrong());
         }
         let stored = self.account(Who::Id(user)).await?.and_then(|a| a.password);

@@ -82,8 +82,13 @@ pub(super) fn password(secret: &Secret) -> Result<(), Fault> {
     Err(Fault::invalid(format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")))
 }
 
-/// Whether a password could be one at all.
-pub(super) fn fits(secret: &Secret) -> bool {
+/// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones.
+pub(super) fn may_be(secret: &Secret) -> bool {
+    (1..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
+}
+
+/// Whether a password is long enough to be a new one, and no longer than any.
+fn fits(secret: &Secret) -> bool {
     (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
 }
 

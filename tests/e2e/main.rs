@@ -10,6 +10,7 @@ mod bad_input;
 mod checker;
 mod client;
 mod disk;
+mod import;
 mod journal;
 mod kill;
 mod lifecycle;

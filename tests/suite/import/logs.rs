@@ -122,7 +122,7 @@ async fn a_room_never_has_more_than_a_hundred() {
         service.users += &format!("{user},user{user}x,,U,t,2024-01-01,\n");
         if user <= 110 {
             // The last ones joined first, and one of those who joined last is an admin.
-            let second = 1_704_200_000 - user;
+            let second = if user <= 50 { 1_704_303_000 } else { 1_704_200_000 } - user;
             service.participants += &format!("{user},7,{second},{}\n", user == 1);
         }
         // Everybody wrote, those who are not in it as well.
