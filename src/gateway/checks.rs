@@ -388,4 +388,3 @@ impl Visit {
         routes::guard(response);
     }
 }
-

@@ -288,7 +288,8 @@ async fn arrive(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     if options.checks.has_proxy_header(address.ip()) {
-        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        {
             Ok(named) => address = named.unwrap_or(address),
             Err(error) => {
                 Refusal::ProxyHeader.count();
@@ -328,13 +329,8 @@ async fn arrive(
 }
 
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
-async fn serve_requests<F>(
-    stream: Stream,
-    peer: Peer,
-    filter: F,
-    options: Options,
-    mut stopped: watch::Receiver<bool>,
-) where
+async fn serve_requests<F>(stream: Stream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
+where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
     F::Future: Send,

@@ -13,7 +13,8 @@ use warp::reply::Response;
 /// What scripts of another origin may use.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// What they may read of an answer's headers, besides what they always may.
-const EXPOSED: &str = "ETag, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id";
+const EXPOSED: &str =
+    "ETag, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id";
 /// Seconds for which a browser may remember a preflight.
 const PREFLIGHT_S: &str = "600";
 const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn the_server_answers_to_its_names() {
-        let named = hosts(&["chat.example.org", "*.apps.example.org", "192.0.2.1:8080"], "https://public.example:8443/p");
+        let named =
+            hosts(&["chat.example.org", "*.apps.example.org", "192.0.2.1:8080"], "https://public.example:8443/p");
         for (host, allowed) in [
             (Some("chat.example.org"), true),
             (Some("Chat.Example.Org:8080"), true),

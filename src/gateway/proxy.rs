@@ -143,7 +143,8 @@ async fn version_2<R: AsyncRead + Unpin>(io: &mut R) -> io::Result<Option<Socket
             Ok(Some(SocketAddr::new(Ipv4Addr::new(a, b, c, d).into(), port)))
         }
         (0x21, 2) => {
-            let (Some(source), Some(&port)) = (rest.first_chunk::<16>(), rest.get(32..).and_then(|r| r.first_chunk::<2>()))
+            let (Some(source), Some(&port)) =
+                (rest.first_chunk::<16>(), rest.get(32..).and_then(|r| r.first_chunk::<2>()))
             else {
                 return Err(bad("the PROXY header is cut"));
             };

@@ -167,7 +167,8 @@ async fn flood(address: SocketAddr, made: Arc<Made>) {
 
 /// Sends a message of a megabyte, one byte at a time: announced as a whole, or in fragments.
 async fn crumbs(address: SocketAddr, token: String, whole: bool) {
-    let first: &[u8] = if whole { &[0x82, 0xff, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0] } else { &[0x01, 0x80, 0, 0, 0, 0] };
+    let first: &[u8] =
+        if whole { &[0x82, 0xff, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0] } else { &[0x01, 0x80, 0, 0, 0, 0] };
     let crumb: &[u8] = if whole { b"x" } else { &[0x00, 0x81, 0, 0, 0, 0, b'x'] };
     loop {
         if let Ok(mut stream) = connect(address, 31).await
@@ -177,7 +178,9 @@ async fn crumbs(address: SocketAddr, token: String, whole: bool) {
             let mut answer = [0; 512];
             loop {
                 // Everything is thrown away, but a peer that doesn't read would be another test.
-                if timeout(Duration::from_millis(10), stream.read(&mut answer)).await.is_ok_and(|read| !matches!(read, Ok(1..)))
+                if timeout(Duration::from_millis(10), stream.read(&mut answer))
+                    .await
+                    .is_ok_and(|read| !matches!(read, Ok(1..)))
                     || stream.write_all(crumb).await.is_err()
                 {
                     break;

@@ -59,9 +59,7 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, form: bool) -> Result
         }
         if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes.freeze()) }
     };
-    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole)
-        .await
-        .map_err(|_| too_slow())??;
+    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(|_| too_slow())??;
     if !(bytes.is_empty() || form && is_form(headers)) {
         check_type(headers)?;
     }

@@ -59,9 +59,7 @@ async fn who_says_nothing_and_who_drips_are_closed() {
             if dripping.write_all(&[*letter]).await.is_err() {
                 return;
             }
-            if let Ok(Ok(0) | Err(_)) =
-                timeout(std::time::Duration::from_millis(10), dripping.read(&mut byte)).await
-            {
+            if let Ok(Ok(0) | Err(_)) = timeout(std::time::Duration::from_millis(10), dripping.read(&mut byte)).await {
                 return;
             }
         }

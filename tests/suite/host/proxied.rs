@@ -91,11 +91,8 @@ async fn proxy_headers_of_named_proxies_tell_the_client() {
     }
     let mut statuses = Vec::new();
     for port in 1..5_u8 {
-        let header = [
-            &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
-            &[203, 0, 113, 99, 10, 0, 0, 1, 0, port, 0, 80],
-        ]
-        .concat();
+        let header =
+            [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[203, 0, 113, 99, 10, 0, 0, 1, 0, port, 0, 80]].concat();
         statuses.push(after(&place, 9, &header).await.unwrap().status);
         place.until_open(0).await;
     }
