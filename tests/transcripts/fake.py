@@ -78,7 +78,7 @@ class Fake:
     def say(self, handler, kind):
         for part in self.talk.get(kind, []):
             if isinstance(part, int):
-                _write(handler.wfile, websocket.CLOSE, part.to_bytes(2))
+                _write(handler.wfile, websocket.CLOSE, part.to_bytes(2, "big"))
             else:
                 _write(handler.wfile, websocket.TEXT, part.encode())
 
@@ -92,13 +92,13 @@ def _read(stream):
         return None
     length = head[1] & 0x7F
     if length >= 126:
-        length = int.from_bytes(stream.read(2 if length == 126 else 8))
+        length = int.from_bytes(stream.read(2 if length == 126 else 8), "big")
     mask, data = stream.read(4), stream.read(length)
     return head[0] & 0x0F, bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
 
 
 def _write(stream, opcode, payload):
     size = len(payload)
-    head = bytes([0x80 | opcode, size]) if size < 126 else bytes([0x80 | opcode, 126]) + size.to_bytes(2)
+    head = bytes([0x80 | opcode, size]) if size < 126 else bytes([0x80 | opcode, 126]) + size.to_bytes(2, "big")
     stream.write(head + payload)
     stream.flush()

@@ -48,10 +48,12 @@ class Compare(unittest.TestCase):
         self.differs("<time>", None)
 
     def test_times_are_utc_and_of_now(self):
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.datetime.now(datetime.timezone.utc)
         self.fits("<time>", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
         self.fits("<time>", now.strftime("%Y-%m-%dT%H:%M:%S.123456789Z"))
-        for text in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT99:%M:%SZ", "1999-%m-%dT%H:%M:%SZ"):
+        for end in ("", "+00:00", "z", ".Z"):
+            self.differs("<time>", now.strftime("%Y-%m-%dT%H:%M:%S") + end)
+        for text in ("%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT99:%M:%SZ", "1999-%m-%dT%H:%M:%SZ"):
             self.differs("<time>", now.strftime(text))
         self.differs("<time>", now.timestamp())
 
@@ -82,8 +84,10 @@ class Compare(unittest.TestCase):
         self.assertEqual(shape.compare(template, {"id": 7, "at": [{"x": 3}]}), ([], {"room": 7, "x": 3}))
 
     def test_bound_values_are_put_in(self):
-        self.fits('{"$room": $room, "a": "<$room>", "b": [$u1..u3]}', {"7": 7, "a": "<7>", "b": [1, 2, 3]}, room=7, u1=1, u2=2, u3=3)
-        self.assertEqual(shape.substitute('{"a": $name, "b":"$name" , "c": $text(3)}', {"name": 'x"'}), '{"a": "x\\"", "b":"x\\"" , "c": "ééé"}')
+        self.fits('{"$room": $room, "a": "<$room>"}', {"7": 7, "a": "<7>"}, room=7)
+        self.fits("[$u1..u3]", [1, 2, 3], u1=1, u2=2, u3=3)
+        sent = shape.substitute('{"a": $name, "b":"$name" , "c": $text(3)}', {"name": 'x"'})
+        self.assertEqual(sent, '{"a": "x\\"", "b":"x\\"" , "c": "ééé"}')
         self.assertEqual(shape.fill("/rooms/$room?x=$a.b.", {"room": 7, "a.b": "c"}), "/rooms/7?x=c.")
         with self.assertRaises(shape.Wrong):
             shape.fill("$nobody", {})

@@ -79,7 +79,7 @@ class Socket:
         length, at = second & 0x7F, 2
         if length >= 126:
             size = 2 if length == 126 else 8
-            length = int.from_bytes(self._take(size, at, deadline))
+            length = int.from_bytes(self._take(size, at, deadline), "big")
             at += size
         payload = self._take(length, at, deadline)
         self.buffer = self.buffer[at + length :]
@@ -91,11 +91,11 @@ class Socket:
         if size < 126:
             head = bytes([0x80 | opcode, 0x80 | size])
         elif size < 65536:
-            head = bytes([0x80 | opcode, 0x80 | 126]) + size.to_bytes(2)
+            head = bytes([0x80 | opcode, 0x80 | 126]) + size.to_bytes(2, "big")
         else:
-            head = bytes([0x80 | opcode, 0x80 | 127]) + size.to_bytes(8)
+            head = bytes([0x80 | opcode, 0x80 | 127]) + size.to_bytes(8, "big")
         stream = (mask * (size // 4 + 1))[:size]
-        masked = (int.from_bytes(payload) ^ int.from_bytes(stream)).to_bytes(size) if size else b""
+        masked = (int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")).to_bytes(size, "big") if size else b""
         self.connection.settimeout(CONNECT_S)
         try:
             self.connection.sendall(head + mask + masked)
@@ -128,7 +128,7 @@ class Socket:
         if opcode == CLOSE:
             if len(payload) == 1:
                 raise Broken("a close frame of one byte")
-            self.ended = ("close", int.from_bytes(payload[:2]) if payload else 1005)
+            self.ended = ("close", int.from_bytes(payload[:2], "big") if payload else 1005)
             payload[2:].decode("utf-8")
             self._write(CLOSE, payload[:2])
             return None
@@ -148,7 +148,7 @@ class Socket:
 
     def close(self):
         if self.ended is None:
-            self._write(CLOSE, (1000).to_bytes(2))
+            self._write(CLOSE, (1000).to_bytes(2, "big"))
             while self.receive(CONNECT_S) not in (None, self.ended):
                 pass
         self.connection.close()
