@@ -20,6 +20,7 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
+use crate::dialect::{self, Dialects};
 use crate::gateway::{connect, dev, echo, listener, routes};
 use crate::store::{memory, sqlite};
 use crate::telemetry;
@@ -132,8 +133,10 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     };
     let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
-    let socket = connect::route(connect::Deps { service: node.clone(), accounts: accounts.clone() });
-    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render })
+    let dialects = Arc::new(Dialects::new(&config.dialects));
+    let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
+    let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
+    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, dialects, metrics: render })
         // The listener takes filters that may reject; this one answers everything.
         .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = TcpListener::bind(config.server.listen)

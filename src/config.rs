@@ -2,6 +2,8 @@
 //!
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
+mod dialects;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat};
 use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
+
+pub use dialects::{ChatService, Dialects};
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -36,6 +40,8 @@ pub struct Config {
     pub log: Log,
     /// What keeps rooms and accounts.
     pub store: Store,
+    /// Services whose clients are served as well.
+    pub dialects: Dialects,
 }
 
 /// Where the server listens.
@@ -247,7 +253,7 @@ pub enum Error {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect()
+    std::env::vars_os().filter_map(text).filter(is_ours).collect()
 }
 
 /// What the command line says; it wins over file and environment.
@@ -279,14 +285,16 @@ impl Config {
             let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let settings = environment.into_iter().filter(is_setting).collect();
-        let environment = Environment::with_prefix(PREFIX)
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
+        let source = Environment::with_prefix(PREFIX)
             .prefix_separator("_")
             .separator("__")
             .try_parsing(true)
             .source(Some(settings));
-        let read = builder.add_source(environment).build().and_then(config::Config::try_deserialize::<Self>);
+        let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
+        dialects::apply(&mut config, &environment)?;
         overrides.apply(&mut config);
         config.check()?;
         Ok(config)
@@ -312,6 +320,7 @@ impl Config {
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
         between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
         between("limits.room_idle_ms", l.room_idle_ms, 1_000, 86_400_000)?;
+        dialects::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -336,8 +345,12 @@ impl Config {
     }
 }
 
+fn is_ours((name, _): &(String, String)) -> bool {
+    name.starts_with(PREFIX) || dialects::VARIABLES.contains(&name.as_str())
+}
+
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE && !name.starts_with(DEV_PREFIX)
+    name != FILE_VARIABLE && name != dialects::SECRET && !name.starts_with(DEV_PREFIX)
 }
 
 impl Overrides {

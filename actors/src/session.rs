@@ -26,6 +26,7 @@ use crate::ops::{self, Plan};
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
+use crate::service::After;
 
 /// What a Session can be told.
 pub(crate) enum Msg {
@@ -96,10 +97,11 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
+        let room = link.room;
         let mut state = State {
             shared,
             link,
-            rooms: Vec::new(),
+            rooms: Vec::from_iter(room),
             missed: Vec::new(),
             rate: Rate::default(),
             waiting: VecDeque::new(),
@@ -185,6 +187,9 @@ impl State {
         }
         match op {
             Op::Ping => reply.finish(Ok(Answer::Empty {})),
+            Op::Resume { .. } if self.link.room.is_some() => {
+                reply.finish(Err(Fault::invalid("this connection is for one room")));
+            }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
                 reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
             }
@@ -363,6 +368,35 @@ async fn subscribe_all(
         resumed.push(answer.await.map_err(|_| restarting())??);
     }
     Ok(resumed)
+}
+
+/// Where the entries of a connection that is for one room begin; `None` for now.
+pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>) -> Result<Option<Position>, Fault> {
+    let seq = match after {
+        None => return Ok(None),
+        Some(After::Nothing) => 0,
+        Some(After::Message(id)) => {
+            let found = shared.store.locate(id).await.map_err(ops::unavailable)?;
+            let seq = found.filter(|(room, _)| Some(*room) == link.room).map(|(_, seq)| seq);
+            seq.ok_or_else(|| Fault::not_found("the room has no such message"))?
+        }
+    };
+    Ok(Some(Position { epoch: shared.store.epoch(), seq, append: None }))
+}
+
+/// Subscribes a connection to the one room that it is for.
+pub(crate) async fn enter(shared: &Arc<Shared>, link: &Arc<Link>, position: Option<Position>) -> Result<(), Fault> {
+    let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
+    match subscribe(shared, link, room, From::Position(position)).await?.outcome {
+        Outcome::Live => Ok(()),
+        // Nothing is passed over in silence: the client loads the room page by page.
+        Outcome::TooFar | Outcome::Reset => {
+            let fault = Fault::new(Code::Reset, "too much was missed; live entries follow, load what was before");
+            link.refuse(None, fault);
+            Ok(())
+        }
+        Outcome::Gone => Err(Fault::not_found("there is no such room, or you are not in it")),
+    }
 }
 
 async fn subscribe(shared: &Arc<Shared>, link: &Arc<Link>, room: RoomId, from: From) -> Result<Resumed, Fault> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use parlance_schema::{Code, Fault};
+use parlance_schema::{Code, Fault, TenantId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 
 use crate::link::{Link, Receiver, ticks};
@@ -60,6 +60,11 @@ impl Registry {
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Connections of a tenant's users.
+    pub(crate) fn count(&self, tenant: TenantId) -> u64 {
+        self.sessions.iter().filter(|slot| slot.0.principal.tenant == tenant).count() as u64
     }
 }
 

@@ -9,7 +9,7 @@ use crate::event::Ephemeral;
 use crate::fault::Fault;
 use crate::id::{Millis, RoomId, Seq, UserId};
 use crate::op::Op;
-use crate::view::{Done, MemberView, MessageView, PresenceView, Resumed, RevisionView, RoomView};
+use crate::view::{Done, MemberView, MessageView, PresenceView, Resumed, RevisionView, RoomView, StatsView};
 
 /// The version that this build speaks.
 pub const SUBPROTOCOL_JSON: &str = "parlance.v1.json";
@@ -96,6 +96,8 @@ pub enum Answer {
     },
     /// A page of the log.
     Entries(PageOf<Entry>),
+    /// How many are connected.
+    Stats(StatsView),
     /// Nothing to add.
     Empty {},
 }

@@ -35,6 +35,8 @@ pub struct RoomView {
     pub read: Seq,
     /// Others' messages after that.
     pub unread: u64,
+    /// Messages that the caller may read, deleted ones too.
+    pub messages: u64,
     /// What later members may read.
     pub history: History,
     /// Whether it is closed for writing.
@@ -164,4 +166,27 @@ pub enum Outcome {
     Reset,
     /// The caller is not a member (any more), or there is no such room.
     Gone,
+}
+
+/// How many are connected, as far as the caller's tenant goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatsView {
+    /// Open connections.
+    pub connections: u64,
+    /// Rooms that somebody is connected to.
+    pub open_rooms: u64,
+    /// Connections by room. One that serves all rooms of its user counts in each of them.
+    #[serde(deserialize_with = "crate::id::room_keys")]
+    pub per_room: BTreeMap<RoomId, u64>,
+}
+
+impl StatsView {
+    /// Takes in what another node counted: a connection is on one node only.
+    pub fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        for (room, count) in &other.per_room {
+            *self.per_room.entry(*room).or_default() += count;
+        }
+        self.open_rooms = self.per_room.len() as u64;
+    }
 }

@@ -78,7 +78,8 @@ async fn connect(
     }
 }
 
-fn query_token(query: &str) -> Option<&str> {
+/// The token that a query names.
+pub(crate) fn query_token(query: &str) -> Option<&str> {
     // A JWT is written in characters that need no escape.
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty())
 }

@@ -18,6 +18,7 @@ use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
 
 use crate::auth::{Accounts, Authenticated};
+use crate::dialect::Dialects;
 
 use super::errors::{self, Failure, set};
 use super::pages;
@@ -37,6 +38,8 @@ pub struct Deps {
     pub service: Arc<dyn Service>,
     /// Accounts and tokens.
     pub accounts: Arc<Accounts>,
+    /// Other services whose paths are served.
+    pub dialects: Arc<Dialects>,
     /// Writes the node's metrics in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -48,7 +51,8 @@ struct Gate {
 
 /// All of HTTP but the WebSocket, as one filter that answers every request. Mount what is to come first before it.
 pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
-    let gate = Arc::new(Gate { deps: Arc::new(deps), table: Table::new(rest::routes()) });
+    let table = Table::new(rest::routes().chain(deps.dialects.routes()));
+    let gate = Arc::new(Gate { deps: Arc::new(deps), table });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || Arc::clone(&gate))
@@ -84,11 +88,15 @@ async fn answer(gate: Arc<Gate>, request: Request) -> Response {
         Found::Nothing => pages::label(&request.path),
     };
     let method = known(&request.method);
+    let style = match &found {
+        Found::Route(route) | Found::Method(route, _) => route.style(),
+        Found::Nothing => gate.deps.dialects.style(&request.path),
+    };
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
         let handled = AssertUnwindSafe(handle(&gate, found, request)).catch_unwind().await;
         let response = handled.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()));
-        let response = response.unwrap_or_else(Failure::response);
+        let response = response.unwrap_or_else(|failure| failure.styled(style));
         let (status, took) = (response.status().as_u16(), started.elapsed());
         if status >= 500 {
             tracing::warn!(status, ms = took.as_millis(), "answered");
@@ -118,8 +126,16 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         key: if route.keyed { call::key(&request.headers)? } else { None },
         params: table::params(route, &request.path)?,
         // Outside `/v1` a query means nothing, and pages are given all sorts.
-        query: if route.path.starts_with("/v1/") { call::query(route, &request.query)? } else { Vec::new() },
-        body: if route.body.is_some() { body::read(&request.headers, request.body).await? } else { Bytes::new() },
+        query: if route.path.starts_with("/v1/") || route.dialect.is_some() {
+            call::query(route, &request.query)?
+        } else {
+            Vec::new()
+        },
+        body: if route.body.is_some() {
+            body::read(&request.headers, request.body, route.form).await?
+        } else {
+            Bytes::new()
+        },
         headers: request.headers,
     };
     if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }
@@ -135,7 +151,8 @@ async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Op
     if route.access == Access::Public {
         return Ok(None);
     }
-    let who = gate.deps.accounts.authenticate(call::bearer(headers)?).await?;
+    let issuer = route.dialect.and_then(|name| gate.deps.dialects.issuer(name));
+    let who = gate.deps.accounts.authenticate_with(issuer, call::bearer(headers)?).await?;
     if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
         return Err(Fault::forbidden("this is for a super_admin").into());
     }

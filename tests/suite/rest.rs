@@ -18,6 +18,7 @@ use std::sync::{Arc, LazyLock};
 
 use fake::{FakeClock, FakeNode};
 use parlance::auth::Accounts;
+use parlance::dialect::Dialects;
 use parlance::gateway::openapi;
 use parlance::gateway::routes::{Deps, routes};
 use parlance_schema::account::Role;
@@ -83,7 +84,8 @@ impl Gate {
 
     fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
         let (service, accounts) = (self.node.clone(), self.accounts.clone());
-        routes(Deps { service, accounts, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
+        let dialects = Arc::new(Dialects::new(&parlance::config::Dialects::default()));
+        routes(Deps { service, accounts, dialects, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
     }
 
     /// Sends a request as a user and checks the response against the document.

@@ -187,6 +187,8 @@ pub enum ClaimKind {
     Direct,
     /// The room that a user's client id opened: key `user:client_id`.
     Create,
+    /// The user whom another issuer's tokens call so: key `issuer:subject`.
+    Subject,
 }
 
 /// Ids are taken in blocks, per kind.

@@ -1,6 +1,7 @@
 //! What is asked about a room: its picture, its members, who may read what, and how far they have read.
 
 use parlance_schema::account::Principal;
+use parlance_schema::command::History;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::view::{MemberView, RoomView};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
@@ -58,6 +59,10 @@ impl State {
                 first,
                 read: mark.seq,
                 unread,
+                messages: folded.posts.saturating_sub(match folded.history {
+                    History::SinceJoined => member.map_or(0, |member| member.posts_before),
+                    History::All => 0,
+                }),
                 history: folded.history,
                 archived: folded.archived,
                 created_at: folded.created_at,

@@ -17,6 +17,7 @@ impl ClaimStore for Sqlite {
         let kind = match kind {
             ClaimKind::Direct => "direct",
             ClaimKind::Create => "create",
+            ClaimKind::Subject => "subject",
         };
         let work = move |db: &Connection| {
             let name = params![int(tenant.get()), kind, key];
