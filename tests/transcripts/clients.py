@@ -107,7 +107,7 @@ class Python(Raw):
         try:
             return PythonSocket(self, self.connect(
                 url, additional_headers=headers, subprotocols=subprotocols or None, proxy=None, open_timeout=CALL_S,
-                close_timeout=CALL_S, max_size=None,
+                close_timeout=CALL_S, max_size=None, max_queue=None,
             ))
         except self.errors as error:
             raise Broken(f"{url}: {error!r}") from error
