@@ -27,10 +27,11 @@ pub trait Service: Send + Sync {
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault>;
 
     /// Gives a new connection that is for one room (see [`Link::for_room`]) its Session, and has the room's entries come:
-    /// those after a message, or from now on.
+    /// those after a message, or from now on. Where what is after the message can't be told, or is too much, the client is
+    /// pushed a fault of the code `reset`, and live entries follow.
     ///
     /// # Errors
-    /// As for [`Service::connect`]; `not_found` when the user is not a member, or the message is not one of the room's.
+    /// As for [`Service::connect`]; `not_found` when the user is not a member.
     async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault>;
 
     /// Whether there is something, in a tenant, that somebody may not be allowed to see: for services that tell what isn't

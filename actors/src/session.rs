@@ -370,15 +370,19 @@ async fn subscribe_all(
     Ok(resumed)
 }
 
-/// Where the entries of a connection that is for one room begin; `None` for now.
+/// Where the entries of a connection that is for one room begin; `None` for now. Who names a message that isn't there is told
+/// so, and begins now.
 pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>) -> Result<Option<Position>, Fault> {
     let seq = match after {
         None => return Ok(None),
         Some(After::Nothing) => 0,
         Some(After::Message(id)) => {
             let found = shared.store.locate(id).await.map_err(ops::unavailable)?;
-            let seq = found.filter(|(room, _)| Some(*room) == link.room).map(|(_, seq)| seq);
-            seq.ok_or_else(|| Fault::not_found("the room has no such message"))?
+            let Some((_, seq)) = found.filter(|(room, _)| Some(*room) == link.room) else {
+                link.refuse(None, Fault::new(Code::Reset, "the room has no such message; live entries follow"));
+                return Ok(None);
+            };
+            seq
         }
     };
     Ok(Some(Position { epoch: shared.store.epoch(), seq, append: None }))

@@ -29,6 +29,8 @@ impl Registry {
     /// While the node starts or stops.
     pub(crate) fn connect(shared: &Arc<Shared>, link: &Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
         let actor = Self::spawn(shared, link, false)?;
+        // The Session does so too when it begins, but whoever is told of the connection may ask before.
+        shared.presence.join(link.principal.user, link.id);
         metrics::gauge!("parlance_sessions").increment(1.0);
         Ok(Box::new(Socket { shared: shared.clone(), actor }))
     }

@@ -177,6 +177,7 @@ pub struct StatsView {
     pub open_rooms: u64,
     /// Connections by room. One that serves all rooms of its user counts in each of them.
     #[serde(deserialize_with = "crate::id::room_keys")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub per_room: BTreeMap<RoomId, u64>,
 }
 

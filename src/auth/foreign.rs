@@ -64,7 +64,7 @@ impl Issuer {
             Algorithm::HS512 => jsonwebtoken::Algorithm::HS512,
         };
         let mut validation = Validation::new(algorithm);
-        validation.set_required_spec_claims(&["exp", "sub"]);
+        validation.set_required_spec_claims(&["exp"]);
         validation.validate_aud = false;
         // The time is the caller's to tell, so that one clock decides.
         validation.validate_exp = false;

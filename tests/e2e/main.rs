@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod chat_service;
 mod checker;
 mod client;
 mod disk;

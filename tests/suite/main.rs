@@ -4,6 +4,7 @@
 
 mod actors;
 mod auth;
+mod dialect;
 mod docs;
 mod rest;
 mod socket;

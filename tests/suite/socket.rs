@@ -5,4 +5,4 @@ mod conformance;
 mod flow;
 mod fuzz;
 mod handshake;
-mod native;
+pub mod native;

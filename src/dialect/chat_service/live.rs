@@ -48,6 +48,7 @@ pub struct ChatStats {
     /// Chats that somebody is connected to.
     active_chats: u64,
     /// Connections by chat.
+    #[schema(value_type = BTreeMap<String, u64>)]
     connections_per_chat: BTreeMap<RoomId, u64>,
 }
 
