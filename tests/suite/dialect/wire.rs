@@ -137,7 +137,7 @@ fn numbers_of_requests_differ_and_only_a_ping_is_answered() {
     let fault = ReplyOutcome::Fault(Fault::invalid("a message says something"));
     let error = json!({"type": "error", "code": "invalid", "detail": "a message says something"});
     for n in [ping, message] {
-        assert_eq!(frames(&wire.reply(n, &fault).unwrap()), [error.clone()]);
+        assert_eq!(frames(&wire.reply(n, &fault).unwrap()), std::slice::from_ref(&error));
     }
     let fault = Fault::invalid("a message says something");
     assert_eq!(frames(&wire.push(&Push::Fault { fault }).unwrap()), [error]);
