@@ -23,7 +23,7 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{MemberView, Resumed};
+use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -59,8 +59,14 @@ pub(crate) enum Msg {
     View { who: Principal, back: Back<Box<View>> },
     /// The members as somebody sees them.
     Members { who: Principal, back: Back<Vec<MemberView>> },
+    /// The bans that hold, for those who may lift them.
+    Bans { who: Principal, back: Back<Vec<BanView>> },
+    /// The open invites, for those who may withdraw them.
+    Invites { who: Principal, back: Back<Vec<OpenInvite>> },
     /// The first number that somebody may read, and the last there is.
     Access { who: Principal, back: Back<(Seq, Seq)> },
+    /// Tells the others that somebody is writing, or stopped.
+    Typing { who: Principal, on: bool, back: Back<()> },
     /// Marks everything up to a number as read.
     Mark { who: Principal, seq: Seq, back: Back<()> },
     /// The counts at a mark were read from the log.
@@ -231,7 +237,10 @@ impl Actor for Relay {
                 state.settle();
                 state.answer(back, |state| state.members(&who));
             }
+            Msg::Bans { who, back } => state.answer(back, |state| state.bans(&who)),
+            Msg::Invites { who, back } => state.answer(back, |state| state.invites(&who)),
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
+            Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
             Msg::Flush => state.flush_marks(),

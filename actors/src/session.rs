@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_domain::rate::Rate;
-use parlance_schema::event::{Ephemeral, Notice, Status};
+use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
@@ -25,7 +25,7 @@ use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ops::{self, Plan};
-use crate::ports::bus::{RoomEvent, Subscription};
+use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
 
@@ -204,11 +204,6 @@ impl State {
             }
             Op::Presence { status } => {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
-                reply.finish(Ok(Answer::Empty {}));
-            }
-            Op::Typing { room, on } if self.rooms.contains(&room) => {
-                let event = Ephemeral::Typing { room, user: self.link.principal.user, on };
-                self.shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
                 reply.finish(Ok(Answer::Empty {}));
             }
             op => self.perform(me, op, reply),

@@ -40,6 +40,16 @@ pub enum Op {
         /// Which.
         room: RoomId,
     },
+    /// Lists who is banned; for admins.
+    Bans {
+        /// Which.
+        room: RoomId,
+    },
+    /// Lists the open invites; for admins.
+    Invites {
+        /// Which.
+        room: RoomId,
+    },
     /// Opens a group or a conversation. Without a `client_id` each call opens another one.
     Create {
         /// `group` or `conversation`.

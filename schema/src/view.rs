@@ -67,6 +67,33 @@ pub struct MemberView {
     pub status: Status,
 }
 
+/// A ban that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BanView {
+    /// Who is kept out.
+    pub user: UserId,
+    /// The number of the entry that did it.
+    pub seq: Seq,
+    /// Until when; absent: until it is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Millis>,
+}
+
+/// An invite that can be used; its code is not known any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenInvite {
+    /// The log's name for it, to withdraw it by.
+    pub hash: String,
+    /// Who made it.
+    pub by: UserId,
+    /// When it expires; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+    /// How often it can still be used; absent: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u32>,
+}
+
 /// A message as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageView {

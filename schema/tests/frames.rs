@@ -12,7 +12,9 @@ use parlance_schema::event::{Ephemeral, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf, Push, Reply, ReplyOutcome, Request};
 use parlance_schema::id::Position;
 use parlance_schema::op::Op;
-use parlance_schema::view::{Done, MemberView, MessageView, Outcome, PresenceView, Resumed, RevisionView, RoomView};
+use parlance_schema::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, Outcome, PresenceView, Resumed, RevisionView, RoomView,
+};
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -230,6 +232,10 @@ fn answers() -> Vec<Answer> {
         Answer::Message(Box::new(message())),
         Answer::Rooms { rooms: vec![room_view()] },
         Answer::Members { members: vec![member] },
+        Answer::Bans { bans: vec![BanView { user: user(8), seq: 31, until: Some(5) }] },
+        Answer::Invites {
+            invites: vec![OpenInvite { hash: "ab".to_owned(), by: user(7), expires_at: None, left: Some(2) }],
+        },
         Answer::Resumed { resumed: outcomes.into_iter().map(resumed).collect() },
         Answer::Messages(PageOf { items: vec![message()], more: true }),
         Answer::Revisions { revisions: vec![RevisionView { revision: 0, at: 1, content: None }] },
@@ -274,6 +280,8 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Rooms, "rooms"),
         (Op::Room { room }, "room"),
         (Op::Members { room }, "members"),
+        (Op::Bans { room }, "bans"),
+        (Op::Invites { room }, "invites"),
         (
             Op::Create {
                 kind: Kind::Conversation,

@@ -332,15 +332,16 @@ fn faults(route: &'static Route) -> Vec<Code> {
         NotFound, OutcomeUnknown, RateLimited, Restarting, Revoked, Silent, Stale, StoreUnavailable, TokenExpired,
         TooLarge, Unauthenticated,
     };
-    let mut codes = vec![Internal];
+    // What every request passes can refuse it for its host name and for its rate.
+    let mut codes = vec![Internal, Malformed, RateLimited];
     if route.access != Access::Public {
-        codes.extend([Unauthenticated, TokenExpired, Revoked, StoreUnavailable, Restarting, Busy, RateLimited]);
+        codes.extend([Unauthenticated, TokenExpired, Revoked, StoreUnavailable, Restarting, Busy]);
     }
     if route.access == Access::SuperAdmin {
         codes.push(Forbidden);
     }
     if route.path.starts_with("/v1/") || route.dialect.is_some() {
-        codes.extend([Malformed, Invalid]);
+        codes.push(Invalid);
     }
     if route.dialect.is_some() && route.verb != Verb::Get {
         codes.push(OutcomeUnknown);
@@ -355,7 +356,7 @@ fn faults(route: &'static Route) -> Vec<Code> {
         }
     }
     if route.tag == "auth" {
-        codes.extend([BadCredentials, StoreUnavailable, OutcomeUnknown, Busy, RateLimited]);
+        codes.extend([BadCredentials, StoreUnavailable, OutcomeUnknown, Busy]);
     }
     codes.extend(route.faults);
     codes
@@ -377,6 +378,15 @@ fn refusal(status: u16, codes: &[Code], style: Style) -> Response {
     };
     if codes.iter().any(|c| matches!(c.retry(), parlance_schema::fault::Retry::Later)) {
         response = response.header("Retry-After", header(Type::Integer, "Seconds to wait before trying again."));
+    }
+    if status == 429 {
+        for (name, about) in [
+            ("RateLimit-Limit", "Requests that may come at once."),
+            ("RateLimit-Remaining", "How many of them are left."),
+            ("RateLimit-Reset", "Seconds until all of them are there again."),
+        ] {
+            response = response.header(name, header(Type::Integer, about));
+        }
     }
     if status == 401 {
         response = response.header("WWW-Authenticate", header(Type::String, "`Bearer`."));

@@ -13,13 +13,16 @@ use parlance_schema::account::Role;
 use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
 use tracing::Instrument;
 use warp::Filter;
-use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
 
 use crate::auth::{Accounts, Authenticated};
 use crate::dialect::Dialects;
 
+use super::checks::Visit;
 use super::errors::{self, Failure, set};
 use super::pages;
 use super::rest;
@@ -29,6 +32,8 @@ use super::rest::route::{Access, Route, Verb};
 use super::rest::table::{self, Found, Table};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// JSON is no page: nothing in it may load or run, and nobody may frame it.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -61,8 +66,10 @@ pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallib
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(|gate, method, path: warp::path::FullPath, query, headers, body| {
-            let request = Request { method, path: path.as_str().to_owned(), query, headers, body: body::stream(body) };
+        .and(warp::ext::optional::<Arc<Visit>>())
+        .then(|gate, method, path: warp::path::FullPath, query, headers, body, visit| {
+            let (path, body) = (path.as_str().to_owned(), body::stream(body));
+            let request = Request { method, path, query, headers, body, visit };
             answer(gate, request)
         })
         .recover(errors::recover)
@@ -75,6 +82,7 @@ struct Request {
     query: String,
     headers: HeaderMap,
     body: Incoming,
+    visit: Option<Arc<Visit>>,
 }
 
 /// Answers a request, whatever happens to it, and says so in the log and the metrics. The path's values, the query, the
@@ -118,7 +126,14 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
         Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers),
     };
+    let visit = request.visit.as_deref();
+    if let Some(visit) = visit.filter(|_| route.attempt) {
+        visit.attempt()?;
+    }
     let who = authorize(gate, route, &request.headers).await?;
+    if let (Some(visit), Some(who)) = (visit, &who) {
+        visit.user(who.principal.user)?;
+    }
     let call = Call {
         deps: Arc::clone(&gate.deps),
         route,
@@ -160,10 +175,18 @@ async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Op
 }
 
 /// Headers that every response has, unless it brought its own.
-fn guard(response: &mut Response) {
-    set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(response, REFERRER_POLICY, "no-referrer");
-    for (name, value) in [(CONTENT_SECURITY_POLICY, API_POLICY), (CACHE_CONTROL, "no-store")] {
+pub(super) fn guard(response: &mut Response) {
+    let always = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        // Older browsers know this one and not the policy's frame-ancestors.
+        (X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
+        (CONTENT_SECURITY_POLICY, API_POLICY),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in always {
         if !response.headers().contains_key(&name) {
             set(response, name, value);
         }

@@ -6,6 +6,7 @@ mod actors;
 mod auth;
 mod dialect;
 mod docs;
+mod host;
 mod rest;
 mod socket;
 mod store;

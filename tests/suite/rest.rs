@@ -2,7 +2,7 @@
 
 mod auth;
 mod document;
-mod fake;
+pub mod fake;
 mod faults;
 mod ops;
 mod pages;
@@ -30,9 +30,9 @@ use warp::http::{Response, StatusCode};
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
 
 /// A gateway before fakes.
-struct Gate {
-    node: Arc<FakeNode>,
-    accounts: Arc<Accounts>,
+pub struct Gate {
+    pub node: Arc<FakeNode>,
+    pub accounts: Arc<Accounts>,
     clock: Arc<FakeClock>,
     /// Access tokens of the accounts `user`, `admin` and `root`.
     tokens: BTreeMap<&'static str, String>,
@@ -57,7 +57,7 @@ impl Got {
 }
 
 impl Gate {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let keys = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock(AtomicU64::new(1_790_000_000_000)));
         let accounts = fake::accounts(clock.clone(), keys.path());
@@ -70,11 +70,11 @@ impl Gate {
         Self { node: Arc::default(), accounts: Arc::new(accounts), clock, tokens, _keys: keys }
     }
 
-    fn token(&self, name: &str) -> String {
+    pub fn token(&self, name: &str) -> String {
         self.tokens[name].clone()
     }
 
-    fn bearer(&self, name: &str) -> String {
+    pub fn bearer(&self, name: &str) -> String {
         format!("Bearer {}", self.tokens[name])
     }
 
@@ -82,7 +82,7 @@ impl Gate {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
-    fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
+    pub fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
         let (service, accounts) = (self.node.clone(), self.accounts.clone());
         let dialects = Arc::new(Dialects::new(&parlance::config::Dialects::default()));
         routes(Deps { service, accounts, dialects, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })

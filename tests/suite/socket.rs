@@ -1,6 +1,6 @@
 //! The gateway's sockets, over real TCP, with frames made by hand.
 
-mod client;
+pub mod client;
 mod conformance;
 mod flow;
 mod fuzz;

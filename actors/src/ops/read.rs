@@ -46,7 +46,7 @@ async fn answer<T>(answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fau
 ///
 /// # Errors
 /// `not_found` for those who may read nothing.
-pub(super) async fn access(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<(Seq, Seq), Fault> {
+async fn access(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<(Seq, Seq), Fault> {
     answer(ask(shared, room, |back| relay::Msg::Access { who, back })?).await
 }
 
@@ -96,6 +96,21 @@ pub(super) async fn rooms(shared: &Arc<Shared>, who: Principal) -> Result<Answer
 pub(super) async fn members(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
     let members = answer(ask(shared, room, |back| relay::Msg::Members { who, back })?).await?;
     Ok(Answer::Members { members })
+}
+
+pub(super) async fn bans(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let bans = answer(ask(shared, room, |back| relay::Msg::Bans { who, back })?).await?;
+    Ok(Answer::Bans { bans })
+}
+
+pub(super) async fn invites(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let invites = answer(ask(shared, room, |back| relay::Msg::Invites { who, back })?).await?;
+    Ok(Answer::Invites { invites })
+}
+
+pub(super) async fn typing(shared: &Arc<Shared>, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
+    answer(ask(shared, room, |back| relay::Msg::Typing { who, on, back })?).await?;
+    Ok(Answer::Empty {})
 }
 
 pub(super) async fn mark(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {

@@ -12,6 +12,7 @@ use serde_json::error::Category;
 use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
+use crate::gateway::checks::Refusal;
 use crate::gateway::errors::Failure;
 
 /// Characters of a client's own words (a field's name) that an error repeats.
@@ -58,16 +59,20 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, form: bool) -> Result
         }
         if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes.freeze()) }
     };
-    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole)
-        .await
-        .map_err(|_| Fault::new(Code::Silent, "the body took too long to arrive"))??;
+    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(|_| too_slow())??;
     if !(bytes.is_empty() || form && is_form(headers)) {
         check_type(headers)?;
     }
     Ok(bytes)
 }
 
+fn too_slow() -> Fault {
+    Refusal::BodyTime.count();
+    Fault::new(Code::Silent, "the body took too long to arrive")
+}
+
 fn too_large() -> Fault {
+    Refusal::BodySize.count();
     Fault::too_large(format!("a body has at most {BODY_BYTES_MAX} bytes"))
 }
 

@@ -208,6 +208,8 @@ pub struct Route {
     pub dialect: Option<dialect::Name>,
     /// Whether its body may be a form instead of JSON.
     pub form: bool,
+    /// Whether it tries a password or makes an account, which addresses may do less often than other things.
+    pub attempt: bool,
     /// Good answers.
     pub answers: &'static [Answered],
     /// Codes of faults, besides those that all routes of its kind can have.
@@ -235,6 +237,7 @@ const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static
         settled: matches!(verb, Verb::Delete),
         dialect: None,
         form: false,
+        attempt: false,
         answers: &[],
         faults: &[],
         action: Action::Op(nothing),
@@ -323,6 +326,13 @@ impl Route {
     #[must_use]
     pub const fn style(&self) -> Style {
         if self.dialect.is_some() { Style::Detail } else { Style::Native }
+    }
+
+    /// Tries a password or makes an account.
+    #[must_use]
+    pub const fn attempt(mut self) -> Self {
+        self.attempt = true;
+        self
     }
 
     /// Lists its good answers.

@@ -22,7 +22,9 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
 use parlance_schema::op::Op;
-use parlance_schema::view::{Done, MemberView, MessageView, PresenceView, RevisionView, RoomView, StatsView};
+use parlance_schema::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView, StatsView,
+};
 use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, TenantId, UserId};
 use tokio::sync::Semaphore;
 
@@ -273,6 +275,11 @@ pub fn sample(op: &Op) -> Answer {
                 status: Status::DoNotDisturb,
             };
             Answer::Members { members: vec![member] }
+        }
+        Op::Bans { .. } => Answer::Bans { bans: vec![BanView { user: USER, seq: 31, until: Some(5) }] },
+        Op::Invites { .. } => {
+            let invite = OpenInvite { hash: "ab".repeat(32), by: USER, expires_at: Some(5), left: Some(2) };
+            Answer::Invites { invites: vec![invite] }
         }
         Op::Invite { .. } => {
             let (code, hash) = ("k3Jd0sPq".to_owned(), "ab".repeat(32));

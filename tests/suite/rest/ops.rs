@@ -102,6 +102,8 @@ fn members() -> Vec<Case> {
         case("PUT /v1/rooms/12/members/9/mute", "", 200, mute(None)),
         case("PUT /v1/rooms/12/members/9/mute", r#"{"until": 5}"#, 200, mute(Some(5))),
         case("DELETE /v1/rooms/12/members/9/mute", "", 204, Op::Unmute { room: ROOM, user: OTHER, client_id: key() }),
+        case("GET /v1/rooms/12/bans", "", 200, Op::Bans { room: ROOM }),
+        case("GET /v1/rooms/12/invites", "", 200, Op::Invites { room: ROOM }),
         case("PUT /v1/rooms/12/bans/9", "{}", 200, ban(None)),
         case("PUT /v1/rooms/12/bans/9", r#"{"until": 6}"#, 200, ban(Some(6))),
         case("DELETE /v1/rooms/12/bans/9", "", 204, Op::Unban { room: ROOM, user: OTHER, client_id }),
