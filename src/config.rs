@@ -13,10 +13,9 @@ use config::{Environment, File, FileFormat};
 use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
 
-pub use dialects::{ChatService, Dialects};
-
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
+pub use dialects::{ChatService, Dialects};
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -416,12 +415,12 @@ impl Config {
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
         between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
         between("limits.room_idle_ms", l.room_idle_ms, 1_000, 86_400_000)?;
-        dialects::check(self)?;
         between("limits.connections_per_address", l.connections_per_address as u64, 0, 1_000_000)?;
         between("limits.header_ms", l.header_ms, 100, 600_000)?;
         between("limits.request_ms", l.request_ms, 1_000, 3_600_000)?;
         between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
         self.check_gateway()?;
+        dialects::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));

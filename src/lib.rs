@@ -8,5 +8,6 @@ pub mod compose;
 pub mod config;
 pub mod dialect;
 pub mod gateway;
+pub mod import;
 pub mod store;
 pub mod telemetry;

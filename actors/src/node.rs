@@ -21,10 +21,10 @@ use crate::names::Names;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
-pub(crate) use knowledge::encode_state;
 
 pub use fill::{FillError, fill};
 pub use handle::{Handle, Victim};
+pub use knowledge::{encode_state, read_room};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]

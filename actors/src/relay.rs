@@ -237,8 +237,14 @@ impl Actor for Relay {
                 state.settle();
                 state.answer(back, |state| state.members(&who));
             }
-            Msg::Bans { who, back } => state.answer(back, |state| state.bans(&who)),
-            Msg::Invites { who, back } => state.answer(back, |state| state.invites(&who)),
+            Msg::Bans { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.bans(&who));
+            }
+            Msg::Invites { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.invites(&who));
+            }
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
             Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),

@@ -217,6 +217,11 @@ pub fn fill(data: &Path, room: u64, entries: u64) -> Vec<String> {
     words(&["dev", "fill", "--data", &data, "--room", &room, "--entries", &entries])
 }
 
+/// The arguments that bring a folder of files in, into a data folder that no server has open.
+pub fn import(data: &Path, files: &Path) -> Vec<String> {
+    words(&["import", "chat-service", &files.display().to_string(), "--data", &data.display().to_string()])
+}
+
 #[derive(Deserialize)]
 struct RoomView {
     id: u64,

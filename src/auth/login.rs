@@ -101,7 +101,7 @@ impl Accounts {
     pub async fn login_for(&self, login: Login, life_s: u64) -> Result<Grant, Fault> {
         let refused = || Fault::new(Code::BadCredentials, "wrong username or password");
         // No password of such a length was ever taken, whoever's it might be.
-        if !rules::fits(&login.password) {
+        if !rules::may_be(&login.password) {
             return Err(refused());
         }
         let tenant = login.tenant.unwrap_or(TENANT_DEFAULT);

@@ -85,7 +85,7 @@ impl Accounts {
         let wrong = || Fault::new(Code::BadCredentials, "the old password is wrong");
         let update = Update::check(update)?;
         rules::password(&change.new_password)?;
-        if !rules::fits(&change.old_password) {
+        if !rules::may_be(&change.old_password) {
             return Err(wrong());
         }
         let stored = self.account(Who::Id(user)).await?.and_then(|a| a.password);

@@ -341,7 +341,7 @@ fn faults(route: &'static Route) -> Vec<Code> {
         codes.push(Forbidden);
     }
     if route.path.starts_with("/v1/") || route.dialect.is_some() {
-        codes.push(Invalid);
+        codes.extend([Malformed, Invalid]);
     }
     if route.dialect.is_some() && route.verb != Verb::Get {
         codes.push(OutcomeUnknown);

@@ -1,11 +1,12 @@
 //! The store on one SQLite file: one thread writes, a few read, and an acknowledgement means that it is on disk.
 //!
 //! `folder` opens and locks the data folder, `migrate` has the schema's versions, `writer` and `reader` the threads,
-//! `append` the hot path, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs.
+//! `append` the hot path, `bulk` that of imports, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs.
 
 mod accounts;
 mod append;
 mod backup;
+mod bulk;
 mod claims;
 mod fail;
 mod families;

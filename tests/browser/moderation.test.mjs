@@ -83,7 +83,7 @@ test('a mute for an hour ends by itself', async () => {
   const members = (await server.call(`/v1/rooms/${room}/members`, { method: 'GET', token })).members;
   const { user: id } = members.find((m) => m.role === 'member');
   assert.notEqual(id, user.id);
-  await server.call(`/v1/rooms/${room}/members/${id}/mute`, { method: 'PUT', token, body: { until: Date.now() + 2_500 } });
+  await server.call(`/v1/rooms/${room}/members/${id}/mute`, { method: 'PUT', token, body: { until: Date.now() + 6_000 } });
   await cleo.page.getByText('You are muted in this room until').waitFor();
   // Nobody else does anything until then.
   await field(cleo).waitFor();

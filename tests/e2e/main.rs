@@ -11,6 +11,7 @@ mod chat_service;
 mod checker;
 mod client;
 mod disk;
+mod import;
 mod journal;
 mod kill;
 mod lifecycle;

@@ -7,6 +7,7 @@ mod auth;
 mod dialect;
 mod docs;
 mod host;
+mod import;
 mod rest;
 mod socket;
 mod store;

@@ -2,6 +2,8 @@
 //!
 //! The log decides. Everything else here is a projection of it, or a claim that it completes.
 
+pub mod bulk;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use parlance_schema::entry::Entry;
 pub use parlance_schema::message::MessageState;
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
+
+pub use bulk::{Bulk, BulkError, BulkStore, Record, Taken};
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -416,7 +420,7 @@ pub struct StoreHealth {
 
 /// All that a node keeps.
 #[async_trait]
-pub trait Store: LogStore + ClaimStore + AccountStore {
+pub trait Store: LogStore + ClaimStore + AccountStore + BulkStore {
     /// Tries the store out with a write that changes nothing.
     async fn health(&self) -> StoreHealth;
 }

@@ -204,12 +204,12 @@ pub struct Route {
     pub keyed: bool,
     /// Whether "it is so already" is a success.
     pub settled: bool,
+    /// Whether it tries a password or makes an account, which addresses may do less often than other things.
+    pub attempt: bool,
     /// The other service whose path it is; absent for ours.
     pub dialect: Option<dialect::Name>,
     /// Whether its body may be a form instead of JSON.
     pub form: bool,
-    /// Whether it tries a password or makes an account, which addresses may do less often than other things.
-    pub attempt: bool,
     /// Good answers.
     pub answers: &'static [Answered],
     /// Codes of faults, besides those that all routes of its kind can have.
@@ -235,9 +235,9 @@ const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static
         body: None,
         keyed: false,
         settled: matches!(verb, Verb::Delete),
+        attempt: false,
         dialect: None,
         form: false,
-        attempt: false,
         answers: &[],
         faults: &[],
         action: Action::Op(nothing),
@@ -308,6 +308,13 @@ impl Route {
         self
     }
 
+    /// Tries a password or makes an account.
+    #[must_use]
+    pub const fn attempt(mut self) -> Self {
+        self.attempt = true;
+        self
+    }
+
     /// Says whose path it is; its errors are written as that service did.
     #[must_use]
     pub const fn of(mut self, dialect: dialect::Name) -> Self {
@@ -326,13 +333,6 @@ impl Route {
     #[must_use]
     pub const fn style(&self) -> Style {
         if self.dialect.is_some() { Style::Detail } else { Style::Native }
-    }
-
-    /// Tries a password or makes an account.
-    #[must_use]
-    pub const fn attempt(mut self) -> Self {
-        self.attempt = true;
-        self
     }
 
     /// Lists its good answers.

@@ -107,6 +107,12 @@ impl Bed {
             };
             store.create_account(&account).await.unwrap();
         }
+        Self::over(store, options).await
+    }
+
+    /// A node on a store that is there already.
+    pub async fn over(store: Arc<Faulty>, options: Options) -> Self {
+        let _ = ticks();
         let bus = Arc::new(Lossy::default());
         let ticker = Arc::new(Ticker { since: Instant::now(), seed: AtomicU64::new(7) });
         let ports = Ports {
