@@ -38,6 +38,7 @@ pub const ROUTES: &[Route] = &[
         .of(Name::ChatService)
         .tag(TAG)
         .access(Access::Public)
+        .attempt()
         .form()
         .attempt()
         .body::<Credentials>(r#"{"username": "amira", "password": "correct horse battery"}"#)

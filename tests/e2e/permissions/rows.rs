@@ -171,6 +171,7 @@ const LISTS: &[Row] = &[
             .op(r#"{"op": "whereabouts", "users": ["$user"]}"#)
             .shown("presence", "user", "user")],
     ),
+    row("GET /v1/stats", &[reads("", &ALL).op(r#"{"op": "stats"}"#)]),
     row(
         "PUT /v1/presence",
         &[changes("", &ALL).body(r#"{"status": "away"}"#).op(r#"{"op": "presence", "status": "away"}"#)],
@@ -337,6 +338,7 @@ const MESSAGES: &[Row] = &[
                 .op(r#"{"op": "send", "room": "$room", "content": {"text": "a word"}}"#),
         ],
     ),
+    row("GET /v1/messages/{message}", &[reads("", &READ).op(r#"{"op": "find", "message": "$message"}"#)]),
     row(
         "GET /v1/rooms/{room}/messages/{seq}",
         &[reads("", &READ).with(&[("seq", "theirs")]).op(r#"{"op": "message", "room": "$room", "seq": "$theirs"}"#)],

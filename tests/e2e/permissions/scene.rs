@@ -209,7 +209,12 @@ impl Troupe {
             scene.insert(name, user.id.into());
         }
         if relation == "missing" {
-            scene.extend([("room", ID_MAX.into()), ("theirs", 3.into()), ("mine", 3.into())]);
+            scene.extend([
+                ("room", ID_MAX.into()),
+                ("theirs", 3.into()),
+                ("mine", 3.into()),
+                ("message", ID_MAX.into()),
+            ]);
             scene.extend([("code", format!("{ID_MAX}-{:032}", 0).into()), ("hash", format!("{:064}", 0).into())]);
             return scene;
         }
@@ -229,6 +234,7 @@ impl Troupe {
         .await;
         let invite = host.ok(json!({"op": "invite", "room": room})).await;
         let theirs = sockets.of(&cast.victim).await.post(room, "theirs").await;
+        let shown = sockets.of(&cast.victim).await.ok(json!({"op": "message", "room": room, "seq": theirs})).await;
         let mut mine = theirs;
         // A readonly user has written nothing.
         if was_in && self.role != Role::Readonly {
@@ -248,6 +254,7 @@ impl Troupe {
             sockets.of(root).await.ok(json!({"op": "archive", "room": room})).await;
         }
         scene.extend([("room", room.into()), ("theirs", theirs.into()), ("mine", mine.into())]);
+        scene.insert("message", shown["id"].clone());
         scene.extend([("code", invite["code"].clone()), ("hash", invite["hash"].clone())]);
         scene
     }
