@@ -21,6 +21,7 @@ use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
 use crate::gateway::{connect, dev, echo, listener, routes};
+use crate::import;
 use crate::store::{memory, sqlite};
 use crate::telemetry;
 
@@ -113,6 +114,14 @@ impl Running {
 /// When the store, the keys or the address can't be used.
 pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
     let store = open_store(config)?;
+    match import::unfinished(store.as_ref()).await {
+        Ok(None) => {}
+        Ok(Some(name)) => {
+            let say = "has not come to its end: run it again, or give it up with --abandon";
+            return Err(Failure::Other(format!("the import {name} {say}")));
+        }
+        Err(error) => return Err(Failure::Other(error.to_string())),
+    }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
     let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
     let ids = Arc::new(Ids::new(store.clone()));
