@@ -110,7 +110,7 @@ impl Options {
             out: data.join("import"),
             again: false,
             abandon: false,
-            sort_bytes: 128 * 1024 * 1024,
+            sort_bytes: 256 * 1024 * 1024,
             batch_entries: 32_768,
         }
     }
