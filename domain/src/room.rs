@@ -7,5 +7,5 @@ pub mod decide;
 mod manage;
 pub mod state;
 
-pub use decide::{Ask, decide, needs};
+pub use decide::{Ask, decide, may_write, needs};
 pub use state::{Ban, Invite, Member, Mute, State};

@@ -12,6 +12,7 @@ mod fail;
 mod families;
 mod folder;
 mod log;
+mod memberships;
 mod migrate;
 mod reader;
 mod writer;
@@ -21,12 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metrics::Histogram;
 use parlance_actors::ports::store::{Store, StoreError, StoreHealth};
 
 pub use backup::{BackupError, backup};
 pub use folder::OpenError;
 pub use writer::Fatal;
 
+use memberships::Memberships;
 use reader::Readers;
 use writer::{Size, Writer};
 
@@ -90,6 +93,9 @@ pub struct Sqlite {
     epoch: u64,
     synchronous: Synchronous,
     probe: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    memberships: Arc<Memberships>,
+    /// From an append's arrival to its commit.
+    append_seconds: Histogram,
 }
 
 impl Sqlite {
@@ -111,6 +117,8 @@ impl Sqlite {
             epoch,
             synchronous,
             probe: tokio::sync::Mutex::default(),
+            memberships: Arc::default(),
+            append_seconds: metrics::histogram!("parlance_store_append_seconds"),
         })
     }
 

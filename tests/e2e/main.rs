@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod chat_service;
 mod checker;
 mod client;
 mod disk;
@@ -15,7 +16,9 @@ mod journal;
 mod kill;
 mod lifecycle;
 mod membership;
+mod misbehaving;
 mod order;
+mod permissions;
 mod power;
 mod raw;
 mod resume;

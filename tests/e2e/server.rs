@@ -1,6 +1,6 @@
 //! A server in a process of its own, with its own data folder and port.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,7 +37,9 @@ impl Setup {
     /// A server on a data folder, that logs warnings.
     pub fn new(data: &Path) -> Self {
         let setup = Self { data: data.to_owned(), arguments: Vec::new(), environment: Vec::new() };
-        setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0")
+        let setup = setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0");
+        // All clients are on one address, and some ask for metrics as fast as they can.
+        setup.set("rates.address_per_s", "0").set("rates.user_per_s", "0").set("limits.connections_per_address", "0")
     }
 
     /// Adds an argument.
@@ -68,18 +70,31 @@ impl Setup {
         command
     }
 
+    /// Runs one of the binary's other commands on the folder, with a password where it asks for one; what it printed.
+    pub fn run(&self, words: &[&str], password: &str) -> String {
+        let mut command = self.command();
+        let mut child = command.args(words).arg("--data").arg(&self.data).stdin(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
     /// Makes accounts; no server may run on the folder.
     pub fn users(&self, count: usize) -> Vec<User> {
-        let mut command = self.command();
-        command.args(["user", "seed", "--prefix", "user", "--count", &count.to_string(), "--data"]).arg(&self.data);
-        let out = command.output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        self.users_of(1, count)
+    }
+
+    /// The same in a tenant.
+    pub fn users_of(&self, tenant: u64, count: usize) -> Vec<User> {
+        let (count_text, tenant) = (count.to_string(), tenant.to_string());
+        let out = self.run(&["user", "seed", "--prefix", "user", "--count", &count_text, "--tenant", &tenant], "");
         let user = |line: &str| {
             let user: Value = serde_json::from_str(line).unwrap();
             let text = |name: &str| user[name].as_str().unwrap().to_owned();
             User { id: user["id"].as_u64().unwrap(), name: text("username"), token: text("token") }
         };
-        let users: Vec<_> = String::from_utf8(out.stdout).unwrap().lines().map(user).collect();
+        let users: Vec<_> = out.lines().map(user).collect();
         assert_eq!(users.len(), count);
         users
     }
@@ -213,6 +228,15 @@ impl Server {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The CPU time that it has used so far.
+    pub fn cpu(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The fields after the name, which may hold anything: the 12th and 13th are ticks of user and system time.
+        let fields: Vec<_> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
     }
 
     /// Gets a path; status and body.

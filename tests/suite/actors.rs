@@ -1,5 +1,6 @@
 //! A node's actors in one thread, under a clock that only moves when all wait: on a store and a bus that fail as scripted.
 
+mod alone;
 pub mod bed;
 mod commands;
 mod crashes;

@@ -4,7 +4,9 @@
 
 mod actors;
 mod auth;
+mod dialect;
 mod docs;
+mod host;
 mod import;
 mod rest;
 mod socket;

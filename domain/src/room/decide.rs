@@ -44,8 +44,7 @@ pub fn needs(command: &Command) -> Option<Seq> {
 /// # Errors
 /// The fault that the sender is to see; nothing changes then.
 pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
-    let visible = |state: &&State| state.tenant == ask.who.tenant || ask.who.role == Role::SuperAdmin;
-    let Some(room) = state.filter(visible) else {
+    let Some(room) = state.filter(|state| is_visible(state, ask.who)) else {
         return match ask.command {
             Command::Create { .. } if state.is_none() => create(ask),
             Command::Join { .. } => Err(manage::invite_gone()),
@@ -53,6 +52,33 @@ pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
         };
     };
     in_room(room, ask)
+}
+
+/// Says whether somebody may write in a room now; telling others that one is writing is for those who may.
+///
+/// # Errors
+/// The fault that the sender of a message would see, whatever the message.
+pub fn may_write(state: Option<&State>, who: &Principal, now: Millis) -> Result<(), Fault> {
+    let state = state.filter(|state| is_visible(state, who)).ok_or_else(no_room)?;
+    let member = state.members.get(&who.user);
+    if member.is_none() && !who.moderates(state.tenant) {
+        return Err(no_room());
+    }
+    writes_at_all(who)?;
+    open(state)?;
+    writer(member, now).map(|_| ())
+}
+
+fn is_visible(state: &State, who: &Principal) -> bool {
+    state.tenant == who.tenant || who.role == Role::SuperAdmin
+}
+
+fn writes_at_all(who: &Principal) -> Result<(), Fault> {
+    if who.role == Role::Readonly { Err(Fault::forbidden("a readonly user only reads")) } else { Ok(()) }
+}
+
+fn open(state: &State) -> Result<(), Fault> {
+    if state.archived { Err(Fault::new(Code::Archived, "the room is archived")) } else { Ok(()) }
 }
 
 fn in_room(state: &State, ask: &Ask<'_>) -> Result<Fact, Fault> {
@@ -63,17 +89,17 @@ fn in_room(state: &State, ask: &Ask<'_>) -> Result<Fact, Fault> {
     if member.is_none() && !ask.who.moderates(state.tenant) {
         return Err(no_room());
     }
-    if ask.who.role == Role::Readonly && !matches!(ask.command, Command::Leave) {
-        return Err(Fault::forbidden("a readonly user only reads"));
+    if !matches!(ask.command, Command::Leave) {
+        writes_at_all(ask.who)?;
     }
-    if state.archived && !works_in_archive(ask.command) {
-        return Err(Fault::new(Code::Archived, "the room is archived"));
+    if !works_in_archive(ask.command) {
+        open(state)?;
     }
     match ask.command {
         Command::Create { .. } => Err(Fault::already("the room is open")),
         Command::Post { .. } => post(state, member, ask),
         Command::Edit { .. } => edit(state, member, ask),
-        Command::Delete { seq } => delete(state, member, ask, *seq),
+        Command::Delete { seq } => delete(state, ask, *seq),
         Command::React { seq, emoji } => react(state, member, ask, *seq, emoji),
         Command::Unreact { seq, emoji } => unreact(state, ask, *seq, emoji),
         _ => manage::decide(state, member, ask),
@@ -101,9 +127,7 @@ pub(super) fn no_room() -> Fault {
 
 fn create(ask: &Ask<'_>) -> Result<Fact, Fault> {
     let Command::Create { kind, name, members, history } = ask.command else { return Err(no_room()) };
-    if ask.who.role == Role::Readonly {
-        return Err(Fault::forbidden("a readonly user only reads"));
-    }
+    writes_at_all(ask.who)?;
     let mut all = vec![ask.who.user];
     for user in members {
         if !all.contains(user) {
@@ -190,11 +214,11 @@ fn edit(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, F
     Ok(Fact::Edited { target: *seq, revision: target.state.revision + 1, content: Some(content.clone()) })
 }
 
-fn delete(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq) -> Result<Fact, Fault> {
+fn delete(state: &State, ask: &Ask<'_>, seq: Seq) -> Result<Fact, Fault> {
     let target = living(state, ask, seq)?;
     let own = target.by == Some(ask.who.user);
     if !own {
-        manage::staff(state, member, ask)?;
+        manage::staff(state, ask)?;
     }
     Ok(Fact::Deleted { target: seq })
 }

@@ -67,6 +67,8 @@ fn an_invite_lets_in_only_who_may_come() {
     // Another tenant's user learns nothing, even with a good invite.
     let foreign = world.run(20, join("once")).unwrap_err();
     assert_eq!(foreign, nowhere(&principal(20), join("once")));
+    // Nor does a moderator from elsewhere become a member: tenants share none.
+    assert_eq!(world.run(9, join("once")).unwrap_err().code, Code::InviteGone);
     world.run(3, join("once")).unwrap();
     assert_eq!(world.run(4, join("once")).unwrap_err().code, Code::InviteGone);
     world.run(7, join("soon")).unwrap();

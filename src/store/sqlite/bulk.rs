@@ -41,9 +41,13 @@ struct Piece {
 impl BulkStore for Sqlite {
     async fn bulk(&self, mut bulk: Bulk) -> Result<(), BulkError> {
         bulk.appends.iter().try_for_each(crate::store::check_numbers)?;
+        let members: Vec<_> =
+            bulk.appends.iter().flat_map(|append| append.members.iter().map(|(user, _)| *user)).collect();
         let logs = std::mem::take(&mut bulk.appends).into_iter().map(Rows::new).collect::<Result<Vec<_>, _>>();
         let piece = Piece { logs: logs.map_err(StoreError::from)?, bulk };
-        Ok(self.writer.run(piece.size(), move |db| piece.write(db)).await??)
+        let done = self.writer.run(piece.size(), move |db| piece.write(db)).await;
+        self.memberships.changed(members.into_iter());
+        Ok(done??)
     }
 
     async fn import(&self, name: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError> {

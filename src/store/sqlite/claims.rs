@@ -15,6 +15,7 @@ pub(super) const fn kind_word(kind: ClaimKind) -> &'static str {
     match kind {
         ClaimKind::Direct => "direct",
         ClaimKind::Create => "create",
+        ClaimKind::Subject => "subject",
     }
 }
 

@@ -108,3 +108,37 @@ async fn typing_goes_to_the_others_in_the_room() {
     three.drain();
     assert!(one.pushed("typing").is_empty() && three.pushed("typing").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_write_tells_nobody_that_they_do() {
+    let bed = Bed::with(Options::default()).await;
+    let room = bed.group(1, &[2, 3, 90]).await;
+    let typing = json!({"op": "typing", "room": room, "on": true});
+    let (mut one, mut two, mut three) = (bed.client(1).await, bed.client(2).await, bed.client(3).await);
+    bed.perform(1, json!({"op": "mute", "room": room, "user": 3})).await.unwrap();
+    assert_eq!(three.refused(typing.clone()).await, "muted");
+    // A connection that was told of a room is told of its end, and then is a stranger's like any other.
+    bed.perform(1, json!({"op": "kick", "room": room, "user": 2})).await.unwrap();
+    two.push("room_gone").await;
+    assert_eq!(two.refused(typing.clone()).await, "not_found");
+    for (user, code) in [(90, "forbidden"), (91, "forbidden"), (99, "forbidden")] {
+        assert_eq!(bed.perform(user, typing.clone()).await.unwrap_err().code.word(), code, "{user}");
+    }
+    bed.perform(1, json!({"op": "archive", "room": room})).await.unwrap();
+    assert_eq!(bed.perform(1, typing).await.unwrap_err().code.word(), "archived");
+    pass(10).await;
+    one.drain();
+    assert!(one.pushed("typing").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_readonly_user_finds_a_direct_room_and_opens_none() {
+    let bed = Bed::with(Options::default()).await;
+    for _ in 0..2 {
+        let refused = bed.perform(90, json!({"op": "direct", "user": 1})).await.unwrap_err();
+        assert_eq!(refused.code.word(), "forbidden");
+    }
+    bed.group(1, &[90]).await;
+    let opened = bed.perform(1, json!({"op": "direct", "user": 90})).await.unwrap()["id"].clone();
+    assert_eq!(bed.perform(90, json!({"op": "direct", "user": 1})).await.unwrap()["id"], opened);
+}

@@ -1,0 +1,464 @@
+//! Who may do what: each role of the installation, and nobody, at each route and each operation, in every relation to what is
+//! asked about. `rows.rs` is the table; a route or an operation without a row fails, and a row without one does.
+//!
+//! First all that must be refused, and all that only reads: after none of it the database may have changed. Then what must
+//! be done, each time in a room of its own. Both doors are tried, REST and the WebSocket.
+
+mod grid;
+mod rows;
+mod scene;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use parlance::gateway::rest;
+use parlance::gateway::rest::route::{Access, Route};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+use utoipa::PartialSchema;
+
+use crate::raw::{Got, How, Raw};
+use crate::server::User;
+use crate::stage::folder;
+use grid::{Columns, ROLES};
+use rows::{Case, Row, rows};
+use scene::{PASSWORD, People, Scene, Sockets, Troupe};
+
+/// A route's name in the table.
+fn name(route: &Route) -> String {
+    format!("{} {}", route.verb.word(), route.path)
+}
+
+#[test]
+fn each_route_and_each_operation_has_its_row_and_each_row_its_route() {
+    let routes: Vec<String> = rest::routes().map(name).collect();
+    let named: Vec<&str> = rows().map(|row| row.route).filter(|route| !route.is_empty()).collect();
+    let (table, listed): (BTreeSet<&str>, BTreeSet<&str>) =
+        (routes.iter().map(String::as_str).collect(), named.iter().copied().collect());
+    assert_eq!(table, listed, "the routes of the table, and the rows");
+    assert_eq!(named.len(), listed.len(), "a route has one row");
+
+    let schema = serde_json::to_value(parlance_schema::op::Op::schema()).unwrap();
+    let word = |op: &Value| op["properties"]["op"]["enum"][0].as_str().unwrap().to_owned();
+    let known: BTreeSet<String> = schema["oneOf"].as_array().unwrap().iter().map(word).collect();
+    let ops = rows().flat_map(|row| row.cases).filter_map(|case| case.op);
+    let tried: BTreeSet<String> =
+        ops.map(|op| serde_json::from_str::<Value>(op).unwrap()["op"].as_str().unwrap().to_owned()).collect();
+    assert!(known.len() > 30, "{known:?}");
+    assert_eq!(known, tried, "the operations, and those that rows try");
+}
+
+#[test]
+fn each_grid_has_a_mark_for_each_relation() {
+    for row in rows() {
+        assert!(!row.cases.is_empty(), "{}: nothing is tried", row.route);
+        for case in row.cases {
+            for line in case.grid.lines {
+                let marks: Vec<char> = line.chars().filter(|mark| *mark != ' ').collect();
+                assert_eq!(marks.len(), case.grid.columns.names().len(), "{} {}: {line}", row.route, case.about);
+                // Which panics where there is no such mark.
+                let refusals = marks.into_iter().filter_map(grid::code).count();
+                assert!(refusals <= case.grid.columns.names().len());
+            }
+        }
+    }
+}
+
+/// Puts a scene's values in the place of `$name`.
+fn filled(template: &str, scene: &Scene) -> Value {
+    fn fill(value: &mut Value, scene: &Scene) {
+        match value {
+            Value::String(text) => {
+                if let Some(name) = text.strip_prefix('$') {
+                    *value = scene.get(name).unwrap_or_else(|| panic!("the scene has no {name}")).clone();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| fill(item, scene)),
+            Value::Object(fields) => {
+                for (name, mut field) in std::mem::take(fields) {
+                    fill(&mut field, scene);
+                    let key = name.strip_prefix('$').map_or(name.clone(), |name| scene[name].to_string());
+                    fields.insert(key, field);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(template).unwrap();
+    fill(&mut value, scene);
+    value
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The REST door.
+#[derive(Clone)]
+struct Rest {
+    address: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Rest {
+    /// Asks as whoever has the token; status and body.
+    async fn ask(&self, route: &Route, case: &Case, scene: &Scene, token: Option<&str>) -> (u16, Value) {
+        let segments = route.path.split('/').map(|segment| match rest::route::parameter(segment) {
+            Some(name) => {
+                let other = case.with.iter().find(|(parameter, _)| *parameter == name).map_or(name, |(_, other)| other);
+                let value = scene.get(other).unwrap_or_else(|| panic!("{}: no {other}", route.path));
+                percent_encoding::utf8_percent_encode(&text(value), percent_encoding::NON_ALPHANUMERIC).to_string()
+            }
+            None => segment.to_owned(),
+        });
+        let mut url = format!("http://{}{}", self.address, segments.collect::<Vec<_>>().join("/"));
+        if let Some((name, value)) = case.query.split_once("=$") {
+            url = format!("{url}?{name}={}", text(&scene[value]));
+        }
+        let mut request = self.client.request(route.verb.word().parse().unwrap(), url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = case.body {
+            let mut scene = scene.clone();
+            if body.contains("$refresh") {
+                scene.insert("refresh", self.refresh_token().await);
+            }
+            request = request.json(&filled(body, &scene));
+        }
+        let reply = request.send().await.unwrap();
+        let status = reply.status().as_u16();
+        let bytes = reply.bytes().await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn refresh_token(&self) -> Value {
+        let body = json!({"username": "guest", "password": PASSWORD});
+        let reply =
+            self.client.post(format!("http://{}/v1/auth/login", self.address)).json(&body).send().await.unwrap();
+        reply.json::<Value>().await.unwrap()["refresh_token"].clone()
+    }
+}
+
+/// Whether an answer shows what was asked for; what a resume says is gone isn't shown.
+fn is_shown(answer: &Value, (list, field, value): (&str, &str, &str), scene: &Scene) -> bool {
+    let items = answer[list].as_array().unwrap_or_else(|| panic!("no {list} in {answer}"));
+    items.iter().any(|item| item[field] == scene[value] && item["outcome"] != "gone")
+}
+
+fn judge_shown(mark: char, case: &Case, scene: &Scene, answer: &Value) -> Result<(), String> {
+    let wrong = matches!(mark, 's' | 'h') && is_shown(answer, case.shown, scene) != (mark == 's');
+    if wrong { Err(format!("expected {mark}, got {answer}")) } else { Ok(()) }
+}
+
+/// Compares what REST answered with a mark.
+fn judge_rest(
+    route: &Route,
+    case: &Case,
+    mark: char,
+    scene: &Scene,
+    (status, body): &(u16, Value),
+) -> Result<(), String> {
+    let Some(code) = grid::code(mark) else {
+        let good = route.answers.iter().any(|answer| answer.status == *status && *status < 300);
+        return if good {
+            judge_shown(mark, case, scene, body)
+        } else {
+            Err(format!("expected {mark}, got {status} {body}"))
+        };
+    };
+    // What is so already is a success to PUT and DELETE.
+    if mark == '=' && route.settled && *status == 204 {
+        return Ok(());
+    }
+    let says = body.get("code").map_or(body["detail"].is_string(), |said| said == code.word());
+    if *status == code.http() && says { Ok(()) } else { Err(format!("expected {}, got {status} {body}", code.word())) }
+}
+
+/// Compares what a socket answered with a mark.
+fn judge_socket(case: &Case, mark: char, scene: &Scene, outcome: &Result<Value, Value>) -> Result<(), String> {
+    match (grid::code(mark), outcome) {
+        (None, Ok(answer)) => judge_shown(mark, case, scene, answer),
+        (Some(code), Err(fault)) if fault["code"] == code.word() => Ok(()),
+        _ => Err(format!("expected {mark}, got {outcome:?}")),
+    }
+}
+
+/// What is in the database, other than what changes by itself: ids taken in advance, a probe, snapshots, when users were seen.
+struct Database(Connection);
+
+impl Database {
+    fn open(data: &Path) -> Self {
+        let file = data.join("parlance.db");
+        Self(Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap())
+    }
+
+    /// A number that changes with each commit of somebody else.
+    fn version(&self) -> i64 {
+        self.0.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
+    }
+
+    fn digest(&self) -> String {
+        let mut tables = self.0.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+        let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert!(tables.iter().any(|table| table == "room_log"), "{tables:?}");
+        let mut hash = Sha256::new();
+        for table in tables.iter().filter(|table| !matches!(table.as_str(), "meta" | "id_block" | "snapshot")) {
+            let mut rows = self.0.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let names: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
+            let mut rows = rows.query([]).unwrap();
+            hash.update(table);
+            while let Some(row) = rows.next().unwrap() {
+                for (at, name) in names.iter().enumerate().filter(|(_, name)| *name != "last_seen") {
+                    hash.update(format!("{name}={:?};", row.get_ref(at).unwrap()));
+                }
+            }
+        }
+        format!("{:x}", hash.finalize())
+    }
+}
+
+/// One cell of the table.
+struct Cell {
+    row: &'static Row,
+    case: &'static Case,
+    route: Option<&'static Route>,
+    role: usize,
+    column: usize,
+    mark: char,
+}
+
+impl Cell {
+    fn relation(&self) -> &'static str {
+        self.case.grid.columns.names()[self.column]
+    }
+
+    /// Whether it must leave everything as it was.
+    fn leaves_all(&self) -> bool {
+        !self.case.changes || grid::code(self.mark).is_some()
+    }
+
+    fn told(&self, door: &str, problem: &str) -> String {
+        let (role, relation, about) = (ROLES[self.role].word(), self.relation(), self.case.about);
+        format!("{} ({about}) over {door} by {role}, {relation}: {problem}", self.row.route)
+    }
+}
+
+fn cells() -> Vec<Cell> {
+    let routes: HashMap<String, &'static Route> = rest::routes().map(|route| (name(route), route)).collect();
+    let mut cells = Vec::new();
+    for row in rows() {
+        for case in row.cases {
+            for role in 0..ROLES.len() {
+                for column in 0..case.grid.columns.names().len() {
+                    let (route, mark) = (routes.get(row.route).copied(), case.grid.mark(role, column));
+                    cells.push(Cell { row, case, route, role, column, mark });
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Scenes that nothing may change, made once.
+type Still = HashMap<(usize, &'static str, bool), Scene>;
+
+async fn still_scenes(people: &People, sockets: &mut Sockets) -> Still {
+    let mut still = Still::new();
+    for (role, troupe) in people.troupes.iter().enumerate() {
+        for relation in grid::ROOMS {
+            for archived in [false, true] {
+                let root = archived.then_some(&people.root);
+                still.insert((role, relation, archived), troupe.scene_of_room(sockets, relation, root).await);
+            }
+        }
+    }
+    still
+}
+
+fn still_scene(still: &Still, troupe: &Troupe, cell: &Cell) -> Scene {
+    match cell.case.grid.columns {
+        Columns::Rooms => still[&(cell.role, cell.relation(), cell.case.archived)].clone(),
+        Columns::People => troupe.scene_of_user(cell.relation()),
+        Columns::Sole => troupe.scene(),
+    }
+}
+
+/// Asks over a socket; a resume over one of its own, as it changes what the socket is sent.
+async fn ask_socket(sockets: &mut Sockets, address: SocketAddr, caller: &User, request: Value) -> Result<Value, Value> {
+    if request["op"] == "resume" {
+        return Raw::ready(address, &caller.token).await.request(request).await;
+    }
+    sockets.of(caller).await.request(request).await
+}
+
+/// What is not there, and what somebody may not see, must look the same: answers by who asks and how, with ids taken out.
+#[derive(Default)]
+struct Alike(BTreeMap<(usize, String), (String, &'static str)>);
+
+impl Alike {
+    /// Remembers an answer that says `not_found` of something unseen, and compares it with the others.
+    fn add(&mut self, cell: &Cell, door: &str, answer: &str, scene: &Scene) -> Result<(), String> {
+        let unseen = match cell.case.grid.columns {
+            Columns::Rooms => grid::READ.mark(cell.role, cell.column) == '-',
+            Columns::People => grid::SEEN.mark(cell.role, cell.column) == '-',
+            Columns::Sole => false,
+        };
+        if !unseen || cell.mark != '-' {
+            return Ok(());
+        }
+        let mut answer = answer.to_owned();
+        for value in ["user", "room"].iter().filter_map(|name| scene.get(name)) {
+            answer = answer.replace(&value.to_string(), "#");
+        }
+        let key = (cell.role, format!("{} {} {} {door}", cell.row.route, cell.case.about, cell.case.op.unwrap_or("")));
+        let (first, relation) = self.0.entry(key).or_insert_with(|| (answer.clone(), cell.relation()));
+        if *first == answer { Ok(()) } else { Err(format!("{answer}, but where it is {relation}: {first}")) }
+    }
+}
+
+/// Tries all that must leave everything as it was.
+async fn try_refusals(
+    people: &People,
+    still: &Still,
+    rest: &Rest,
+    sockets: &mut Sockets,
+    database: &Database,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut alike = Alike::default();
+    let (mut version, mut digest) = (database.version(), database.digest());
+    for cell in cells().iter().filter(|cell| cell.leaves_all()) {
+        let troupe = &people.troupes[cell.role];
+        let scene = still_scene(still, troupe, cell);
+        let mut verdicts = Vec::new();
+        if let Some(route) = cell.route {
+            let got = rest.ask(route, cell.case, &scene, Some(&troupe.caller.token)).await;
+            verdicts.push(("REST", judge_rest(route, cell.case, cell.mark, &scene, &got)));
+            verdicts.push(("REST", alike.add(cell, "REST", &format!("{got:?}"), &scene)));
+        }
+        if let Some(op) = cell.case.op {
+            let outcome = ask_socket(sockets, rest.address, &troupe.caller, filled(op, &scene)).await;
+            verdicts.push(("a socket", judge_socket(cell.case, cell.mark, &scene, &outcome)));
+            verdicts.push(("a socket", alike.add(cell, "a socket", &format!("{outcome:?}"), &scene)));
+        }
+        if database.version() != version {
+            version = database.version();
+            let now = database.digest();
+            if now != std::mem::replace(&mut digest, now.clone()) {
+                verdicts.push(("either door", Err("the database has changed".to_owned())));
+            }
+        }
+        wrong.extend(verdicts.into_iter().filter_map(|(door, verdict)| Some(cell.told(door, &verdict.err()?))));
+    }
+    wrong
+}
+
+/// Tries every route, whatever is asked about, with no token, and with tokens that are not good.
+async fn try_nobodies(people: &People, still: &Still, rest: &Rest) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for cell in cells().iter().filter(|cell| cell.role == 0) {
+        let Some(route) = cell.route else { continue };
+        // Those who need no token are not asked for one: there, a bad one is as good as a good one.
+        let public = route.access == Access::Public;
+        let scene = still_scene(still, &people.troupes[0], cell);
+        for (who, token, word) in &people.nobodies {
+            let mut scene = scene.clone();
+            scene.insert("fresh", format!("fresh-{who}").into());
+            let got = rest.ask(route, cell.case, &scene, token.as_deref()).await;
+            let verdict = match public {
+                true => judge_rest(route, cell.case, cell.mark, &scene, &got),
+                false if got.0 == 401 && got.1["code"] == *word => Ok(()),
+                false => Err(format!("expected {word}, got {got:?}")),
+            };
+            wrong.extend(verdict.err().map(|problem| format!("{} by {who}: {problem}", cell.row.route)));
+        }
+    }
+    for (who, token, _) in &people.nobodies {
+        let end = Raw::connect(rest.address, token.as_deref().unwrap_or("-"), How::default()).await;
+        if end.as_ref().err() != Some(&Got::Close(4401)) {
+            wrong.push(format!("a socket of {who} is not closed with 4401"));
+        }
+    }
+    wrong
+}
+
+/// Tries all that must be done, by one role: each time in a room of its own, over each door.
+async fn try_deeds(people: Arc<People>, role: usize, rest: Rest) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let (troupe, mut sockets) = (&people.troupes[role], Sockets::new(rest.address));
+    // There must be a connection for its status to be set.
+    sockets.of(&troupe.caller).await;
+    for cell in cells().iter().filter(|cell| cell.role == role && !cell.leaves_all()) {
+        for over_rest in [false, true] {
+            let scene = match cell.case.grid.columns {
+                Columns::Rooms => {
+                    let root = cell.case.archived.then_some(&people.root);
+                    troupe.scene_of_room(&mut sockets, cell.relation(), root).await
+                }
+                Columns::People => troupe.scene_of_user(cell.relation()),
+                Columns::Sole => troupe.scene(),
+            };
+            let verdict = match (over_rest, cell.route, cell.case.op) {
+                (true, Some(route), _) => {
+                    let got = rest.ask(route, cell.case, &scene, Some(&troupe.caller.token)).await;
+                    judge_rest(route, cell.case, cell.mark, &scene, &got)
+                }
+                (false, _, Some(op)) => {
+                    let outcome = ask_socket(&mut sockets, rest.address, &troupe.caller, filled(op, &scene)).await;
+                    judge_socket(cell.case, cell.mark, &scene, &outcome)
+                }
+                _ => continue,
+            };
+            let door = if over_rest { "REST" } else { "a socket" };
+            wrong.extend(verdict.err().map(|problem| cell.told(door, &problem)));
+        }
+    }
+    wrong
+}
+
+fn none_wrong(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} of the table's cells are not so:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_may_do_what_the_table_says_and_nothing_else() {
+    let (_folder, setup) = folder();
+    let setup = setup.set("auth.argon2.memory_kib", "64").set("auth.argon2.iterations", "1");
+    let setup = setup.set("limits.connections_per_user", "1000");
+    let people = Arc::new(People::new(&setup));
+    let server = setup.start().await;
+    let rest = Rest { address: server.address, client: reqwest::Client::new() };
+
+    let mut sockets = Sockets::new(server.address);
+    let still = still_scenes(&people, &mut sockets).await;
+    for troupe in &people.troupes {
+        for host in troupe.hosts() {
+            sockets.of(host).await.resume(json!({})).await;
+        }
+        sockets.of(&troupe.caller).await;
+    }
+    let database = Database::open(&setup.data);
+    none_wrong(&try_refusals(&people, &still, &rest, &mut sockets, &database).await);
+    // Nor was anybody told of anything: what is not stored leaves no trace but this.
+    for troupe in &people.troupes {
+        for host in troupe.hosts() {
+            let socket = sockets.of(host).await;
+            socket.ok(json!({"op": "ping"})).await;
+            let told: Vec<_> = socket.pushes.iter().filter(|push| push["push"] != "presence").collect();
+            assert!(told.is_empty(), "{} was told {told:?}", host.name);
+        }
+    }
+    none_wrong(&try_nobodies(&people, &still, &rest).await);
+
+    let mut tasks = JoinSet::new();
+    for role in 0..ROLES.len() {
+        tasks.spawn(try_deeds(people.clone(), role, rest.clone()));
+    }
+    none_wrong(&tasks.join_all().await.concat());
+    println!("{} cells, {} routes", cells().len(), rest::routes().count());
+}
