@@ -23,6 +23,7 @@ use crate::config::{Config, StoreKind};
 use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
+use crate::import;
 use crate::store::{memory, sqlite};
 use crate::telemetry;
 
@@ -137,6 +138,14 @@ fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener
 /// When the store, the keys or the address can't be used.
 pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
     let store = open_store(config)?;
+    match import::unfinished(store.as_ref()).await {
+        Ok(None) => {}
+        Ok(Some(name)) => {
+            let say = "has not come to its end: run it again, or give it up with --abandon";
+            return Err(Failure::Other(format!("the import {name} {say}")));
+        }
+        Err(error) => return Err(Failure::Other(error.to_string())),
+    }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
     let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
     let ids = Arc::new(Ids::new(store.clone()));
