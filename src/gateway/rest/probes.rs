@@ -133,6 +133,8 @@ pub struct Checks {
     store: StoreCheck,
     /// What connects nodes.
     bus: BusCheck,
+    /// AI assistants.
+    assistants: AssistantsCheck,
 }
 
 /// The store's state.
@@ -151,6 +153,13 @@ pub struct StoreCheck {
 pub struct BusCheck {
     /// `local` where the node is alone.
     state: String,
+}
+
+/// AI assistants' state.
+#[derive(Serialize, ToSchema)]
+pub struct AssistantsCheck {
+    /// `none` where the node has no assistants.
+    state: &'static str,
 }
 
 fn works(health: &Health) -> bool {
@@ -172,6 +181,7 @@ async fn health(call: &Call) -> Response {
             durability: health.store.durability,
         },
         bus: BusCheck { state: health.bus },
+        assistants: AssistantsCheck { state: "none" },
     };
     json(status(works), &HealthView { status: works.into(), checks })
 }
