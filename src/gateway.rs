@@ -10,6 +10,7 @@ pub mod echo;
 pub mod errors;
 pub mod listener;
 pub mod native;
+pub mod number;
 pub mod openapi;
 pub mod pages;
 pub mod rest;
