@@ -20,7 +20,7 @@ use crate::meters::Meters;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
-pub(crate) use knowledge::encode_state;
+pub(crate) use knowledge::{encode_state, guarded};
 
 pub use fill::{FillError, fill};
 pub use handle::{Handle, Victim};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Back, From, Mode, Msg, State, Sub, unreadable};
 use crate::link::{Link, Pushed};
+use crate::node::guarded;
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
 
@@ -151,7 +152,7 @@ impl State {
         metrics::counter!("parlance_log_reads_total").increment(1);
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
-            let entries = shared.store.entries(room, range).await;
+            let entries = guarded(shared.store.entries(room, range)).await;
             let _ = me.cast(Msg::Read { session, from: range.from, entries });
         });
     }
