@@ -5,17 +5,19 @@
 
 mod admin;
 mod body;
+mod foreign;
 pub mod keys;
 mod login;
-mod password;
+pub(crate) mod password;
 mod profile;
-mod rules;
+pub(crate) mod rules;
 mod secret;
 mod standing;
 mod token;
 
 use std::sync::Arc;
 
+use dashmap::DashMap;
 use parlance_actors::ids::Ids;
 use parlance_actors::ports::store::{Account, AccountError, StoreError, Who};
 use parlance_actors::ports::{Bus, Clock, Random, Store};
@@ -25,6 +27,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use admin::By;
 pub use body::{ChangePassword, Grant, Login, Refresh, Register, UpdateProfile};
+pub use foreign::{Algorithm, Issuer};
 pub use keys::KeyRing;
 pub use secret::Secret;
 
@@ -71,6 +74,8 @@ pub struct Accounts {
     /// An account is read, changed and written whole: those of one stripe one after the other, else one change could undo
     /// another.
     writers: Vec<Mutex<()>>,
+    /// Users by (issuer, subject), as far as they were seen; a mapping never changes.
+    subjects: DashMap<(String, String), UserId>,
 }
 
 impl Accounts {
@@ -82,7 +87,16 @@ impl Accounts {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hasher = password::Hasher::new(&config.argon2, cores)?;
         let writers = (0..WRITERS).map(|_| Mutex::new(())).collect();
-        Ok(Self { ports, ids, keys, config: config.clone(), hasher, standings: Standings::default(), writers })
+        Ok(Self {
+            ports,
+            ids,
+            keys,
+            config: config.clone(),
+            hasher,
+            standings: Standings::default(),
+            writers,
+            subjects: DashMap::new(),
+        })
     }
 
     /// Checks an access token: whose it is, that it is signed by a key of the ring, has not expired and was not revoked.
@@ -92,6 +106,27 @@ impl Accounts {
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, Fault> {
         let now = self.ports.clock.now();
         let checked = token::check(&self.keys, token, now)?;
+        self.admit(checked, now).await
+    }
+
+    /// As [`Self::authenticate`], where another issuer's tokens are good as well; whom that one names and nobody has seen
+    /// yet becomes a user.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub async fn authenticate_with(&self, issuer: Option<&Issuer>, token: &str) -> Result<Authenticated, Fault> {
+        let now = self.ports.clock.now();
+        let checked = match (token::check(&self.keys, token, now), issuer) {
+            (Err(fault), Some(issuer)) if fault.code == Code::Unauthenticated => {
+                self.check_foreign(issuer, token, now).await?
+            }
+            (checked, _) => checked?,
+        };
+        self.admit(checked, now).await
+    }
+
+    /// Lets whoever a checked token names in as the account stands now.
+    async fn admit(&self, checked: token::Checked, now: Millis) -> Result<Authenticated, Fault> {
         let standing = self.standings.of(&self.ports, checked.user, now).await?;
         let Some(standing) = standing.filter(|s| s.tenant == checked.tenant) else {
             return Err(Fault::unauthenticated("the access token is not valid"));

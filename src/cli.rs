@@ -3,6 +3,7 @@
 //! What serves, and which store there is, comes from outside as a [`Backend`].
 
 mod dev;
+mod import;
 mod input;
 mod keys;
 mod user;
@@ -21,6 +22,9 @@ use parlance_schema::Fault;
 
 use crate::config::{self, Config, Overrides};
 use input::Input;
+
+/// The exit code of a command that did what it was asked but for some rows.
+const REFUSED: u8 = 3;
 
 /// What the command line works on.
 #[async_trait]
@@ -64,6 +68,9 @@ pub enum Failure {
     /// An account's rule or the store said no.
     #[error("{}", .0.detail)]
     Fault(#[from] Fault),
+    /// All was done but for some rows; the exit code is 3.
+    #[error("{0}")]
+    Refused(String),
     /// The terminal or a pipe failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -123,6 +130,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
+    /// Brings in another service's data; while the server doesn't run on the same folder
+    #[command(subcommand)]
+    Import(import::Command),
     /// Prints the version
     Version,
     /// What tests and measurements need
@@ -144,6 +154,10 @@ pub fn run(backend: &dyn Backend) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
         Err(Failure::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure @ Failure::Refused(_)) => {
+            failed(&failure);
+            ExitCode::from(REFUSED)
+        }
         Err(failure) => failed(&failure),
     }
 }
@@ -194,6 +208,7 @@ async fn execute(
             backend.backup(&config()?, &to).await?;
             Ok(writeln!(out, "{}", to.display())?)
         }
+        Some(Command::Import(command)) => import::execute(backend, &config()?, command, input, out).await,
         Some(Command::Dev(command)) => dev::execute(backend, &config()?, command, out).await,
         Some(Command::Version) => Ok(writeln!(out, "parlance {}", env!("CARGO_PKG_VERSION"))?),
     }

@@ -1,5 +1,6 @@
 //! The machine's clock and randomness.
 
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parlance_actors::ports::{Clock, Random};
@@ -16,11 +17,30 @@ impl Clock for System {
     }
 }
 
+/// Bytes that are had from the operating system at once.
+const RANDOM_BYTES: usize = 256;
+
+thread_local! {
+    /// Random bytes, and how many of them are used up: asking for each number apart costs a system call for each.
+    static RANDOM: RefCell<([u8; RANDOM_BYTES], usize)> = const { RefCell::new(([0; RANDOM_BYTES], RANDOM_BYTES)) };
+}
+
 impl Random for System {
     fn bits(&self) -> u64 {
-        let mut bytes = [0; 8];
-        #[expect(clippy::expect_used, reason = "without the operating system's randomness no secret can be made")]
-        getrandom::fill(&mut bytes).expect("the operating system's randomness");
-        u64::from_ne_bytes(bytes)
+        RANDOM.with_borrow_mut(|(bytes, used)| {
+            if *used == RANDOM_BYTES {
+                #[expect(
+                    clippy::expect_used,
+                    reason = "without the operating system's randomness no secret can be made"
+                )]
+                getrandom::fill(bytes).expect("the operating system's randomness");
+                *used = 0;
+            }
+            let mut taken = [0; 8];
+            // What was given out once may be a secret: it does not stay here.
+            taken.swap_with_slice(&mut bytes[*used..*used + 8]);
+            *used += 8;
+            u64::from_ne_bytes(taken)
+        })
     }
 }

@@ -20,7 +20,9 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
-use crate::gateway::{connect, dev, echo, listener, routes};
+use crate::dialect::{self, Dialects};
+use crate::gateway::checks::Checks;
+use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::store::{memory, sqlite};
 use crate::telemetry;
 
@@ -41,7 +43,8 @@ impl Backend for Real {
         tokio::spawn(telemetry.clone().upkeep());
         let running = start(&config, Arc::new(move || telemetry.render())).await?;
         let address = running.listener.address();
-        writeln!(std::io::stdout(), "listening on http://{address}")?;
+        let scheme = if config.tls.certificate.as_os_str().is_empty() { "http" } else { "https" };
+        writeln!(std::io::stdout(), "listening on {scheme}://{address}")?;
         std::io::stdout().flush()?;
         tracing::info!(%address, data = %config.data.dir.display(), "ready");
         until_told().await?;
@@ -107,6 +110,27 @@ impl Running {
     }
 }
 
+fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
+    let tls = if config.tls.certificate.as_os_str().is_empty() {
+        None
+    } else {
+        let opened = tls::Tls::open(&config.tls.certificate, &config.tls.key);
+        Some(opened.map_err(|error| Failure::Other(format!("tls: {error}")))?)
+    };
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls.keep_fresh(Duration::from_secs(config.tls.reload_s)));
+    }
+    Ok(listener::Options {
+        connections_max: config.limits.connections,
+        header_ms: config.limits.header_ms,
+        request_ms: config.limits.request_ms,
+        reply_ms: config.limits.reply_ms,
+        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?),
+        tls,
+        ..listener::Options::default()
+    })
+}
+
 /// Starts a node with the configured backends.
 ///
 /// # Errors
@@ -132,14 +156,16 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     };
     let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
-    let socket = connect::route(connect::Deps { service: node.clone(), accounts: accounts.clone() });
-    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, metrics: render })
+    let dialects = Arc::new(Dialects::new(&config.dialects));
+    let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
+    let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
+    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, dialects, metrics: render })
         // The listener takes filters that may reject; this one answers everything.
         .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
-    let options = listener::Options { connections_max: config.limits.connections, ..listener::Options::default() };
+    let options = listener_options(config)?;
     let listener = if config.server.dev_faults {
         let node = node.clone();
         let fault = dev::route(move |victim, panic| node.end(victim, panic));

@@ -2,6 +2,8 @@
 //!
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
+mod dialects;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,6 +12,10 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat};
 use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
+
+use crate::gateway::origin::{Hosts, Origins};
+use crate::gateway::proxy::Proxies;
+pub use dialects::{ChatService, Dialects};
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -26,6 +32,12 @@ pub const DEV_PREFIX: &str = "PARLANCE_DEV_";
 pub struct Config {
     /// Where the server listens.
     pub server: Server,
+    /// Who may reach it: host names, origins, proxies.
+    pub gateway: Gateway,
+    /// Its certificate.
+    pub tls: Tls,
+    /// How much one address or one user may ask for.
+    pub rates: Rates,
     /// Where it keeps its data.
     pub data: Data,
     /// Accounts and tokens.
@@ -36,6 +48,8 @@ pub struct Config {
     pub log: Log,
     /// What keeps rooms and accounts.
     pub store: Store,
+    /// Services whose clients are served as well.
+    pub dialects: Dialects,
 }
 
 /// Where the server listens.
@@ -50,6 +64,52 @@ pub struct Server {
     pub dev_echo: bool,
     /// Whether `/dev/fault` is there, which ends actors, for tests of supervision; `/dev/echo` comes with it.
     pub dev_faults: bool,
+}
+
+/// Who may reach the server: host names, origins, proxies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Origins whose pages may call, such as `https://chat.example.org`; `*` is all.
+    pub origins: Vec<String>,
+    /// Host names that are answered to, besides loopback's; none is all.
+    pub hosts: Vec<String>,
+    /// Addresses and networks of proxies whose `X-Forwarded-*` is believed.
+    pub proxies: Vec<String>,
+    /// Whether connections from those proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Seconds for which browsers are to come over TLS only; 0 says nothing about it.
+    pub hsts_s: u64,
+}
+
+/// The certificate; without one, the server speaks HTTP without TLS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// A file with the certificate and those that vouch for it, in PEM; empty: no TLS.
+    pub certificate: PathBuf,
+    /// A file with its key, in PEM.
+    pub key: PathBuf,
+    /// Seconds after which the files are looked at again.
+    pub reload_s: u64,
+}
+
+/// How much one address or one user may ask for; a 0 is without limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests of one address in a second.
+    pub address_per_s: u32,
+    /// Requests of one address at once, after a rest.
+    pub address_burst: u32,
+    /// Requests of one user in a second.
+    pub user_per_s: u32,
+    /// Requests of one user at once, after a rest.
+    pub user_burst: u32,
+    /// Logins and registrations of one address in a second.
+    pub attempts_per_s: u32,
+    /// Logins and registrations of one address at once, after a rest.
+    pub attempts_burst: u32,
 }
 
 /// Where data are kept.
@@ -104,6 +164,14 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user at once.
     pub connections_per_user: usize,
+    /// Connections of one address at once; 0 is without limit.
+    pub connections_per_address: usize,
+    /// Milliseconds within which a request's header must have come.
+    pub header_ms: u64,
+    /// Milliseconds within which a request must be answered.
+    pub request_ms: u64,
+    /// Milliseconds for which a client may read nothing of an answer.
+    pub reply_ms: u64,
     /// Commands that one connection may give in a second, with a burst of as many; 0 is without limit.
     pub commands_per_s: u32,
     /// Milliseconds that a connection may stay behind without reading.
@@ -167,6 +235,25 @@ impl Default for Server {
     }
 }
 
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: PathBuf::new(), key: PathBuf::new(), reload_s: 10 }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            address_per_s: 200,
+            address_burst: 2_000,
+            user_per_s: 100,
+            user_burst: 1_000,
+            attempts_per_s: 10,
+            attempts_burst: 600,
+        }
+    }
+}
+
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("./data") }
@@ -196,6 +283,10 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             connections_per_user: limits::CONNECTIONS_PER_USER,
+            connections_per_address: 1_000,
+            header_ms: 10_000,
+            request_ms: 30_000,
+            reply_ms: 30_000,
             commands_per_s: limits::COMMANDS_PER_S,
             slow_close_ms: limits::SLOW_CLOSE_MS,
             heartbeat_ms: limits::HEARTBEAT_MS,
@@ -247,7 +338,7 @@ pub enum Error {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect()
+    std::env::vars_os().filter_map(text).filter(is_ours).collect()
 }
 
 /// What the command line says; it wins over file and environment.
@@ -279,15 +370,27 @@ impl Config {
             let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let settings = environment.into_iter().filter(is_setting).collect();
-        let environment = Environment::with_prefix(PREFIX)
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
+        let source = Environment::with_prefix(PREFIX)
             .prefix_separator("_")
             .separator("__")
             .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("gateway.origins")
+            .with_list_parse_key("gateway.hosts")
+            .with_list_parse_key("gateway.proxies")
             .source(Some(settings));
-        let read = builder.add_source(environment).build().and_then(config::Config::try_deserialize::<Self>);
+        let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
+        dialects::apply(&mut config, &environment)?;
         overrides.apply(&mut config);
+        let gateway = &mut config.gateway;
+        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies] {
+            // A list in a variable may have spaces, and an empty one is a list of nothing.
+            list.iter_mut().for_each(|text| *text = text.trim().to_owned());
+            list.retain(|text| !text.is_empty());
+        }
         config.check()?;
         Ok(config)
     }
@@ -312,6 +415,12 @@ impl Config {
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
         between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
         between("limits.room_idle_ms", l.room_idle_ms, 1_000, 86_400_000)?;
+        between("limits.connections_per_address", l.connections_per_address as u64, 0, 1_000_000)?;
+        between("limits.header_ms", l.header_ms, 100, 600_000)?;
+        between("limits.request_ms", l.request_ms, 1_000, 3_600_000)?;
+        between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
+        self.check_gateway()?;
+        dialects::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -321,6 +430,32 @@ impl Config {
         }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(bounds("log.filter", &self.log.filter, &error.to_string()));
+        }
+        Ok(())
+    }
+
+    fn check_gateway(&self) -> Result<(), Error> {
+        let (g, r, url) = (&self.gateway, &self.rates, &self.server.public_url);
+        let origin = "each must be * or an origin such as https://chat.example.org";
+        Origins::parse(&g.origins, url).map_err(|bad| bounds("gateway.origins", &bad, origin))?;
+        let host = "each must be a name such as chat.example.org or *.example.org";
+        Hosts::parse(&g.hosts, url).map_err(|bad| bounds("gateway.hosts", &bad, host))?;
+        let proxy = "each must be an address or a network such as 10.0.0.0/8";
+        Proxies::parse(&g.proxies).map_err(|bad| bounds("gateway.proxies", &bad, proxy))?;
+        if g.proxy_protocol && g.proxies.is_empty() {
+            return Err(bounds("gateway.proxy_protocol", "true", "gateway.proxies must name who sends it"));
+        }
+        between("gateway.hsts_s", g.hsts_s, 0, 10 * 366 * 24 * 3600)?;
+        between("rates.address_per_s", u64::from(r.address_per_s), 0, 1_000_000)?;
+        between("rates.user_per_s", u64::from(r.user_per_s), 0, 1_000_000)?;
+        between("rates.attempts_per_s", u64::from(r.attempts_per_s), 0, 1_000_000)?;
+        between("rates.address_burst", u64::from(r.address_burst), u64::from(r.address_per_s), 10_000_000)?;
+        between("rates.user_burst", u64::from(r.user_burst), u64::from(r.user_per_s), 10_000_000)?;
+        between("rates.attempts_burst", u64::from(r.attempts_burst), u64::from(r.attempts_per_s), 10_000_000)?;
+        between("tls.reload_s", self.tls.reload_s, 1, 24 * 3600)?;
+        let (certificate, key) = (&self.tls.certificate, &self.tls.key);
+        if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
+            return Err(bounds("tls.key", &key.to_string_lossy(), "tls.certificate and tls.key go together"));
         }
         Ok(())
     }
@@ -336,8 +471,12 @@ impl Config {
     }
 }
 
+fn is_ours((name, _): &(String, String)) -> bool {
+    name.starts_with(PREFIX) || dialects::VARIABLES.contains(&name.as_str())
+}
+
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE && !name.starts_with(DEV_PREFIX)
+    name != FILE_VARIABLE && name != dialects::SECRET && !name.starts_with(DEV_PREFIX)
 }
 
 impl Overrides {

@@ -3,17 +3,23 @@
 //! The gateway turns frames and requests into operations, and answers into frames and responses. It knows a node by
 //! [`parlance_actors::service`] alone, never a store or a bus.
 
+pub mod checks;
 pub mod codec;
 pub mod connect;
 pub mod dev;
 pub mod echo;
 pub mod errors;
+pub mod limits;
 pub mod listener;
 pub mod native;
 pub mod number;
 pub mod openapi;
+pub mod origin;
 pub mod pages;
+pub mod proxy;
 pub mod rest;
 pub mod routes;
 pub mod socket;
+pub mod stream;
+pub mod tls;
 pub mod upgrade;

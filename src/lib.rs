@@ -6,6 +6,8 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod dialect;
 pub mod gateway;
+pub mod import;
 pub mod store;
 pub mod telemetry;

@@ -27,18 +27,28 @@ pub fn fold_case(text: &str) -> String {
 
 /// Refuses an append that contradicts itself, which no room may ask for.
 fn check(append: &Append) -> Result<(), StoreError> {
-    let wrong = |what: &str| Err(StoreError::Corrupt(format!("append to room {}: {what}", append.room)));
+    check_numbers(append)?;
+    if append.entries.len() > 1 {
+        let mut names = HashSet::with_capacity(append.entries.len());
+        if !append.entries.iter().all(|e| names.insert((e.by, &e.client_id))) {
+            return wrong(append, "two entries have the same sender and client id");
+        }
+    }
+    Ok(())
+}
+
+fn wrong(append: &Append, what: &str) -> Result<(), StoreError> {
+    Err(StoreError::Corrupt(format!("append to room {}: {what}", append.room)))
+}
+
+/// The same but for the client ids, which a bulk write finds by itself.
+fn check_numbers(append: &Append) -> Result<(), StoreError> {
+    let wrong = |what: &str| wrong(append, what);
     if append.entries.is_empty() {
         return wrong("no entries");
     }
     if !append.entries.iter().zip(append.expected + 1..).all(|(e, seq)| e.seq == seq) {
         return wrong("its numbers don't follow the expected one");
-    }
-    if append.entries.len() > 1 {
-        let mut names = HashSet::with_capacity(append.entries.len());
-        if !append.entries.iter().all(|e| names.insert((e.by, &e.client_id))) {
-            return wrong("two entries have the same sender and client id");
-        }
     }
     let last = last(append);
     if append.erase.iter().chain(append.messages.iter().map(|(seq, _)| seq)).any(|seq| *seq == 0 || *seq > last) {

@@ -36,6 +36,9 @@ pub enum Kind {
 pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_connections", Kind::Gauge, "TCP connections that are open"),
     ("parlance_connections_refused_total", Kind::Counter, "TCP connections refused because there were too many"),
+    ("parlance_refused_total", Kind::Counter, "connections and requests refused at the door, by why"),
+    ("parlance_tls_reloads_total", Kind::Counter, "times that another certificate was taken into use"),
+    ("parlance_tls_reload_failures_total", Kind::Counter, "times that a new certificate could not be used"),
     ("parlance_accept_errors_total", Kind::Counter, "connections that the operating system could not hand over"),
     ("parlance_http_requests_total", Kind::Counter, "HTTP requests, by route, method and status"),
     ("parlance_http_request_seconds", Kind::Seconds, "time from an HTTP request to its answer, by route and method"),
@@ -69,6 +72,8 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
 const FROM_START: &[&str] = &[
     "parlance_connections_refused_total",
     "parlance_accept_errors_total",
+    "parlance_tls_reloads_total",
+    "parlance_tls_reload_failures_total",
     "parlance_requests_total",
     "parlance_deliveries_total",
     "parlance_slow_closed_total",

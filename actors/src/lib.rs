@@ -16,6 +16,7 @@ mod janitor;
 pub mod link;
 mod mailbox;
 mod meters;
+mod names;
 pub mod node;
 mod ops;
 pub mod ports;

@@ -13,7 +13,7 @@ use futures_util::task::AtomicWaker;
 use parlance_schema::account::Principal;
 use parlance_schema::frame::{Push, ReplyOutcome};
 use parlance_schema::limits::{CREDITS, OUTBOX_BYTES_EPHEMERAL, OUTBOX_BYTES_LOW, OUTBOX_BYTES_MAX};
-use parlance_schema::{Code, Fault};
+use parlance_schema::{Code, Fault, RoomId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -50,6 +50,8 @@ pub struct Link {
     pub principal: Principal,
     /// How its frames look.
     pub wire: Arc<dyn Wire>,
+    /// The one room that it is for; absent where it is for all rooms of its user.
+    pub room: Option<RoomId>,
     /// When the client was last heard, in [`ticks`].
     heard: AtomicU64,
     /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
@@ -90,10 +92,22 @@ impl Link {
     /// Makes the link of a new connection.
     #[must_use]
     pub fn new(id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
+        Self::serving(None, id, principal, wire, expires)
+    }
+
+    /// Makes the link of a new connection that is for one room. What is pushed on it counts as read, and the members are
+    /// told of its user's first one and last one.
+    #[must_use]
+    pub fn for_room(room: RoomId, id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
+        Self::serving(Some(room), id, principal, wire, expires)
+    }
+
+    fn serving(room: Option<RoomId>, id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
         Arc::new(Self {
             id,
             principal,
             wire,
+            room,
             heard: AtomicU64::new(ticks()),
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),

@@ -17,13 +17,15 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::ids::Ids;
 use crate::meters::Meters;
+use crate::names::Names;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
-pub(crate) use knowledge::{encode_state, guarded};
+pub(crate) use knowledge::guarded;
 
 pub use fill::{FillError, fill};
 pub use handle::{Handle, Victim};
+pub use knowledge::{encode_state, read_room};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,7 @@ pub struct Shared {
     pub(crate) relays: relays::Registry,
     pub(crate) sessions: sessions::Registry,
     pub(crate) presence: presence::Table,
+    pub(crate) names: Names,
 }
 
 impl Shared {
@@ -146,6 +149,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
         relays: relays::Registry::default(),
         sessions: sessions::Registry::default(),
         presence: presence::Table::default(),
+        names: Names::default(),
     });
     let (root, _) = Actor::spawn(None, Node, shared.clone())
         .await

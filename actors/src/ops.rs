@@ -12,8 +12,8 @@ use parlance_schema::event::Status;
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::op::Op;
-use parlance_schema::view::Done;
-use parlance_schema::{ClientId, Code, Fault, RoomId};
+use parlance_schema::view::{Done, StatsView};
+use parlance_schema::{ClientId, Code, Fault, RoomId, TenantId};
 use tokio::time::Instant;
 
 use crate::node::Shared;
@@ -79,9 +79,13 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
         Op::Rooms => read::rooms(shared, who).await,
         Op::Room { room } => read::room(shared, who, room).await.map(|view| Answer::Room(Box::new(view))),
         Op::Members { room } => read::members(shared, who, room).await,
-        Op::Messages { room, before, after, limit } => {
-            read::messages(shared, who, read::Page { room, before, after, limit }).await
+        Op::Bans { room } => read::bans(shared, who, room).await,
+        Op::Invites { room } => read::invites(shared, who, room).await,
+        Op::Messages { room, before, after, limit, skip, read } => {
+            read::messages(shared, who, read::Page { room, before, after, limit }, skip, read).await
         }
+        Op::Find { message } => read::find(shared, who, message).await,
+        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant))),
         Op::Entries { room, before, after, limit } => {
             read::entries(shared, who, read::Page { room, before, after, limit }).await
         }
@@ -100,6 +104,12 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
         Op::Presence { status } => set_presence(shared, who, status),
         _ => Err(Fault::invalid("this belongs to a connection")),
     }
+}
+
+/// Counts the connections to this node.
+fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+    let per_room = shared.relays.connections(tenant);
+    StatsView { connections: shared.sessions.count(tenant), open_rooms: per_room.len() as u64, per_room }
 }
 
 fn set_presence(shared: &Shared, who: Principal, status: Status) -> Result<Answer, Fault> {

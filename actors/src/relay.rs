@@ -6,12 +6,13 @@
 //! member gets the entry that removes them and nothing after. Stops: when nobody has asked or subscribed for a while.
 //! Restarted by [`crate::relays`]; its subscribers' positions outlive it.
 
+mod alone;
 mod fanout;
 mod resume;
 mod views;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +23,8 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{MemberView, Resumed};
-use parlance_schema::{Fault, RoomId, Seq, UserId};
+use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
+use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -51,13 +52,17 @@ pub(crate) enum Msg {
     /// The session has ended.
     Unsubscribe { session: u64 },
     /// Entries that a subscriber missed, read from the log.
-    Read { session: u64, from: Seq, entries: Result<Vec<Arc<Entry>>, StoreError> },
+    Read { session: u64, from: Seq, log: Result<Passage, StoreError> },
     /// Entries that the relay missed, read from the log.
     Repaired(Result<Vec<Arc<Entry>>, StoreError>),
     /// The room as somebody sees it.
     View { who: Principal, back: Back<Box<View>> },
     /// The members as somebody sees them.
     Members { who: Principal, back: Back<Vec<MemberView>> },
+    /// The bans that hold, for those who may lift them.
+    Bans { who: Principal, back: Back<Vec<BanView>> },
+    /// The open invites, for those who may withdraw them.
+    Invites { who: Principal, back: Back<Vec<OpenInvite>> },
     /// The first number that somebody may read, and the last there is.
     Access { who: Principal, back: Back<(Seq, Seq)> },
     /// Tells the others that somebody is writing, or stopped.
@@ -68,6 +73,8 @@ pub(crate) enum Msg {
     Counted { user: UserId, mark: Result<ReadMark, StoreError>, back: Option<Back<()>> },
     /// Writes read marks down.
     Flush,
+    /// Marks as read what was delivered to connections that are for this room alone.
+    Settle,
     /// Looks whether it is still needed.
     Tick,
     /// The last message of a relay that was taken off the list.
@@ -76,6 +83,12 @@ pub(crate) enum Msg {
     Crash,
     /// Shows its state.
     Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// Entries that were read from the log, with the messages that they change where somebody is to be shown these.
+pub(crate) struct Passage {
+    entries: Vec<Arc<Entry>>,
+    originals: BTreeMap<Seq, Arc<Entry>>,
 }
 
 /// Where a subscription begins.
@@ -95,6 +108,8 @@ pub(crate) struct Sub {
     mode: Mode,
     /// Set when the user is no member any more: the last number that they get.
     until: Option<Seq>,
+    /// Whether the members were told of it, where it is for this room alone.
+    announced: bool,
 }
 
 impl Sub {
@@ -137,6 +152,7 @@ pub(crate) struct Args {
     pub(crate) room: RoomId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) subs: Arc<Mutex<Vec<Sub>>>,
+    pub(crate) tenant: Arc<OnceLock<TenantId>>,
 }
 
 /// A Relay's state.
@@ -144,12 +160,17 @@ pub(crate) struct State {
     room: RoomId,
     shared: Arc<Shared>,
     subs: Arc<Mutex<Vec<Sub>>>,
+    tenant: Arc<OnceLock<TenantId>>,
     folded: Option<Folded>,
     /// Why the room could not be read; tried again at each tick.
     broken: Option<StoreError>,
     ring: Ring<Slot>,
     marks: BTreeMap<UserId, ReadMark>,
     unsaved: Vec<UserId>,
+    /// Whether a look at what was read by delivery is due.
+    settling: bool,
+    /// Subscribers who couldn't be pushed what came, as something for their wire was not at hand.
+    late: Vec<u64>,
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     repairing: Option<Seq>,
     active: Instant,
@@ -176,11 +197,14 @@ impl Actor for Relay {
             room: args.room,
             shared: args.shared,
             subs: args.subs,
+            tenant: args.tenant,
             folded: None,
             broken: None,
             ring: Ring::new(1, RING_BYTES_MAX),
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
+            settling: false,
+            late: Vec::new(),
             repairing: None,
             active: Instant::now(),
             off: false,
@@ -198,22 +222,46 @@ impl Actor for Relay {
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
             },
             Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
-            Msg::CatchUp { session } => state.catch_up(&me, session),
-            Msg::Unsubscribe { session } => lock(&state.subs).retain(|sub| sub.link.id != session),
-            Msg::Read { session, from, entries } => state.read(&me, session, from, entries),
+            Msg::CatchUp { session } => {
+                state.welcome(session);
+                state.catch_up(&me, session);
+            }
+            Msg::Unsubscribe { session } => state.unsubscribe(|sub| sub.link.id == session),
+            Msg::Read { session, from, log } => state.read(&me, session, from, log),
             Msg::Repaired(entries) => state.repaired(&me, entries),
-            Msg::View { who, back } => state.answer(back, |state| state.view(&who)),
-            Msg::Members { who, back } => state.answer(back, |state| state.members(&who)),
+            Msg::View { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.view(&who));
+            }
+            Msg::Members { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.members(&who));
+            }
+            Msg::Bans { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.bans(&who));
+            }
+            Msg::Invites { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.invites(&who));
+            }
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
             Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
             Msg::Flush => state.flush_marks(),
+            Msg::Settle => {
+                state.settling = false;
+                state.settle();
+            }
             Msg::Tick => state.tick(&me).await,
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a relay was told to crash"),
             Msg::Picture(reply) => drop(reply.send(state.picture())),
+        }
+        for session in std::mem::take(&mut state.late) {
+            state.catch_up(&me, session);
         }
         if state.leaving && lock(&state.subs).is_empty() {
             state.flush_marks();
@@ -228,6 +276,13 @@ impl State {
         self.folded.as_ref().map_or(0, |folded| folded.last)
     }
 
+    /// Notes on the seat whose the room is.
+    fn know_tenant(&self) {
+        if let Some(folded) = &self.folded {
+            let _ = self.tenant.set(folded.tenant);
+        }
+    }
+
     /// Reads the room, and catches up those who were subscribed to the relay before this one.
     async fn load(&mut self, me: &ActorRef<Msg>) {
         let loaded = async {
@@ -238,6 +293,7 @@ impl State {
         match loaded.await {
             Ok((room, marks)) => {
                 self.folded = room.map(|(folded, _)| folded);
+                self.know_tenant();
                 self.marks = marks.into_iter().collect();
                 self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
                 self.broken = None;
@@ -311,11 +367,8 @@ impl State {
         if self.broken.is_some() {
             self.load(me).await;
         }
-        let empty = {
-            let mut subs = lock(&self.subs);
-            subs.retain(|sub| !sub.link.is_closed());
-            subs.is_empty()
-        };
+        self.unsubscribe(|sub| sub.link.is_closed());
+        let empty = lock(&self.subs).is_empty();
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
         if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
             // Taken off the list first: what was sent to it until then still comes before the farewell.

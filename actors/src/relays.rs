@@ -3,11 +3,12 @@
 //! A relay's subscribers hang on its [`Seat`], which outlives it: the next relay finds them there, each with its position,
 //! and catches them up from the log.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use parlance_schema::{Fault, RoomId};
+use parlance_schema::{Fault, RoomId, TenantId};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::node::Shared;
@@ -18,6 +19,8 @@ use crate::supervise::{self, Supervisor};
 pub(crate) struct Seat {
     actor: Mutex<ActorRef<relay::Msg>>,
     subs: Arc<Mutex<Vec<Sub>>>,
+    /// Whose the room is, once its relay has read it.
+    tenant: Arc<OnceLock<TenantId>>,
 }
 
 impl Seat {
@@ -75,10 +78,10 @@ impl Registry {
     fn open(&self, shared: &Arc<Shared>, room: RoomId) -> Result<Arc<Seat>, Fault> {
         let supervisor = self.supervisor.get()?;
         let slot = self.seats.entry(room).or_try_insert_with(|| {
-            let subs = Arc::new(Mutex::new(Vec::new()));
-            let args = relay::Args { room, shared: shared.clone(), subs: subs.clone() };
+            let (subs, tenant) = (Arc::new(Mutex::new(Vec::new())), Arc::new(OnceLock::new()));
+            let args = relay::Args { room, shared: shared.clone(), subs: subs.clone(), tenant: tenant.clone() };
             let actor = supervise::spawn(relay::Relay, args, supervisor)?;
-            Ok::<_, Fault>(Arc::new(Seat { actor: Mutex::new(actor), subs }))
+            Ok::<_, Fault>(Arc::new(Seat { actor: Mutex::new(actor), subs, tenant }))
         })?;
         Ok(slot.clone())
     }
@@ -88,7 +91,8 @@ impl Registry {
         let mut actor = seat.actor.lock().unwrap_or_else(PoisonError::into_inner);
         if actor.get_id() == dead {
             metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
-            let args = relay::Args { room, shared: shared.clone(), subs: seat.subs.clone() };
+            let (subs, tenant) = (seat.subs.clone(), seat.tenant.clone());
+            let args = relay::Args { room, shared: shared.clone(), subs, tenant };
             *actor = supervise::spawn(relay::Relay, args, self.supervisor.get()?)?;
         }
         Ok(())
@@ -114,6 +118,14 @@ impl Registry {
     pub(crate) fn rooms_of_session(&self, session: u64) -> Vec<RoomId> {
         let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());
         self.seats.iter().filter(|slot| has(slot.value())).map(|slot| *slot.key()).collect()
+    }
+
+    /// Connections by room, of a tenant's rooms that have any.
+    pub(crate) fn connections(&self, tenant: TenantId) -> BTreeMap<RoomId, u64> {
+        let theirs = self.seats.iter().filter(|slot| slot.tenant.get() == Some(&tenant));
+        let counts =
+            theirs.map(|slot| (*slot.key(), lock(&slot.subs).iter().filter(|sub| sub.started()).count() as u64));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// The actors by room.

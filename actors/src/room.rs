@@ -113,7 +113,7 @@ pub(crate) struct State {
     broken: Option<StoreError>,
 }
 
-const RECENT_MAX: usize = 1_024;
+const RECENT_MAX: usize = 128;
 const TARGETS_MAX: usize = 256;
 
 impl Actor for Room {

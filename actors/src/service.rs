@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parlance_schema::Fault;
 use parlance_schema::account::Principal;
 use parlance_schema::frame::Answer;
 use parlance_schema::op::Op;
+use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use serde::Serialize;
 
 use crate::link::{Link, Receiver};
@@ -26,6 +26,21 @@ pub trait Service: Send + Sync {
     /// When the node takes no more connections, or is draining.
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault>;
 
+    /// Gives a new connection that is for one room (see [`Link::for_room`]) its Session, and has the room's entries come:
+    /// those after a message, or from now on. Where what is after the message can't be told, or is too much, the client is
+    /// pushed a fault of the code `reset`, and live entries follow.
+    ///
+    /// # Errors
+    /// As for [`Service::connect`]; `not_found` when the user is not a member.
+    async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault>;
+
+    /// Whether there is something, in a tenant, that somebody may not be allowed to see: for services that tell what isn't
+    /// yours from what isn't there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn is_there(&self, tenant: TenantId, what: What) -> Result<bool, Fault>;
+
     /// A new connection's id.
     fn next_session(&self) -> u64;
 
@@ -34,6 +49,24 @@ pub trait Service: Send + Sync {
 
     /// What works and what does not.
     async fn health(&self) -> Health;
+}
+
+/// Where the entries of a connection that is for one room begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// With the first entry.
+    Nothing,
+    /// After this message.
+    Message(MessageId),
+}
+
+/// Something that may be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A room.
+    Room(RoomId),
+    /// A message.
+    Message(MessageId),
 }
 
 /// An actor as operators see it.

@@ -4,6 +4,8 @@
 //! rooms, questions to relays, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
+mod subscribe;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,9 @@ use crate::ops::{self, Plan};
 use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
+
+pub(crate) use subscribe::{enter, position};
+use subscribe::{subscribe, subscribe_all};
 
 /// What a Session can be told.
 pub(crate) enum Msg {
@@ -96,10 +101,11 @@ impl Actor for Session {
         };
         let bus = shared.bus.subscribe_user(link.principal.user, sink);
         shared.presence.join(link.principal.user, link.id);
+        let room = link.room;
         let mut state = State {
             shared,
             link,
-            rooms: Vec::new(),
+            rooms: Vec::from_iter(room),
             missed: Vec::new(),
             rate: Rate::default(),
             waiting: VecDeque::new(),
@@ -186,6 +192,9 @@ impl State {
         }
         match op {
             Op::Ping => reply.finish(Ok(Answer::Empty {})),
+            Op::Resume { .. } if self.link.room.is_some() => {
+                reply.finish(Err(Fault::invalid("this connection is for one room")));
+            }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
                 reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
             }
@@ -340,43 +349,4 @@ impl State {
             "behind": self.link.is_behind(),
         })
     }
-}
-
-async fn subscribe_all(
-    shared: &Arc<Shared>,
-    link: &Arc<Link>,
-    positions: Vec<(RoomId, Position)>,
-) -> Result<Vec<Resumed>, Fault> {
-    let rooms = shared.store.rooms_of(link.principal.user).await.map_err(ops::unavailable)?;
-    let mut wanted: Vec<(RoomId, Option<Position>)> = positions.into_iter().map(|(r, p)| (r, Some(p))).collect();
-    let named: std::collections::HashSet<RoomId> = wanted.iter().map(|(room, _)| *room).collect();
-    wanted.extend(rooms.into_iter().filter(|room| !named.contains(room)).map(|room| (room, None)));
-    let mut answers = Vec::with_capacity(wanted.len());
-    for (room, position) in wanted {
-        answers.push(ask_relay(shared, link, room, From::Position(position))?);
-    }
-    let mut resumed = Vec::with_capacity(answers.len());
-    for answer in answers {
-        resumed.push(answer.await.map_err(|_| restarting())??);
-    }
-    Ok(resumed)
-}
-
-async fn subscribe(shared: &Arc<Shared>, link: &Arc<Link>, room: RoomId, from: From) -> Result<Resumed, Fault> {
-    ask_relay(shared, link, room, from)?.await.map_err(|_| restarting())?
-}
-
-fn ask_relay(
-    shared: &Arc<Shared>,
-    link: &Arc<Link>,
-    room: RoomId,
-    from: From,
-) -> Result<oneshot::Receiver<Result<Resumed, Fault>>, Fault> {
-    let (back, answer) = oneshot::channel();
-    shared.relays.tell(shared, room, relay::Msg::Subscribe { link: link.clone(), from, back })?;
-    Ok(answer)
-}
-
-fn restarting() -> Fault {
-    Fault::busy("a relay was restarted; try again").after(50)
 }

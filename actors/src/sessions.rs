@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use parlance_schema::frame::ReplyOutcome;
-use parlance_schema::{Code, Fault};
+use parlance_schema::{Code, Fault, TenantId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 
 use crate::link::{Link, Receiver, ticks};
@@ -30,6 +30,8 @@ impl Registry {
     /// While the node starts or stops.
     pub(crate) fn connect(shared: &Arc<Shared>, link: &Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
         let actor = Self::spawn(shared, link, false)?;
+        // The Session does so too when it begins, but whoever is told of the connection may ask before.
+        shared.presence.join(link.principal.user, link.id);
         metrics::gauge!("parlance_sessions").increment(1.0);
         Ok(Box::new(Socket { shared: shared.clone(), actor }))
     }
@@ -61,6 +63,11 @@ impl Registry {
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Connections of a tenant's users.
+    pub(crate) fn count(&self, tenant: TenantId) -> u64 {
+        self.sessions.iter().filter(|slot| slot.0.principal.tenant == tenant).count() as u64
     }
 }
 

@@ -4,11 +4,15 @@
 //! `src/dialect/`. What `entry`, `ephemeral` and the others return are complete WebSocket frames, header included, so that
 //! one allocation is shared by all connections that speak the wire.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
-use parlance_schema::{Fault, RoomId};
+use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
+
+pub use crate::names::Names;
 
 /// The most wires that can be in use at once; relays keep an array of this size per entry.
 pub const WIRES_MAX: usize = 8;
@@ -24,17 +28,71 @@ pub trait Wire: Send + Sync {
     /// What is wrong with it, and the request's number where that could be read.
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)>;
 
-    /// Writes an entry of a room's log; `None` where the wire has no frame for it.
-    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes>;
+    /// Whether it writes more of an entry than stands in it: who is called what, what a changed message was.
+    fn looks_around(&self) -> bool {
+        false
+    }
 
-    /// Writes something that the log doesn't keep.
-    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes>;
+    /// Writes an entry of a room's log; `None` where the wire has no frame for it. May be several frames.
+    ///
+    /// # Errors
+    /// When it needs something that is not at hand; it is asked again once that was read.
+    fn entry(&self, room: RoomId, entry: &Entry, around: &Around<'_>) -> Result<Option<Bytes>, Missing>;
+
+    /// Writes something that the log doesn't keep, as of a time.
+    fn ephemeral(&self, event: &Ephemeral, at: Millis) -> Option<Bytes>;
 
     /// Writes something that concerns one session only.
     fn push(&self, push: &Push) -> Option<Bytes>;
 
     /// Writes the reply to request `n`.
     fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes>;
+}
+
+/// What a wire needs for an entry is not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing;
+
+/// What a wire may look up while it writes an entry.
+pub struct Around<'a> {
+    names: &'a Names,
+    posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>,
+    /// Whether what isn't here is nowhere.
+    whole: bool,
+}
+
+impl<'a> Around<'a> {
+    /// What is in memory: names, and messages by their numbers.
+    #[must_use]
+    pub fn at_hand(names: &'a Names, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
+        Self { names, posted, whole: false }
+    }
+
+    /// All that there is, after it was read.
+    #[must_use]
+    pub fn whole(names: &'a Names, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
+        Self { names, posted, whole: true }
+    }
+
+    /// A user's name; `None` where there is no such user.
+    ///
+    /// # Errors
+    /// When it is not at hand.
+    pub fn username(&self, user: UserId) -> Result<Option<Arc<str>>, Missing> {
+        self.found(self.names.get(user))
+    }
+
+    /// The entry of a message, as it was sent.
+    ///
+    /// # Errors
+    /// When it is not at hand.
+    pub fn message(&self, seq: Seq) -> Result<Option<Arc<Entry>>, Missing> {
+        self.found((self.posted)(seq))
+    }
+
+    fn found<T>(&self, found: Option<T>) -> Result<Option<T>, Missing> {
+        if found.is_none() && !self.whole { Err(Missing) } else { Ok(found) }
+    }
 }
 
 /// What a WebSocket frame carries (RFC 6455, 5.2).

@@ -2,6 +2,7 @@
 //! them.
 
 pub mod fanout;
+pub mod import;
 pub mod store;
 pub mod wake;
 

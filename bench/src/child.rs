@@ -19,12 +19,12 @@ const FILES: u64 = 11_000;
 /// Longest time that a process may take to end when asked to.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// A command to run on one core.
+/// A command to run on some cores only.
 #[derive(Clone, Debug, Args)]
 pub struct Pinned {
-    /// The core.
-    #[arg(long)]
-    core: usize,
+    /// A core; may be given again.
+    #[arg(long, required = true)]
+    core: Vec<usize>,
     /// The process that starts it.
     #[arg(long)]
     parent: i32,
@@ -45,7 +45,7 @@ pub fn pinned(options: &Pinned) -> Result<(), Failure> {
         return Err(Failure::new("the parent has ended"));
     }
     let mut cores = CpuSet::new();
-    cores.set(options.core);
+    options.core.iter().for_each(|core| cores.set(*core));
     rustix::thread::sched_setaffinity(None, &cores).map_err(os)?;
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let maximum = limit.maximum.map(|most| most.max(FILES));
@@ -83,10 +83,20 @@ impl Child {
     /// # Errors
     /// When it can't be started.
     pub fn start(core: usize, scratch: &Path, program: &Path, args: &[String]) -> Result<Self, Failure> {
+        Self::start_on(&[core], scratch, program, args)
+    }
+
+    /// As [`Child::start`], on several cores.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_on(cores: &[usize], scratch: &Path, program: &Path, args: &[String]) -> Result<Self, Failure> {
         let name = args.first().filter(|a| !a.starts_with('-')).map_or("parlance", String::as_str).to_owned();
         let errors = scratch.join(format!("{name}.err"));
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["pinned", "--core", &core.to_string(), "--parent", &process::id().to_string(), "--"])
+            .args(["pinned", "--parent", &process::id().to_string()])
+            .args(cores.iter().flat_map(|core| ["--core".to_owned(), core.to_string()]))
+            .arg("--")
             .arg(program)
             .args(args)
             .envs(native::ENVIRONMENT)

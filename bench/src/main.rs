@@ -52,6 +52,9 @@ enum Command {
     /// Runs the bare group commit.
     #[command(hide = true)]
     CeilingStore(ceiling::store::Options),
+    /// Inserts an import's rows, bare.
+    #[command(hide = true)]
+    CeilingImport(ceiling::import::Options),
     /// Reads what a room wakes from, bare.
     #[command(hide = true)]
     CeilingWake(ceiling::wake::Options),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::main(options).and_then(|m| say(&m)),
         Command::CeilingFanout => ceiling::fanout::main().map_err(Failure::from),
         Command::CeilingStore(options) => ceiling::store::main(&options).and_then(|m| say(&m)),
+        Command::CeilingImport(options) => ceiling::import::main(&options).and_then(|m| say(&m)),
         Command::CeilingWake(options) => ceiling::wake::main(&options).and_then(|m| say(&m)),
     };
     match done {

@@ -185,8 +185,14 @@ pub fn serve(data: &Path) -> Vec<String> {
     words(&["--listen", "127.0.0.1:0", "--data", &data.display().to_string()])
 }
 
-/// Settings of the server under test: one connection may give as many commands as it likes, and says little.
-pub const ENVIRONMENT: [(&str, &str); 2] = [("PARLANCE_LIMITS__COMMANDS_PER_S", "0"), ("PARLANCE_LOG__FILTER", "warn")];
+/// Settings of the server under test: the one address of the generator may ask for as much as it likes, and it says little.
+pub const ENVIRONMENT: [(&str, &str); 5] = [
+    ("PARLANCE_LIMITS__COMMANDS_PER_S", "0"),
+    ("PARLANCE_LIMITS__CONNECTIONS_PER_ADDRESS", "0"),
+    ("PARLANCE_RATES__ADDRESS_PER_S", "0"),
+    ("PARLANCE_RATES__USER_PER_S", "0"),
+    ("PARLANCE_LOG__FILTER", "warn"),
+];
 
 /// The arguments that make `count` users without passwords, in a data folder that no server has open; [`users`] reads
 /// what is printed.
@@ -209,6 +215,11 @@ pub fn users(lines: &[String]) -> Result<Vec<User>, Failure> {
 pub fn fill(data: &Path, room: u64, entries: u64) -> Vec<String> {
     let (data, room, entries) = (data.display().to_string(), room.to_string(), entries.to_string());
     words(&["dev", "fill", "--data", &data, "--room", &room, "--entries", &entries])
+}
+
+/// The arguments that bring a folder of files in, into a data folder that no server has open.
+pub fn import(data: &Path, files: &Path) -> Vec<String> {
+    words(&["import", "chat-service", &files.display().to_string(), "--data", &data.display().to_string()])
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! The rows: what each measures, beside which ceiling, and what must hold.
 
+mod imported;
 mod socket;
 mod stored;
 mod waking;
@@ -48,11 +49,14 @@ pub enum Row {
     Resume,
     /// A room that wakes.
     Wake,
+    /// Another service's messages brought in.
+    Import,
 }
 
 impl Row {
     /// All rows, in the table's order.
-    pub const ALL: [Self; 6] = [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake];
+    pub const ALL: [Self; 7] =
+        [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake, Self::Import];
 
     fn title(self) -> (&'static str, &'static str) {
         match self {
@@ -62,6 +66,7 @@ impl Row {
             Self::Acks => ("acknowledged sends, 64 senders in 64 rooms", "1/s"),
             Self::Resume => ("1,000 sessions resume 50 messages: CPU per session", "µs"),
             Self::Wake => ("a room wakes, log of 1,000,000 entries", "ms"),
+            Self::Import => ("import of 500,000 messages in 1,000 groups of 20, from CSV", "1/s"),
         }
     }
 }
@@ -122,6 +127,7 @@ impl Bench {
             Row::Acks => self.acks(),
             Row::Resume => self.resume(),
             Row::Wake => self.wake(),
+            Row::Import => self.import(),
         };
         let failed = |why: Failure| Outcome { ceiling: f64::NAN, broken: vec![why.to_string()], ..Outcome::default() };
         let outcome = outcome.unwrap_or_else(failed);
@@ -199,7 +205,12 @@ impl Bench {
 
     /// Runs one of this program's own commands on a core, and reads its result.
     fn ask<T: DeserializeOwned>(&self, core: usize, args: &[String]) -> Result<T, Failure> {
-        let mut child = Child::start(core, self.scratch.path(), &std::env::current_exe()?, args)?;
+        self.ask_on(&[core], args)
+    }
+
+    /// As [`Bench::ask`], on several cores.
+    fn ask_on<T: DeserializeOwned>(&self, cores: &[usize], args: &[String]) -> Result<T, Failure> {
+        let mut child = Child::start_on(cores, self.scratch.path(), &std::env::current_exe()?, args)?;
         child.line(MEASURING + Duration::from_secs_f64(self.seconds), |line| serde_json::from_str(line).ok())
     }
 

@@ -54,6 +54,20 @@ pub enum Ephemeral {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_seen: Option<Millis>,
     },
+    /// A member opened the first of their connections that are for this room alone.
+    Entered {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+    },
+    /// A member closed the last of their connections that are for this room alone.
+    Parted {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+    },
 }
 
 impl Ephemeral {
@@ -61,7 +75,11 @@ impl Ephemeral {
     #[must_use]
     pub fn room(&self) -> RoomId {
         match self {
-            Ephemeral::Typing { room, .. } | Ephemeral::Read { room, .. } | Ephemeral::Presence { room, .. } => *room,
+            Ephemeral::Typing { room, .. }
+            | Ephemeral::Read { room, .. }
+            | Ephemeral::Presence { room, .. }
+            | Ephemeral::Entered { room, .. }
+            | Ephemeral::Parted { room, .. } => *room,
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::event::Ephemeral;
 use crate::fault::Fault;
 use crate::id::{Millis, RoomId, Seq, UserId};
 use crate::op::Op;
-use crate::view::{Done, MemberView, MessageView, PresenceView, Resumed, RevisionView, RoomView};
+use crate::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
+};
 
 /// The version that this build speaks.
 pub const SUBPROTOCOL_JSON: &str = "parlance.v1.json";
@@ -72,6 +74,16 @@ pub enum Answer {
         /// In order of joining.
         members: Vec<MemberView>,
     },
+    /// Who is banned from a room.
+    Bans {
+        /// The earliest first.
+        bans: Vec<BanView>,
+    },
+    /// A room's open invites.
+    Invites {
+        /// Those that expire next first.
+        invites: Vec<OpenInvite>,
+    },
     /// Where each room stands.
     Resumed {
         /// All rooms of the caller, and those that the client named.
@@ -96,6 +108,8 @@ pub enum Answer {
     },
     /// A page of the log.
     Entries(PageOf<Entry>),
+    /// How many are connected.
+    Stats(StatsView),
     /// Nothing to add.
     Empty {},
 }

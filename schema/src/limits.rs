@@ -85,6 +85,10 @@ pub const SNAPSHOT_EVERY: u64 = 256;
 pub const PAGE_MAX: usize = 200;
 /// Entries or messages of a page where the client names no number.
 pub const PAGE_DEFAULT: usize = 50;
+/// Items of one page of a dialect.
+pub const DIALECT_PAGE_MAX: u64 = 100;
+/// Items of a page of a dialect where the client names no number.
+pub const DIALECT_PAGE_DEFAULT: u64 = 20;
 /// Entries that a resume may miss in one room; beyond that it is told to page.
 pub const RESUME_ENTRIES_MAX: u64 = 10_000;
 /// Rooms that one resume may name.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
 use crate::event::Status;
-use crate::id::{ClientId, Millis, Position, RoomId, Seq, UserId};
+use crate::id::{ClientId, MessageId, Millis, Position, RoomId, Seq, UserId};
 
 /// An operation. Those that change a room may carry a `client_id`, which makes sending them again harmless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +37,16 @@ pub enum Op {
     },
     /// Lists a room's members.
     Members {
+        /// Which.
+        room: RoomId,
+    },
+    /// Lists who is banned; for admins.
+    Bans {
+        /// Which.
+        room: RoomId,
+    },
+    /// Lists the open invites; for admins.
+    Invites {
         /// Which.
         room: RoomId,
     },
@@ -294,6 +304,17 @@ pub enum Op {
         /// At most so many; default 50, at most 200.
         #[serde(default)]
         limit: Option<usize>,
+        /// Leaves out so many of the latest first; not together with `after`.
+        #[serde(default)]
+        skip: Option<u64>,
+        /// Whether everything counts as read, where the page is the latest one.
+        #[serde(default)]
+        read: bool,
+    },
+    /// Finds a message by its id.
+    Find {
+        /// The message's id.
+        message: MessageId,
     },
     /// Shows one message as it is now.
     Message {
@@ -353,4 +374,6 @@ pub enum Op {
         /// Who; at most 200.
         ids: Vec<UserId>,
     },
+    /// Counts connections, in all and per room.
+    Stats,
 }

@@ -35,6 +35,8 @@ pub struct RoomView {
     pub read: Seq,
     /// Others' messages after that.
     pub unread: u64,
+    /// Messages that the caller may read, deleted ones too.
+    pub messages: u64,
     /// What later members may read.
     pub history: History,
     /// Whether it is closed for writing.
@@ -63,6 +65,33 @@ pub struct MemberView {
     pub read: Seq,
     /// Whether they are there.
     pub status: Status,
+}
+
+/// A ban that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BanView {
+    /// Who is kept out.
+    pub user: UserId,
+    /// The number of the entry that did it.
+    pub seq: Seq,
+    /// Until when; absent: until it is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Millis>,
+}
+
+/// An invite that can be used; its code is not known any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenInvite {
+    /// The log's name for it, to withdraw it by.
+    pub hash: String,
+    /// Who made it.
+    pub by: UserId,
+    /// When it expires; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+    /// How often it can still be used; absent: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u32>,
 }
 
 /// A message as it is now.
@@ -164,4 +193,28 @@ pub enum Outcome {
     Reset,
     /// The caller is not a member (any more), or there is no such room.
     Gone,
+}
+
+/// How many are connected, as far as the caller's tenant goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatsView {
+    /// Open connections.
+    pub connections: u64,
+    /// Rooms that somebody is connected to.
+    pub open_rooms: u64,
+    /// Connections by room. One that serves all rooms of its user counts in each of them.
+    #[serde(deserialize_with = "crate::id::room_keys")]
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub per_room: BTreeMap<RoomId, u64>,
+}
+
+impl StatsView {
+    /// Takes in what another node counted: a connection is on one node only.
+    pub fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        for (room, count) in &other.per_room {
+            *self.per_room.entry(*room).or_default() += count;
+        }
+        self.open_rooms = self.per_room.len() as u64;
+    }
 }

@@ -12,7 +12,9 @@ use parlance_schema::event::{Ephemeral, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf, Push, Reply, ReplyOutcome, Request};
 use parlance_schema::id::Position;
 use parlance_schema::op::Op;
-use parlance_schema::view::{Done, MemberView, MessageView, Outcome, PresenceView, Resumed, RevisionView, RoomView};
+use parlance_schema::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, Outcome, PresenceView, Resumed, RevisionView, RoomView,
+};
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -194,6 +196,7 @@ fn room_view() -> RoomView {
         first: 1,
         read: 30,
         unread: 1,
+        messages: 20,
         history: History::SinceJoined,
         archived: false,
         created_at: 1,
@@ -229,6 +232,10 @@ fn answers() -> Vec<Answer> {
         Answer::Message(Box::new(message())),
         Answer::Rooms { rooms: vec![room_view()] },
         Answer::Members { members: vec![member] },
+        Answer::Bans { bans: vec![BanView { user: user(8), seq: 31, until: Some(5) }] },
+        Answer::Invites {
+            invites: vec![OpenInvite { hash: "ab".to_owned(), by: user(7), expires_at: None, left: Some(2) }],
+        },
         Answer::Resumed { resumed: outcomes.into_iter().map(resumed).collect() },
         Answer::Messages(PageOf { items: vec![message()], more: true }),
         Answer::Revisions { revisions: vec![RevisionView { revision: 0, at: 1, content: None }] },
@@ -273,6 +280,8 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Rooms, "rooms"),
         (Op::Room { room }, "room"),
         (Op::Members { room }, "members"),
+        (Op::Bans { room }, "bans"),
+        (Op::Invites { room }, "invites"),
         (
             Op::Create {
                 kind: Kind::Conversation,
@@ -304,7 +313,9 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Configure { room, history: History::All, client_id: c() }, "configure"),
         (Op::Archive { room, client_id: c() }, "archive"),
         (Op::Unarchive { room, client_id: c() }, "unarchive"),
-        (Op::Messages { room, before: page.0, after: page.1, limit: page.2 }, "messages"),
+        (Op::Messages { room, before: page.0, after: page.1, limit: page.2, skip: Some(20), read: true }, "messages"),
+        (Op::Find { message: MessageId::new(5) }, "find"),
+        (Op::Stats, "stats"),
         (Op::Message { room, seq }, "message"),
         (Op::Revisions { room, seq }, "revisions"),
         (Op::Entries { room, before: page.0, after: page.1, limit: page.2 }, "entries"),

@@ -1,7 +1,7 @@
 //! Register, login, refresh, logout.
 
 use parlance_actors::ports::store::{Account, AccountError, Family, StoreError, Who};
-use parlance_schema::account::Role;
+use parlance_schema::account::{MeView, Role};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX};
 use parlance_schema::{Code, Fault, Millis, TenantId};
@@ -27,6 +27,19 @@ impl Accounts {
     /// `invalid` for what breaks a rule, `exists` for a name or address that is taken, `forbidden` where registration is
     /// closed, `busy`, or the store's faults.
     pub async fn register(&self, new: Register) -> Result<Grant, Fault> {
+        let account = self.enrol(new).await?;
+        self.begin_family(&account, self.config.access_token_s).await
+    }
+
+    /// Makes an account in the default tenant, without logging it in.
+    ///
+    /// # Errors
+    /// As for [`Self::register`].
+    pub async fn sign_up(&self, new: Register) -> Result<MeView, Fault> {
+        self.enrol(new).await.map(|account| me_view(&account))
+    }
+
+    async fn enrol(&self, new: Register) -> Result<Account, Fault> {
         if self.config.registration == Registration::Closed {
             return Err(Fault::forbidden("registration is closed on this server"));
         }
@@ -38,8 +51,7 @@ impl Accounts {
             password: Some(new.password),
             role: Role::User,
         };
-        let account = self.create(new).await?;
-        self.begin_family(&account).await
+        self.create(new).await
     }
 
     /// Makes an account, after checking all of it.
@@ -82,9 +94,17 @@ impl Accounts {
     /// # Errors
     /// `bad_credentials` for all that doesn't fit, `busy`, or the store's faults.
     pub async fn login(&self, login: Login) -> Result<Grant, Fault> {
+        self.login_for(login, self.config.access_token_s).await
+    }
+
+    /// Logs in with an access token that is good for `life_s` seconds.
+    ///
+    /// # Errors
+    /// As for [`Self::login`].
+    pub async fn login_for(&self, login: Login, life_s: u64) -> Result<Grant, Fault> {
         let refused = || Fault::new(Code::BadCredentials, "wrong username or password");
         // No password of such a length was ever taken, whoever's it might be.
-        if !rules::fits(&login.password) {
+        if !rules::may_be(&login.password) {
             return Err(refused());
         }
         let tenant = login.tenant.unwrap_or(TENANT_DEFAULT);
@@ -96,7 +116,7 @@ impl Accounts {
         let right = self.hasher.verify(&login.password, stored).await?;
         let Some(account) = account.filter(|a| right && a.active) else { return Err(refused()) };
         self.renew_hash(&account, &login.password).await;
-        self.begin_family(&account).await
+        self.begin_family(&account, life_s).await
     }
 
     /// Stores a password's hash anew where it was made at another cost; if that fails, the next login tries again.
@@ -144,7 +164,7 @@ impl Accounts {
             self.end_reused(&family, now).await?;
             return Err(revoked());
         }
-        self.grant(&account, &next)
+        self.grant(&account, &next, self.config.access_token_s)
     }
 
     /// Puts the next token in the place of the present one, if that is still there.
@@ -191,7 +211,7 @@ impl Accounts {
         Ok(())
     }
 
-    pub(super) async fn begin_family(&self, account: &Account) -> Result<Grant, Fault> {
+    pub(super) async fn begin_family(&self, account: &Account, life_s: u64) -> Result<Grant, Fault> {
         let first = token::Refresh::first(&*self.ports.random);
         let family = Family {
             id: first.family.clone(),
@@ -201,15 +221,15 @@ impl Accounts {
             revoked: false,
         };
         self.ports.store.create_family(&family).await.map_err(|e| store_fault(&e))?;
-        self.grant(account, &first)
+        self.grant(account, &first, life_s)
     }
 
-    fn grant(&self, account: &Account, refresh: &token::Refresh) -> Result<Grant, Fault> {
+    fn grant(&self, account: &Account, refresh: &token::Refresh, life_s: u64) -> Result<Grant, Fault> {
         Ok(Grant {
             user: me_view(account),
-            access_token: self.sign(account, Some(&refresh.family), self.config.access_token_s)?,
+            access_token: self.sign(account, Some(&refresh.family), life_s)?,
             refresh_token: refresh.text(),
-            expires_in: self.config.access_token_s,
+            expires_in: life_s,
         })
     }
 

@@ -13,6 +13,29 @@ use crate::config;
 /// Hashes that may wait for a core; one more is refused. At some 30 ms a hash, the last one waits for two seconds or so.
 const WAITING_PER_CORE_MAX: usize = 64;
 
+/// Dearest argon2 hash from elsewhere that is taken over, in KiB and passes: checking it must not starve the other logins.
+const ARGON2_KIB_MAX: u32 = 256 * 1024;
+const ARGON2_PASSES_MAX: u32 = 16;
+/// Costs of bcrypt hashes from elsewhere that are taken over; each doubles the time, 15 is some two seconds.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=15;
+
+/// Whether a hash from elsewhere can be checked at login, at a cost that can be borne. It is renewed then.
+pub(crate) fn acceptable(stored: &str) -> bool {
+    if is_bcrypt(stored) {
+        return stored.parse::<bcrypt::HashParts>().is_ok_and(|parts| BCRYPT_COSTS.contains(&parts.get_cost()));
+    }
+    let Ok(hash) = PasswordHash::new(stored) else { return false };
+    let known = Algorithm::new(hash.algorithm.as_str()).is_ok();
+    let cheap = Params::try_from(&hash)
+        .is_ok_and(|params| params.m_cost() <= ARGON2_KIB_MAX && params.t_cost() <= ARGON2_PASSES_MAX);
+    known && cheap && hash.hash.is_some()
+}
+
+/// Whether a hash is bcrypt's, as other services have them; their passwords are hashed anew at the next login.
+fn is_bcrypt(stored: &str) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| stored.starts_with(prefix))
+}
+
 /// Makes and checks password hashes.
 pub(super) struct Hasher {
     params: Params,
@@ -69,6 +92,9 @@ impl Hasher {
         let password = password.clone();
         let same = self
             .run(move || {
+                if is_bcrypt(&stored) {
+                    return Ok(bcrypt::verify(password.reveal(), &stored).unwrap_or(false));
+                }
                 PasswordHash::new(&stored)
                     .map(|h| Argon2::default().verify_password(password.reveal().as_bytes(), &h).is_ok())
             })
@@ -81,6 +107,9 @@ impl Hasher {
 
     /// Whether a hash was made at another cost than the present one.
     pub(super) fn is_dated(&self, stored: &str) -> bool {
+        if is_bcrypt(stored) {
+            return true;
+        }
         let present = PasswordHash::new(&self.dummy);
         let stored = PasswordHash::new(stored);
         match (present, stored) {
@@ -154,6 +183,42 @@ mod tests {
         assert!(fault.retry_after_ms.is_some());
         drop((running, waiting));
         assert!(!hasher.verify(&"password".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn hashes_of_other_services_are_good_and_dated() {
+        let hasher = Hasher::new(&cheap(), 1).unwrap();
+        for prefix in ["$2a$", "$2b$", "$2y$"] {
+            let hash = bcrypt::hash_with_result("pässwörd", 4).unwrap().format_for_version(match prefix {
+                "$2a$" => bcrypt::Version::TwoA,
+                "$2b$" => bcrypt::Version::TwoB,
+                _ => bcrypt::Version::TwoY,
+            });
+            assert!(hash.starts_with(prefix) && acceptable(&hash) && hasher.is_dated(&hash), "{hash}");
+            assert!(hasher.verify(&"pässwörd".into(), Some(&hash)).await.unwrap(), "{hash}");
+            assert!(!hasher.verify(&"passwort".into(), Some(&hash)).await.unwrap(), "{hash}");
+        }
+    }
+
+    #[test]
+    fn hashes_that_cannot_be_checked_are_told() {
+        let salt_and_hash = "$c29tZXNhbHQxMjM$iUr0/y4tJvPOFfd6fhwl20W04gQ56ZYXcroZnK3bAB4";
+        assert!(acceptable(&format!("$argon2id$v=19$m=65536,t=3,p=4{salt_and_hash}")));
+        assert!(acceptable(&format!("$argon2i$v=19$m=4096,t=3,p=1{salt_and_hash}")));
+        for bad in [
+            "",
+            "hunter2",
+            "$1$abc$def",
+            "pbkdf2:sha256:260000$abc$def",
+            "$2b$31$C6UzMDM.H6dfI/f/IKcEeO7ZxLAq1l3M8zXoqyU4VhXk6rQxT1m4K",
+            "$2b$12$short",
+            "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM",
+            &format!("$argon2id$v=19$m=4194304,t=3,p=4{salt_and_hash}"),
+            &format!("$argon2id$v=19$m=65536,t=4000,p=4{salt_and_hash}"),
+            &format!("$scrypt$ln=16,r=8,p=1{salt_and_hash}"),
+        ] {
+            assert!(!acceptable(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What users see and change of themselves, and see of others.
 
-use parlance_actors::ports::store::Who;
+use parlance_actors::ports::store::{Account, Who};
 use parlance_schema::account::{MeView, Principal, UserView};
 use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::{Code, Fault, UserId};
@@ -10,6 +10,33 @@ use super::{Accounts, Authenticated, me_view, rules, store_fault, user_view};
 
 /// Unicode scalar values of a search.
 const SEARCH_CHARS_MAX: usize = 100;
+
+/// A change of a profile that keeps the rules.
+struct Update {
+    full_name: Option<String>,
+    email: Option<Option<String>>,
+}
+
+impl Update {
+    fn check(update: UpdateProfile) -> Result<Self, Fault> {
+        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
+        update.email.iter().flatten().try_for_each(|email| rules::sent(email, EMAIL_BYTES_MAX))?;
+        let full_name = update.full_name.map(|n| n.trim().to_owned());
+        full_name.as_deref().map_or(Ok(()), rules::full_name)?;
+        let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));
+        email.as_ref().and_then(Option::as_deref).map_or(Ok(()), rules::email)?;
+        Ok(Self { full_name, email })
+    }
+
+    fn apply(self, account: &mut Account) {
+        if let Some(name) = self.full_name {
+            account.full_name = if name.is_empty() { account.username.clone() } else { name };
+        }
+        if let Some(email) = self.email {
+            account.email = email;
+        }
+    }
+}
 
 impl Accounts {
     /// The caller's own account.
@@ -26,20 +53,10 @@ impl Accounts {
     /// # Errors
     /// `invalid` for what breaks a rule, `exists` for an address that is taken, or the store's faults.
     pub async fn update_profile(&self, who: Principal, update: UpdateProfile) -> Result<MeView, Fault> {
-        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
-        update.email.iter().flatten().try_for_each(|email| rules::sent(email, EMAIL_BYTES_MAX))?;
-        let full_name = update.full_name.map(|n| n.trim().to_owned());
-        full_name.as_deref().map_or(Ok(()), rules::full_name)?;
-        let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));
-        email.as_ref().and_then(Option::as_deref).map_or(Ok(()), rules::email)?;
+        let update = Update::check(update)?;
         let (account, ()) = self
             .change(who.user, |account| {
-                if let Some(name) = full_name {
-                    account.full_name = if name.is_empty() { account.username.clone() } else { name };
-                }
-                if let Some(email) = email {
-                    account.email = email;
-                }
+                update.apply(account);
                 Ok(())
             })
             .await?;
@@ -53,10 +70,24 @@ impl Accounts {
     /// `bad_credentials` when the old password is wrong, `invalid` for a new one that breaks a rule, `busy`, or the store's
     /// faults.
     pub async fn change_password(&self, who: &Authenticated, change: ChangePassword) -> Result<(), Fault> {
+        self.revise(who, UpdateProfile::default(), change).await.map(|_| ())
+    }
+
+    /// Changes the caller's profile and password, both or neither.
+    ///
+    /// # Errors
+    /// As for [`Self::update_profile`] and [`Self::change_password`].
+    pub async fn revise(
+        &self,
+        who: &Authenticated,
+        update: UpdateProfile,
+        change: ChangePassword,
+    ) -> Result<MeView, Fault> {
         let user = who.principal.user;
         let wrong = || Fault::new(Code::BadCredentials, "the old password is wrong");
+        let update = Update::check(update)?;
         rules::password(&change.new_password)?;
-        if !rules::fits(&change.old_password) {
+        if !rules::may_be(&change.old_password) {
             return Err(wrong());
         }
         let stored = self.account(Who::Id(user)).await?.and_then(|a| a.password);
@@ -70,6 +101,7 @@ impl Accounts {
                 if account.password != stored {
                     return Err(wrong());
                 }
+                update.apply(account);
                 account.password = Some(hash);
                 self.void_until_now(account);
                 Ok(())
@@ -77,7 +109,8 @@ impl Accounts {
             .await?;
         let revoked = self.ports.store.revoke_families(user, who.family.as_deref()).await;
         self.publish_revoked(user, account.valid_after);
-        revoked.map_err(|e| store_fault(&e))
+        revoked.map_err(|e| store_fault(&e))?;
+        Ok(me_view(&account))
     }
 
     /// Several users of the caller's tenant; those that don't exist, or are elsewhere, are left out.

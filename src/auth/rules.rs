@@ -15,7 +15,7 @@ const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 const LABEL_BYTES_MAX: usize = 63;
 
 /// Checks a username: 3 to 50 letters and digits of any script, dots, underscores and hyphens, and not a plain number.
-pub(super) fn username(text: &str) -> Result<(), Fault> {
+pub(crate) fn username(text: &str) -> Result<(), Fault> {
     let chars = text.chars().count();
     if !(USERNAME_CHARS_MIN..=USERNAME_CHARS_MAX).contains(&chars) {
         return Err(Fault::invalid(format!(
@@ -35,7 +35,7 @@ pub(super) fn username(text: &str) -> Result<(), Fault> {
 }
 
 /// Checks that an e-mail address is one as far as its letters can tell; whether mail arrives is another question.
-pub(super) fn email(text: &str) -> Result<(), Fault> {
+pub(crate) fn email(text: &str) -> Result<(), Fault> {
     let refuse = |why: &str| Err(Fault::invalid(format!("not an e-mail address: {why}")));
     if text.len() > EMAIL_BYTES_MAX {
         return refuse(&format!("over {EMAIL_BYTES_MAX} bytes"));
@@ -61,7 +61,7 @@ pub(super) fn email(text: &str) -> Result<(), Fault> {
 }
 
 /// Checks a name to show: up to 100 characters, none of them a control character.
-pub(super) fn full_name(text: &str) -> Result<(), Fault> {
+pub(crate) fn full_name(text: &str) -> Result<(), Fault> {
     let chars = text.chars().count();
     if chars > FULL_NAME_CHARS_MAX {
         return Err(Fault::invalid(format!(
@@ -90,8 +90,13 @@ pub(super) fn password(secret: &Secret) -> Result<(), Fault> {
     Err(Fault::invalid(format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")))
 }
 
-/// Whether a password could be one at all.
-pub(super) fn fits(secret: &Secret) -> bool {
+/// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones.
+pub(super) fn may_be(secret: &Secret) -> bool {
+    (1..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
+}
+
+/// Whether a password is long enough to be a new one, and no longer than any.
+fn fits(secret: &Secret) -> bool {
     (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
 }
 

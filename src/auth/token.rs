@@ -16,7 +16,7 @@ use parlance_actors::ports::Random;
 /// Who issues the tokens.
 const ISSUER: &str = "parlance";
 /// Bytes of an access token that is looked at at all; ours have some 400.
-const TOKEN_BYTES_MAX: usize = 2_048;
+pub(super) const TOKEN_BYTES_MAX: usize = 2_048;
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! What is typed: passwords, from a terminal without an echo, or from a pipe.
 
+use std::fs::File;
 use std::io::{BufRead, Cursor, IsTerminal, Read, Stdin, Write};
+use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -44,6 +46,13 @@ impl Input {
         } else {
             Err(Failure::Other("the two passwords differ".to_owned()))
         }
+    }
+
+    /// Copies all of it to a file.
+    pub(super) fn copy_to(&mut self, path: &Path) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::Other(format!("{}: {error}", path.display()));
+        let mut file = File::create(path).map_err(failed)?;
+        std::io::copy(&mut self.reader, &mut file).map_err(failed).map(drop)
     }
 
     fn hidden(&mut self, prompt: &str) -> Result<Secret, Failure> {

@@ -99,3 +99,45 @@ fn cluster_toml_changes_nothing_as_it_is() {
     assert!(text.lines().all(|l| l.is_empty() || l.starts_with('#') || l.starts_with('[')));
     assert_eq!(load(&text, &[], &Overrides::default()).unwrap(), Config::default());
 }
+
+#[test]
+fn the_documented_variables_hold_unless_ours_are_set() {
+    let documented = [
+        ("SECRET_KEY", "0123456789"),
+        ("ALGORITHM", "HS512"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "45"),
+        ("HOST", "0.0.0.0"),
+        ("PORT", "8000"),
+    ];
+    let config = load("[server]\nlisten = '127.0.0.1:1'", &documented, &Overrides::default()).unwrap();
+    let service = &config.dialects.chat_service;
+    assert_eq!(service.secret_key.reveal(), "0123456789", "a secret that looks like a number stays as it is");
+    assert_eq!((service.algorithm, service.access_token_expire_minutes), (crate::auth::Algorithm::HS512, 45));
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8000");
+    let listed = format!("{config:?} {:?}", config.listed());
+    assert!(!listed.contains("0123456789"), "{listed}");
+    let ours = [
+        ("PARLANCE_DIALECTS__CHAT_SERVICE__SECRET_KEY", "1e5"),
+        ("PARLANCE_DIALECTS__CHAT_SERVICE__ALGORITHM", "HS384"),
+        ("PARLANCE_DIALECTS__CHAT_SERVICE__ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
+        ("PARLANCE_SERVER__LISTEN", "127.0.0.1:2"),
+    ];
+    let both: Vec<_> = documented.into_iter().chain(ours).collect();
+    let config = load("", &both, &Overrides::default()).unwrap();
+    let service = &config.dialects.chat_service;
+    assert_eq!((service.secret_key.reveal(), service.access_token_expire_minutes), ("1e5", 5));
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:2");
+    let port = load("", &[("PORT", "9000"), ("HOST", "")], &Overrides::default()).unwrap();
+    assert_eq!(port.server.listen.to_string(), "127.0.0.1:9000");
+    for (name, value) in [
+        ("ALGORITHM", "none"),
+        ("ALGORITHM", "RS256"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
+        ("HOST", "example.org"),
+        ("PORT", "70000"),
+    ] {
+        let error = refused("", &[(name, value)]);
+        assert!(error.contains(name), "{error}");
+    }
+    assert!(refused("", &[("ACCESS_TOKEN_EXPIRE_MINUTES", "0")]).contains("access_token_expire_minutes"));
+}

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use parlance_actors::link::Link;
 use parlance_actors::service::Service;
 use parlance_actors::wire::Wire;
-use parlance_schema::Fault;
 use parlance_schema::frame::{SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK};
 use parlance_schema::limits::FRAME_BYTES_MAX;
+use parlance_schema::{Code, Fault};
 use warp::http::HeaderMap;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
+use super::checks::Refusal;
 use super::native;
 use super::rest::call;
 use super::upgrade::{Choice, Handshake, NotUpgraded, choose, handshake};
@@ -46,7 +47,10 @@ async fn answer(deps: Deps, query: String, headers: HeaderMap, handshake: Result
     let choice = choose(&offered, &[SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK]);
     let echo = choice.echo;
     match admit(&deps, &query, &headers, &choice).await {
-        Ok(link) => connect(deps.service, handshake, echo, link).await,
+        Ok(link) => match handshake.count_user(link.principal.user) {
+            Ok(()) => connect(deps.service, handshake, echo, link).await,
+            Err(fault) => handshake.refuse(echo, &fault),
+        },
         Err(fault) => handshake.refuse(echo, &fault),
     }
 }
@@ -74,11 +78,17 @@ async fn connect(
 ) -> Response {
     match service.connect(link.clone()).await {
         Ok(receiver) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
-        Err(fault) => handshake.refuse(echo, &fault),
+        Err(fault) => {
+            if fault.code == Code::RateLimited {
+                Refusal::UserConnections.count();
+            }
+            handshake.refuse(echo, &fault)
+        }
     }
 }
 
-fn query_token(query: &str) -> Option<&str> {
+/// The token that a query names.
+pub(crate) fn query_token(query: &str) -> Option<&str> {
     // A JWT is written in characters that need no escape.
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty())
 }

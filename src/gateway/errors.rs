@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 
 use parlance_schema::{Code, Fault};
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{HeaderName, HeaderValue, StatusCode};
 use warp::reject::{
@@ -10,6 +12,8 @@ use warp::reject::{
     UnsupportedMediaType,
 };
 use warp::reply::Response;
+
+use super::rest::route::Style;
 
 /// A fault on its way to a client, with what HTTP adds to it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,12 +25,23 @@ pub struct Failure {
     pub status: StatusCode,
     /// The methods that the path has, where another was asked for.
     pub allow: Option<String>,
+    /// Where in the request the mistake is, for those who are told.
+    pub place: Option<Box<Place>>,
+}
+
+/// Where in a request a mistake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From the outside in, such as `body`, `content`.
+    pub loc: Vec<String>,
+    /// What kind of mistake, such as `missing`.
+    pub kind: &'static str,
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let status = StatusCode::from_u16(fault.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { fault, status, allow: None }
+        Self { fault, status, allow: None, place: None }
     }
 }
 
@@ -41,20 +56,59 @@ impl Failure {
     #[must_use]
     pub fn wrong_method(allow: String) -> Self {
         let fault = Fault::new(Code::Unknown, format!("this path takes {allow}"));
-        Self { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow) }
+        Self { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow), place: None }
     }
 
     /// The body is not of a type that is understood.
     #[must_use]
     pub fn media_type(detail: &str) -> Self {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Self { fault: Fault::malformed(detail), status, allow: None }
+        Self { fault: Fault::malformed(detail), status, allow: None, place: None }
+    }
+
+    /// The same, with the place of the mistake.
+    #[must_use]
+    pub fn at(mut self, loc: &[&str], kind: &'static str) -> Self {
+        self.place = Some(Box::new(Place { loc: loc.iter().map(|part| (*part).to_owned()).collect(), kind }));
+        self
     }
 
     /// The response that the client gets.
     #[must_use]
     pub fn response(self) -> Response {
-        let mut response = json(self.status, &self.fault);
+        let response = json(self.status, &self.fault);
+        self.with_headers(response)
+    }
+
+    /// The response in a manner of writing errors.
+    #[must_use]
+    pub fn styled(mut self, style: Style) -> Response {
+        if style == Style::Native {
+            return self.response();
+        }
+        // What can't be read is not valid, to these services.
+        let unreadable = [StatusCode::BAD_REQUEST, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+        if unreadable.contains(&self.status) {
+            self.status = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        let response = if self.status == StatusCode::UNPROCESSABLE_ENTITY {
+            json(self.status, &Details { detail: vec![self.problem()] })
+        } else {
+            json(self.status, &Detail { detail: &self.fault.detail })
+        };
+        self.with_headers(response)
+    }
+
+    fn problem(&self) -> Problem<'_> {
+        let msg = &self.fault.detail;
+        match &self.place {
+            Some(place) => Problem { loc: place.loc.iter().map(String::as_str).collect(), msg, kind: place.kind },
+            None if self.fault.code == Code::Malformed => Problem { loc: vec!["body"], msg, kind: "json_invalid" },
+            None => Problem { loc: vec!["body"], msg, kind: "value_error" },
+        }
+    }
+
+    fn with_headers(self, mut response: Response) -> Response {
         if let Some(ms) = self.fault.retry_after_ms {
             set(&mut response, RETRY_AFTER, &ms.div_ceil(1_000).max(1).to_string());
         }
@@ -68,9 +122,35 @@ impl Failure {
     }
 }
 
+/// An error as services that are served as well write it.
+#[derive(Serialize, ToSchema)]
+pub struct Detail<'a> {
+    /// A sentence for a developer.
+    detail: &'a str,
+}
+
+/// What is not valid in a request, as services that are served as well write it.
+#[derive(Serialize, ToSchema)]
+pub struct Details<'a> {
+    /// The mistakes that were found.
+    detail: Vec<Problem<'a>>,
+}
+
+/// A mistake in a request.
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// Where it is, from the outside in.
+    loc: Vec<&'a str>,
+    /// A sentence for a developer.
+    msg: &'a str,
+    /// What kind of mistake it is.
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
 /// A JSON response.
 #[must_use]
-pub fn json<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
+pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => {
             let mut response = Response::new(bytes.into());
@@ -106,7 +186,7 @@ fn failure(rejection: &Rejection) -> Failure {
     }
     if rejection.find::<MethodNotAllowed>().is_some() {
         let fault = Fault::new(Code::Unknown, "this path does not take this method");
-        return Failure { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: None };
+        return Failure { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: None, place: None };
     }
     if rejection.find::<PayloadTooLarge>().is_some() {
         return Fault::too_large("the body is too large").into();

@@ -7,8 +7,9 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -21,9 +22,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
+
+use super::checks::{Checks, Refusal};
+use super::limits::Seat;
+use super::proxy;
+use super::stream::{Io, Stream};
+use super::tls::Tls;
 
 /// Milliseconds to wait after the first failed accept, doubled after each one that follows.
 const BACKOFF_MS_MIN: u64 = 10;
@@ -33,21 +41,36 @@ const BACKOFF_MS_MAX: u64 = 1_000;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// How to listen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Connections at once, WebSockets among them; more are closed as soon as they are accepted.
     pub connections_max: usize,
-    /// Milliseconds from a connection's beginning, or its last reply, to the end of the next request's header.
+    /// Milliseconds from a connection's beginning to its first byte, from there, or from its last reply, to the end of the
+    /// next request's header; and for a PROXY header and a TLS handshake each.
     pub header_ms: u64,
     /// Milliseconds from a request's header to the head of its reply; its body must come within them.
     pub request_ms: u64,
+    /// Milliseconds for which a client may read nothing of a reply that waits.
+    pub reply_ms: u64,
     /// Bytes of a request's line and headers.
     pub header_bytes_max: usize,
+    /// What all requests pass.
+    pub checks: Arc<Checks>,
+    /// The certificate, where connections use TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections_max: 100_000, header_ms: 10_000, request_ms: 30_000, header_bytes_max: 16 * 1024 }
+        Self {
+            connections_max: 100_000,
+            header_ms: 10_000,
+            request_ms: 30_000,
+            reply_ms: 30_000,
+            header_bytes_max: 16 * 1024,
+            checks: Arc::default(),
+            tls: None,
+        }
     }
 }
 
@@ -58,25 +81,58 @@ pub struct Peer(Arc<Counted>);
 #[derive(Debug)]
 struct Counted {
     address: SocketAddr,
+    tls: bool,
+    turned_away: bool,
+    /// Its share of the connections of the address that a named proxy tells, once it is a WebSocket.
+    behind: OnceLock<Seat>,
+    _seat: Option<Seat>,
+    _permit: Permit,
+}
+
+/// A connection's share of the listener's number; the metric counts with it.
+#[derive(Debug)]
+struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Peer {
-    fn new(address: SocketAddr, permit: OwnedSemaphorePermit) -> Self {
+impl Permit {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
         connections().increment(1.0);
-        Self(Arc::new(Counted { address, _permit: permit }))
+        Self { _permit: permit }
     }
+}
 
-    /// Its address, as the socket names it.
+impl Drop for Permit {
+    fn drop(&mut self) {
+        connections().decrement(1.0);
+    }
+}
+
+impl Peer {
+    /// Its address, as the socket or a named proxy's PROXY header names it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        connections().decrement(1.0);
+    /// Whether it speaks TLS with this server.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.tls
+    }
+
+    /// Whether its address has too many connections, so that all it is told is that.
+    #[must_use]
+    pub fn is_turned_away(&self) -> bool {
+        self.0.turned_away
+    }
+
+    /// Keeps a seat until the connection ends.
+    pub fn keep(&self, seat: Option<Seat>) {
+        if let Some(seat) = seat {
+            // A connection becomes a WebSocket once.
+            let _ = self.0.behind.set(seat);
+        }
     }
 }
 
@@ -143,8 +199,9 @@ where
     let address = listener.local_addr()?;
     let permits = Arc::new(Semaphore::new(options.connections_max));
     let (stop, stopped) = watch::channel(false);
+    let connections_max = options.connections_max;
     let accepting = tokio::spawn(accept(listener, filter, options, permits.clone(), stopped));
-    Ok(Handle { address, stop, accepting, permits, connections_max: options.connections_max })
+    Ok(Handle { address, stop, accepting, permits, connections_max })
 }
 
 async fn accept<F>(
@@ -171,8 +228,8 @@ async fn accept<F>(
                     counter!("parlance_connections_refused_total").increment(1);
                     continue;
                 };
-                let peer = Peer::new(address, permit);
-                tokio::spawn(connection(stream, peer, filter.clone(), options, stopped.clone()));
+                let connection = connection(stream, address, permit, filter.clone(), options.clone(), stopped.clone());
+                tokio::spawn(connection);
             }
             Err(error) if is_of_one_peer(&error) => {}
             Err(error) => {
@@ -194,22 +251,110 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// A connection, from its accept to its end or to its being a WebSocket.
+async fn connection<F>(
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    filter: F,
+    options: Options,
+    mut stopped: watch::Receiver<bool>,
+) where
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F::Extract: Reply + Send,
+    F::Future: Send,
+{
+    let permit = Permit::new(permit);
+    let arrived = tokio::select! {
+        arrived = arrive(stream, address, permit, &options) => arrived,
+        _ = stopped.wait_for(|stop| *stop) => return,
+    };
+    if let Some((stream, peer, turned_away)) = arrived {
+        // Apart, so that a connection that never says anything doesn't hold the room that HTTP needs.
+        Box::pin(serve_requests(stream, peer, filter, options, stopped)).await;
+        drop(turned_away);
+    }
+}
+
+/// Finds out who has connected, and waits for the first byte; `None` where nothing comes of it.
+async fn arrive(
+    mut stream: TcpStream,
+    mut address: SocketAddr,
+    permit: Permit,
+    options: &Options,
+) -> Option<(Stream, Peer, Option<OwnedSemaphorePermit>)> {
+    let within = Duration::from_millis(options.header_ms);
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    if options.checks.has_proxy_header(address.ip()) {
+        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        {
+            Ok(named) => address = named.unwrap_or(address),
+            Err(error) => {
+                Refusal::ProxyHeader.count();
+                tracing::debug!(%error, "a named proxy sent no PROXY header");
+                return None;
+            }
+        }
+    }
+    let (seat, turned_away) = match options.checks.seat(address.ip()) {
+        Ok(seat) => (seat, None),
+        Err(turned_away) => (None, Some(turned_away?)),
+    };
+    if timeout(within, stream.readable()).await.is_err() {
+        Refusal::HeaderTime.count();
+        return None;
+    }
+    let io = match &options.tls {
+        None => Io::Tcp(stream),
+        Some(tls) => match timeout(within, TlsAcceptor::from(tls.current()).accept(stream)).await {
+            Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
+            failed => {
+                Refusal::Tls.count();
+                tracing::debug!(late = failed.is_err(), "no tls handshake");
+                return None;
+            }
+        },
+    };
+    let peer = Peer(Arc::new(Counted {
+        address,
+        tls: options.tls.is_some(),
+        turned_away: turned_away.is_some(),
+        behind: OnceLock::new(),
+        _seat: seat,
+        _permit: permit,
+    }));
+    Some((Stream::new(io, options.reply_ms), peer, turned_away))
+}
+
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
-async fn connection<F>(stream: TcpStream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
+async fn serve_requests<F>(stream: Stream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply + Send,
     F::Future: Send,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
+    let (began, asked) = (Instant::now(), Arc::new(AtomicBool::new(false)));
     let routes = TowerToHyperService::new(warp::service(filter));
     let within = Duration::from_millis(options.request_ms);
+    let (checks, first) = (Arc::clone(&options.checks), Arc::clone(&asked));
     let service = service_fn(move |mut request: Request<Incoming>| {
+        first.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
-        let reply = timeout(within, routes.call(request));
-        async move { reply.await.unwrap_or_else(|_| Ok::<Response, Infallible>(too_late())) }
+        let (visit, refused) = checks.enter(&mut request, &peer);
+        let reply = match refused {
+            Some(refused) => Err(refused),
+            None => Ok(timeout(within, routes.call(request))),
+        };
+        async move {
+            let mut response = match reply {
+                Ok(reply) => reply.await.unwrap_or_else(|_| Ok::<Response, Infallible>(too_late()))?,
+                Err(refused) => refused,
+            };
+            visit.leave(&mut response);
+            Ok::<Response, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -230,11 +375,35 @@ where
             serving.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "http connection failed");
+    match ended {
+        Ok(()) if !asked.load(Ordering::Relaxed) && began.elapsed().as_millis() >= u128::from(options.header_ms) => {
+            Refusal::HeaderTime.count();
+        }
+        Ok(()) => {}
+        Err(error) => {
+            if let Some(refusal) = refusal(&error) {
+                refusal.count();
+            }
+            tracing::debug!(%error, "http connection failed");
+        }
+    }
+}
+
+/// What of a connection's failure is the client's doing.
+fn refusal(error: &hyper::Error) -> Option<Refusal> {
+    // A time-out with a source is the stream's, which has counted it.
+    if error.is_timeout() && std::error::Error::source(error).is_none() {
+        Some(Refusal::HeaderTime)
+    } else if error.is_parse_too_large() {
+        Some(Refusal::HeaderSize)
+    } else if error.is_parse() {
+        Some(Refusal::Header)
+    } else {
+        None
     }
 }
 
 fn too_late() -> Response {
+    Refusal::RequestTime.count();
     StatusCode::REQUEST_TIMEOUT.into_response()
 }

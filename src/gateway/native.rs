@@ -8,12 +8,12 @@ mod explain;
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use parlance_actors::wire::{Opcode, Wire, frame};
+use parlance_actors::wire::{Around, Missing, Opcode, Wire, frame};
 use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
 use parlance_schema::limits::{DEPTH_MAX, FRAME_BYTES_MAX};
-use parlance_schema::{Fault, RoomId};
+use parlance_schema::{Fault, Millis, RoomId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -69,11 +69,11 @@ impl Wire for Json {
         })
     }
 
-    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes> {
-        json(&EntryPush { room, entry })
+    fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
+        Ok(json(&EntryPush { room, entry }))
     }
 
-    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes> {
+    fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {
         json(event)
     }
 
@@ -105,11 +105,11 @@ impl Wire for Msgpack {
         }
     }
 
-    fn entry(&self, room: RoomId, entry: &Entry) -> Option<Bytes> {
-        msgpack(&EntryPush { room, entry })
+    fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
+        Ok(msgpack(&EntryPush { room, entry }))
     }
 
-    fn ephemeral(&self, event: &Ephemeral) -> Option<Bytes> {
+    fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {
         msgpack(event)
     }
 
@@ -162,7 +162,7 @@ fn is_too_deep(json: &[u8]) -> bool {
     false
 }
 
-fn json(value: &impl Serialize) -> Option<Bytes> {
+pub(crate) fn json(value: &impl Serialize) -> Option<Bytes> {
     encode(Opcode::Text, |scratch| serde_json::to_writer(scratch, value).map_err(|error| error.to_string()))
 }
 

@@ -1,12 +1,11 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the vocabulary's schemas.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 use parlance_schema::Fault;
 use parlance_schema::fault::Code;
-use parlance_schema::limits::{ID_MAX, MEMBERS_MAX, PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX, MEMBERS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -24,9 +23,11 @@ use utoipa::openapi::{
 };
 use warp::http::HeaderMap;
 
+use super::errors::{Detail, Details};
 use super::pages;
 use super::rest;
-use super::rest::route::{Access, Action, Answered, Body, Content, Holds, Query, Route, Shape, Verb};
+use super::rest::route::{Access, Action, Answered, Body, Content, Holds, Query, Route, Shape, Style, Verb};
+use crate::dialect;
 
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Registering, logging in, renewing tokens."),
@@ -39,6 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ("users", "Other users."),
     ("admin", "The operator's view."),
     ("server", "Health, metrics, this document."),
+    ("chat-service", "The paths of chat-service, for its clients."),
 ];
 
 const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reorder a message. The same operations, and \
@@ -46,23 +48,36 @@ const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reord
     stable `code`, a `detail` for developers, and in `retry` whether trying again can help.";
 
 /// The document as it is served: its bytes and their entity tag.
-static SERVED: LazyLock<(Bytes, String)> = LazyLock::new(|| {
-    let text = document().to_string();
-    let tag = pages::tag(&Sha256::digest(text.as_bytes()));
-    (Bytes::from(text), tag)
-});
-
-/// Answers with the document.
-#[must_use]
-pub fn serve(headers: &HeaderMap) -> warp::reply::Response {
-    let (bytes, tag) = &*SERVED;
-    pages::cached(bytes.clone(), "application/json", tag, headers)
+#[derive(Clone, Debug)]
+pub struct Served {
+    bytes: Bytes,
+    tag: String,
 }
 
-/// Makes the document.
+impl Served {
+    /// The document of our routes and of those dialects that are served.
+    #[must_use]
+    pub fn new(dialects: impl Iterator<Item = &'static Route>) -> Self {
+        let text = document_of(dialects).to_string();
+        let tag = pages::tag(&Sha256::digest(text.as_bytes()));
+        Self { bytes: Bytes::from(text), tag }
+    }
+
+    /// Answers with the document.
+    #[must_use]
+    pub fn answer(&self, headers: &HeaderMap) -> warp::reply::Response {
+        pages::cached(self.bytes.clone(), "application/json", &self.tag, headers)
+    }
+}
+
+/// Makes the document with all dialects.
 #[must_use]
 pub fn document() -> Value {
-    match serde_json::to_value(described()) {
+    document_of(dialect::all_routes())
+}
+
+fn document_of(dialects: impl Iterator<Item = &'static Route>) -> Value {
+    match serde_json::to_value(described(dialects)) {
         Ok(mut document) => {
             tidy(&mut document);
             document
@@ -134,11 +149,16 @@ fn inline(value: &mut Value, reference: &str, plain: &Value) {
     }
 }
 
-fn described() -> OpenApi {
+fn described(dialects: impl Iterator<Item = &'static Route>) -> OpenApi {
     let mut schemas = BTreeMap::new();
     collect(&mut schemas, Shape::of::<Fault>());
     let mut paths = PathsBuilder::new();
-    for route in rest::routes() {
+    let dialects: Vec<_> = dialects.collect();
+    if !dialects.is_empty() {
+        collect(&mut schemas, Shape::of::<Detail<'_>>());
+        collect(&mut schemas, Shape::of::<Details<'_>>());
+    }
+    for route in rest::routes().chain(dialects) {
         let shapes = route.answers.iter().filter_map(|a| match a.content {
             Content::Json(shape) => Some(shape),
             _ => None,
@@ -199,7 +219,7 @@ fn operation(route: &'static Route) -> OperationBuilder {
         operation = operation.parameter(key_parameter());
     }
     if let Some(body) = route.body {
-        operation = operation.request_body(Some(request_body(body)));
+        operation = operation.request_body(Some(request_body(body, route.form)));
     }
     if route.access != Access::Public {
         operation = operation.security(SecurityRequirement::new("bearer", Vec::<String>::new()));
@@ -219,7 +239,11 @@ fn path_parameter(name: &'static str) -> Parameter {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let (about, schema) = match name {
         "room" => ("The room.", integer(1, ID_MAX)),
+        "chat_id" => ("The chat.", integer(1, ID_MAX)),
+        "user_id" => ("The user.", integer(1, ID_MAX)),
+        "message_id" => ("The message's id.", integer(1, ID_MAX)),
         "user" => ("The user.", integer(1, ID_MAX)),
+        "message" => ("The message's id.", integer(1, ID_MAX)),
         "seq" => ("The message's number in the room.", integer(1, ID_MAX)),
         "emoji" => ("An emoji, or a short name; at most 64 bytes.", text().min_length(Some(1)).max_length(Some(64))),
         "hash" => ("The invite's hash, as the log names it.", text().min_length(Some(64)).max_length(Some(64))),
@@ -241,6 +265,15 @@ fn query_parameter(query: &Query) -> Parameter {
         Holds::Limit => {
             let limit = integer(1, PAGE_MAX as u64).default(Some(PAGE_DEFAULT.into()));
             parameter.schema(Some(limit))
+        }
+        Holds::Page => parameter.schema(Some(integer(1, ID_MAX).default(Some(1.into())))),
+        Holds::PageSize => {
+            let size = integer(1, DIALECT_PAGE_MAX).default(Some(DIALECT_PAGE_DEFAULT.into()));
+            parameter.schema(Some(size))
+        }
+        Holds::Flag => {
+            let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into()));
+            parameter.schema(Some(flag))
         }
         Holds::Text => parameter.schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)))),
         Holds::Ids | Holds::FewIds => {
@@ -269,11 +302,15 @@ fn key_parameter() -> Parameter {
         .build()
 }
 
-fn request_body(body: Body) -> RequestBody {
+fn request_body(body: Body, form: bool) -> RequestBody {
     let example = body.example.and_then(|text| serde_json::from_str(text).ok());
     let content = ContentBuilder::new().schema(Some(named(body.shape))).example(example).build();
     let required = if body.optional { Required::False } else { Required::True };
-    RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build()
+    let mut request = RequestBodyBuilder::new().content("application/json", content.clone());
+    if form {
+        request = request.content("application/x-www-form-urlencoded", content);
+    }
+    request.required(Some(required)).build()
 }
 
 /// All responses of a route: its own good ones, and faults by status.
@@ -289,11 +326,16 @@ fn responses(route: &'static Route) -> BTreeMap<u16, Response> {
             codes.push(code);
         }
     }
-    if route.body.is_some() {
+    if route.body.is_some() && route.style() == Style::Native {
         statuses.entry(415).or_default().push(Code::Malformed);
     }
+    if route.style() == Style::Detail {
+        // What can't be read is not valid, to these services.
+        let unread = statuses.remove(&400).unwrap_or_default();
+        statuses.entry(422).or_default().extend(unread);
+    }
     for (status, codes) in statuses {
-        found.entry(status).or_insert_with(|| refusal(status, &codes));
+        found.entry(status).or_insert_with(|| refusal(status, &codes, route.style()));
     }
     found
 }
@@ -317,15 +359,19 @@ fn faults(route: &'static Route) -> Vec<Code> {
         NotFound, OutcomeUnknown, RateLimited, Restarting, Revoked, Silent, Stale, StoreUnavailable, TokenExpired,
         TooLarge, Unauthenticated,
     };
-    let mut codes = vec![Internal];
+    // What every request passes can refuse it for its host name and for its rate.
+    let mut codes = vec![Internal, Malformed, RateLimited];
     if route.access != Access::Public {
-        codes.extend([Unauthenticated, TokenExpired, Revoked, StoreUnavailable, Restarting, Busy, RateLimited]);
+        codes.extend([Unauthenticated, TokenExpired, Revoked, StoreUnavailable, Restarting, Busy]);
     }
     if route.access == Access::SuperAdmin {
         codes.push(Forbidden);
     }
-    if route.path.starts_with("/v1/") {
+    if route.path.starts_with("/v1/") || route.dialect.is_some() {
         codes.extend([Malformed, Invalid]);
+    }
+    if route.dialect.is_some() && route.verb != Verb::Get {
+        codes.push(OutcomeUnknown);
     }
     if route.body.is_some() {
         codes.extend([TooLarge, Silent]);
@@ -337,15 +383,20 @@ fn faults(route: &'static Route) -> Vec<Code> {
         }
     }
     if route.tag == "auth" {
-        codes.extend([BadCredentials, StoreUnavailable, OutcomeUnknown, Busy, RateLimited]);
+        codes.extend([BadCredentials, StoreUnavailable, OutcomeUnknown, Busy]);
     }
     codes.extend(route.faults);
     codes
 }
 
-fn refusal(status: u16, codes: &[Code]) -> Response {
+fn refusal(status: u16, codes: &[Code], style: Style) -> Response {
     let words: Vec<_> = codes.iter().map(|c| format!("`{}`", c.word())).collect();
-    let schema = RefOr::Ref(Ref::from_schema_name(<Fault as ToSchema>::name()));
+    let name = match style {
+        Style::Native => <Fault as ToSchema>::name(),
+        Style::Detail if status == 422 => <Details<'_> as ToSchema>::name(),
+        Style::Detail => <Detail<'_> as ToSchema>::name(),
+    };
+    let schema = RefOr::Ref(Ref::from_schema_name(name));
     let mut response = ResponseBuilder::new()
         .description(words.join(", "))
         .content("application/json", ContentBuilder::new().schema(Some(schema)).build());
@@ -354,6 +405,15 @@ fn refusal(status: u16, codes: &[Code]) -> Response {
     };
     if codes.iter().any(|c| matches!(c.retry(), parlance_schema::fault::Retry::Later)) {
         response = response.header("Retry-After", header(Type::Integer, "Seconds to wait before trying again."));
+    }
+    if status == 429 {
+        for (name, about) in [
+            ("RateLimit-Limit", "Requests that may come at once."),
+            ("RateLimit-Remaining", "How many of them are left."),
+            ("RateLimit-Reset", "Seconds until all of them are there again."),
+        ] {
+            response = response.header(name, header(Type::Integer, about));
+        }
     }
     if status == 401 {
         response = response.header("WWW-Authenticate", header(Type::String, "`Bearer`."));

@@ -13,12 +13,16 @@ use parlance_schema::account::Role;
 use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
 use tracing::Instrument;
 use warp::Filter;
-use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
 
 use crate::auth::{Accounts, Authenticated};
+use crate::dialect::Dialects;
 
+use super::checks::Visit;
 use super::errors::{self, Failure, set};
 use super::pages;
 use super::rest;
@@ -28,6 +32,8 @@ use super::rest::route::{Access, Route, Verb};
 use super::rest::table::{self, Found, Table};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// JSON is no page: nothing in it may load or run, and nobody may frame it.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -37,6 +43,8 @@ pub struct Deps {
     pub service: Arc<dyn Service>,
     /// Accounts and tokens.
     pub accounts: Arc<Accounts>,
+    /// Other services whose paths are served.
+    pub dialects: Arc<Dialects>,
     /// Writes the node's metrics in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -48,7 +56,8 @@ struct Gate {
 
 /// All of HTTP but the WebSocket, as one filter that answers every request. Mount what is to come first before it.
 pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
-    let gate = Arc::new(Gate { deps: Arc::new(deps), table: Table::new(rest::routes()) });
+    let table = Table::new(rest::routes().chain(deps.dialects.routes()));
+    let gate = Arc::new(Gate { deps: Arc::new(deps), table });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || Arc::clone(&gate))
@@ -57,8 +66,10 @@ pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallib
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(|gate, method, path: warp::path::FullPath, query, headers, body| {
-            let request = Request { method, path: path.as_str().to_owned(), query, headers, body: body::stream(body) };
+        .and(warp::ext::optional::<Arc<Visit>>())
+        .then(|gate, method, path: warp::path::FullPath, query, headers, body, visit| {
+            let (path, body) = (path.as_str().to_owned(), body::stream(body));
+            let request = Request { method, path, query, headers, body, visit };
             answer(gate, request)
         })
         .recover(errors::recover)
@@ -71,6 +82,7 @@ struct Request {
     query: String,
     headers: HeaderMap,
     body: Incoming,
+    visit: Option<Arc<Visit>>,
 }
 
 /// Answers a request, whatever happens to it, and says so in the log and the metrics. The path's values, the query, the
@@ -84,11 +96,15 @@ async fn answer(gate: Arc<Gate>, request: Request) -> Response {
         Found::Nothing => pages::label(&request.path),
     };
     let method = known(&request.method);
+    let style = match &found {
+        Found::Route(route) | Found::Method(route, _) => route.style(),
+        Found::Nothing => gate.deps.dialects.style(&request.path),
+    };
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
         let handled = AssertUnwindSafe(handle(&gate, found, request)).catch_unwind().await;
         let response = handled.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()));
-        let response = response.unwrap_or_else(Failure::response);
+        let response = response.unwrap_or_else(|failure| failure.styled(style));
         let (status, took) = (response.status().as_u16(), started.elapsed());
         if status >= 500 {
             tracing::warn!(status, ms = took.as_millis(), "answered");
@@ -110,7 +126,14 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
         Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers),
     };
+    let visit = request.visit.as_deref();
+    if let Some(visit) = visit.filter(|_| route.attempt) {
+        visit.attempt()?;
+    }
     let who = authorize(gate, route, &request.headers).await?;
+    if let (Some(visit), Some(who)) = (visit, &who) {
+        visit.user(who.principal.user)?;
+    }
     let call = Call {
         deps: Arc::clone(&gate.deps),
         route,
@@ -118,8 +141,16 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         key: if route.keyed { call::key(&request.headers)? } else { None },
         params: table::params(route, &request.path)?,
         // Outside `/v1` a query means nothing, and pages are given all sorts.
-        query: if route.path.starts_with("/v1/") { call::query(route, &request.query)? } else { Vec::new() },
-        body: if route.body.is_some() { body::read(&request.headers, request.body).await? } else { Bytes::new() },
+        query: if route.path.starts_with("/v1/") || route.dialect.is_some() {
+            call::query(route, &request.query)?
+        } else {
+            Vec::new()
+        },
+        body: if route.body.is_some() {
+            body::read(&request.headers, request.body, route.form).await?
+        } else {
+            Bytes::new()
+        },
         headers: request.headers,
     };
     if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }
@@ -135,7 +166,8 @@ async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Op
     if route.access == Access::Public {
         return Ok(None);
     }
-    let who = gate.deps.accounts.authenticate(call::bearer(headers)?).await?;
+    let issuer = route.dialect.and_then(|name| gate.deps.dialects.issuer(name));
+    let who = gate.deps.accounts.authenticate_with(issuer, call::bearer(headers)?).await?;
     if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
         return Err(Fault::forbidden("this is for a super_admin").into());
     }
@@ -143,10 +175,18 @@ async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Op
 }
 
 /// Headers that every response has, unless it brought its own.
-fn guard(response: &mut Response) {
-    set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(response, REFERRER_POLICY, "no-referrer");
-    for (name, value) in [(CONTENT_SECURITY_POLICY, API_POLICY), (CACHE_CONTROL, "no-store")] {
+pub(super) fn guard(response: &mut Response) {
+    let always = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        // Older browsers know this one and not the policy's frame-ancestors.
+        (X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
+        (CONTENT_SECURITY_POLICY, API_POLICY),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in always {
         if !response.headers().contains_key(&name) {
             set(response, name, value);
         }

@@ -23,6 +23,7 @@ use parlance_schema::limits::OUTBOX_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::checks::Refusal;
 use super::codec::{Decoder, Event};
 
 /// Milliseconds from the beginning of a close to the end of the connection, whatever the peer does.
@@ -282,6 +283,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
                     self.event(event);
                 }
                 Err(failure) => {
+                    let refusal = if failure.code == 1009 { Refusal::FrameSize } else { Refusal::Frame };
+                    refusal.count();
                     self.link.close(failure.code, failure.reason);
                     self.stage = Stage::Deaf;
                 }

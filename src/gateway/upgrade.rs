@@ -11,21 +11,22 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use parlance_actors::link::{Link, Receiver};
 use parlance_actors::wire;
-use parlance_schema::Fault;
+use parlance_schema::{Code, Fault, UserId};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use warp::Filter;
 use warp::http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use warp::http::{Method, StatusCode};
+use warp::http::{Method, Request, StatusCode};
 use warp::reply::{Reply, Response};
 
+use super::checks::{Refusal, Visit};
 use super::listener::Peer;
 use super::socket::{CLOSE_MS, Connection};
+use super::stream::{Io, Stream};
 
 /// The subprotocol after which a client names its token, for browsers, which can set no header.
 pub const BEARER: &str = "bearer";
@@ -39,6 +40,7 @@ pub struct Handshake {
     protocols: String,
     on_upgrade: OnUpgrade,
     peer: Option<Peer>,
+    visit: Option<Arc<Visit>>,
 }
 
 /// Why a request is given no WebSocket.
@@ -80,18 +82,34 @@ pub fn handshake() -> impl Filter<Extract = (Result<Handshake, NotUpgraded>,), E
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::ext::optional::<Peer>())
-        .map(check)
+        .and(warp::ext::optional::<Arc<Visit>>())
+        .map(|method: Method, headers: HeaderMap, on_upgrade, peer, visit| {
+            check(&method, &headers, on_upgrade, peer, visit)
+        })
+}
+
+/// Whether a request asks for a WebSocket, well or not.
+#[must_use]
+pub fn is_asked(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE) && has_token(headers, &UPGRADE, "websocket")
+}
+
+/// Takes the handshake out of a request that the routes are not to see; `None` where it is none.
+pub fn take<B>(request: &mut Request<B>, peer: &Peer) -> Option<Handshake> {
+    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    check(request.method(), request.headers(), on_upgrade, Some(peer.clone()), None).ok()
 }
 
 fn check(
-    method: Method,
-    headers: HeaderMap,
+    method: &Method,
+    headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
     peer: Option<Peer>,
+    visit: Option<Arc<Visit>>,
 ) -> Result<Handshake, NotUpgraded> {
-    let asked = method == Method::GET
-        && has_token(&headers, &CONNECTION, "upgrade")
-        && has_token(&headers, &UPGRADE, "websocket")
+    let asked = *method == Method::GET
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket")
         && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v.as_bytes() == b"13");
     let Some(on_upgrade) = on_upgrade.filter(|_| asked) else { return Err(NotUpgraded::Required) };
     let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|k| k.to_str().ok()).map(str::trim).unwrap_or_default();
@@ -101,7 +119,7 @@ fn check(
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_SALT).finalize());
     let protocols: Vec<_> =
         headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok()).collect();
-    Ok(Handshake { accept, protocols: protocols.join(","), on_upgrade, peer })
+    Ok(Handshake { accept, protocols: protocols.join(","), on_upgrade, peer, visit })
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
@@ -158,6 +176,14 @@ impl Handshake {
         self.peer.as_ref()
     }
 
+    /// Counts the upgrade as a request of a user; to be called once the user is known.
+    ///
+    /// # Errors
+    /// `rate_limited`, to refuse the connection with.
+    pub fn count_user(&self, user: UserId) -> Result<(), Fault> {
+        self.visit.as_ref().map_or(Ok(()), |visit| visit.user(user))
+    }
+
     /// Answers 101, and once the connection is upgraded has `make` make its link and receiver, and runs it. Messages may
     /// have up to `message_bytes_max` bytes.
     pub fn accept<R: Receiver>(
@@ -171,7 +197,7 @@ impl Handshake {
                 let (link, receiver) = make();
                 tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
             }
-            Io::Other(io) => {
+            Io::Tls(io) => {
                 let (link, receiver) = make();
                 tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
             }
@@ -180,13 +206,17 @@ impl Handshake {
 
     /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status.
     pub fn refuse(self, echo: Option<&'static str>, fault: &Fault) -> Response {
+        if fault.code != Code::RateLimited {
+            // Whoever found that it is too much has counted it.
+            Refusal::Connect.count();
+        }
         let frame = wire::close_frame(fault.code.close(), &fault.detail);
         self.upgrade(echo, move |io, _, peer| {
             tokio::spawn(async move {
                 let _peer = peer;
                 let done = match io {
                     Io::Tcp(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
-                    Io::Other(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
+                    Io::Tls(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
                 };
                 tracing::debug!(in_time = done.is_ok(), "a refused connection was closed");
             });
@@ -198,13 +228,16 @@ impl Handshake {
         echo: Option<&'static str>,
         then: impl FnOnce(Io, Bytes, Option<Peer>) + Send + 'static,
     ) -> Response {
-        let Handshake { accept, on_upgrade, peer, .. } = self;
+        let Handshake { accept, on_upgrade, peer, visit, .. } = self;
+        if let (Some(peer), Some(visit)) = (&peer, visit) {
+            peer.keep(visit.take_seat());
+        }
         tokio::spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => {
-                    let (io, early) = plain(upgraded);
-                    then(io, early, peer);
-                }
+                Ok(upgraded) => match plain(upgraded) {
+                    Some((io, early)) => then(io, early, peer),
+                    None => tracing::error!("an upgraded connection runs on something unknown"),
+                },
                 Err(error) => tracing::debug!(%error, "upgrade failed"),
             }
         });
@@ -222,20 +255,10 @@ impl Handshake {
     }
 }
 
-/// What an upgraded connection runs on.
-enum Io {
-    /// The bare socket.
-    Tcp(TcpStream),
-    /// Anything else that the listener wraps a socket in.
-    Other(TokioIo<Upgraded>),
-}
-
-/// Takes the bare socket out of what hyper wrapped it in, and what was read already; hyper's read buffer goes at once.
-fn plain(upgraded: Upgraded) -> (Io, Bytes) {
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => (Io::Tcp(parts.io.into_inner()), Bytes::copy_from_slice(&parts.read_buf)),
-        Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Bytes::new()),
-    }
+/// Takes the stream out of what hyper wrapped it in, and what was read already; hyper's read buffer goes at once.
+fn plain(upgraded: Upgraded) -> Option<(Io, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
 }
 
 /// Sends a close frame, and reads until the peer has ended, so that the frame isn't lost to a reset.

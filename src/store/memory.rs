@@ -1,6 +1,7 @@
 //! The store in memory, for tests: the same behaviour as the others', gone with the process.
 
 mod accounts;
+mod bulk;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +22,7 @@ pub struct Memory {
 }
 
 /// All that is kept.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct All {
     rooms: HashMap<RoomId, Log>,
     messages: HashMap<MessageId, (RoomId, Seq)>,
@@ -32,10 +33,12 @@ struct All {
     families: BTreeMap<String, Family>,
     audit: Vec<(Millis, UserId, Option<RoomId>, String)>,
     marks: BTreeMap<(RoomId, UserId), ReadMark>,
+    imports: BTreeMap<String, (u64, Vec<u8>)>,
+    records: BTreeMap<(String, u8, u64), Vec<u8>>,
 }
 
 /// One room's log and what hangs on it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     entries: Vec<Arc<Entry>>,
     dedup: HashMap<(UserId, ClientId), Seq>,

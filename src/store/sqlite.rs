@@ -1,16 +1,18 @@
 //! The store on one SQLite file: one thread writes, a few read, and an acknowledgement means that it is on disk.
 //!
 //! `folder` opens and locks the data folder, `migrate` has the schema's versions, `writer` and `reader` the threads,
-//! `append` the hot path, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs.
+//! `append` the hot path, `bulk` that of imports, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs.
 
 mod accounts;
 mod append;
 mod backup;
+mod bulk;
 mod claims;
 mod fail;
 mod families;
 mod folder;
 mod log;
+mod memberships;
 mod migrate;
 mod reader;
 mod writer;
@@ -20,12 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metrics::Histogram;
 use parlance_actors::ports::store::{Store, StoreError, StoreHealth};
 
 pub use backup::{BackupError, backup};
 pub use folder::OpenError;
 pub use writer::Fatal;
 
+use memberships::Memberships;
 use reader::Readers;
 use writer::{Size, Writer};
 
@@ -89,6 +93,9 @@ pub struct Sqlite {
     epoch: u64,
     synchronous: Synchronous,
     probe: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    memberships: Arc<Memberships>,
+    /// From an append's arrival to its commit.
+    append_seconds: Histogram,
 }
 
 impl Sqlite {
@@ -110,6 +117,8 @@ impl Sqlite {
             epoch,
             synchronous,
             probe: tokio::sync::Mutex::default(),
+            memberships: Arc::default(),
+            append_seconds: metrics::histogram!("parlance_store_append_seconds"),
         })
     }
 

@@ -77,7 +77,7 @@ test('a connection that is refused for good isn’t tried again', async () => {
 test('a room that is gone is left', async () => {
   await server.call('/fake/gone');
   await server.call('/fake/close?code=4503');
-  await anna.page.getByText('You are no longer a member of this room.').waitFor();
+  await anna.page.getByText('You are no longer a member of “Kitchen table”.').waitFor();
   assert.equal(new URL(anna.page.url()).hash, '#/');
   anna.clean({ down: true });
 });

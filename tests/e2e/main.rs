@@ -7,13 +7,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod chat_service;
 mod checker;
 mod client;
 mod disk;
+mod import;
 mod journal;
 mod kill;
 mod lifecycle;
 mod membership;
+mod misbehaving;
 mod order;
 mod permissions;
 mod power;

@@ -37,7 +37,9 @@ impl Setup {
     /// A server on a data folder, that logs warnings.
     pub fn new(data: &Path) -> Self {
         let setup = Self { data: data.to_owned(), arguments: Vec::new(), environment: Vec::new() };
-        setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0")
+        let setup = setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0");
+        // All clients are on one address, and some ask for metrics as fast as they can.
+        setup.set("rates.address_per_s", "0").set("rates.user_per_s", "0").set("limits.connections_per_address", "0")
     }
 
     /// Adds an argument.
@@ -226,6 +228,15 @@ impl Server {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The CPU time that it has used so far.
+    pub fn cpu(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The fields after the name, which may hold anything: the 12th and 13th are ticks of user and system time.
+        let fields: Vec<_> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
     }
 
     /// Gets a path; status and body.

@@ -13,7 +13,7 @@ use crate::text::sentence;
 
 /// What one session's outbox may hold (docs/protocol.md: entries, as much again for replies, and one frame over it).
 const OUTBOX_BYTES_MAX: f64 = (2 * 512 * 1024 + 128 * 1024) as f64;
-const MEMBERS: usize = 9;
+pub const MEMBERS: usize = 9;
 /// Interleaved windows: without, without again, with.
 const PAIRS: usize = 10;
 /// How much more the ratio with a slow member may be than that of nothing against nothing: the promise is 1.2; a build
@@ -51,7 +51,7 @@ async fn burst(stage: &Stage, count: usize) {
 }
 
 /// A while of steady traffic; the 99th percentile of what the readers waited, in microseconds.
-async fn window(stage: &Stage) -> f64 {
+pub async fn window(stage: &Stage) -> f64 {
     let readers = &stage.clients[..MEMBERS - 1];
     for client in readers {
         let last = stage.clients[0].see(|state| state.acked_seq);
@@ -72,7 +72,7 @@ async fn window(stage: &Stage) -> f64 {
     micros[(micros.len() - 1) * 99 / 100] as f64
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }

@@ -1,10 +1,11 @@
 //! A node's actors in one thread, under a clock that only moves when all wait: on a store and a bus that fail as scripted.
 
-mod bed;
+mod alone;
+pub mod bed;
 mod commands;
 mod crashes;
 mod doubt;
-mod faults;
+pub mod faults;
 mod membership;
 mod people;
 mod reading;

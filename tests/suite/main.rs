@@ -4,7 +4,10 @@
 
 mod actors;
 mod auth;
+mod dialect;
 mod docs;
+mod host;
+mod import;
 mod rest;
 mod socket;
 mod store;

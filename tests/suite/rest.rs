@@ -2,7 +2,7 @@
 
 mod auth;
 mod document;
-mod fake;
+pub mod fake;
 mod faults;
 mod ops;
 mod pages;
@@ -18,6 +18,7 @@ use std::sync::{Arc, LazyLock};
 
 use fake::{FakeClock, FakeNode};
 use parlance::auth::Accounts;
+use parlance::dialect::Dialects;
 use parlance::gateway::openapi;
 use parlance::gateway::routes::{Deps, routes};
 use parlance_schema::account::Role;
@@ -29,9 +30,9 @@ use warp::http::{Response, StatusCode};
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
 
 /// A gateway before fakes.
-struct Gate {
-    node: Arc<FakeNode>,
-    accounts: Arc<Accounts>,
+pub struct Gate {
+    pub node: Arc<FakeNode>,
+    pub accounts: Arc<Accounts>,
     clock: Arc<FakeClock>,
     /// Access tokens of the accounts `user`, `admin` and `root`.
     tokens: BTreeMap<&'static str, String>,
@@ -56,7 +57,7 @@ impl Got {
 }
 
 impl Gate {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let keys = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock(AtomicU64::new(1_790_000_000_000)));
         let accounts = fake::accounts(clock.clone(), keys.path());
@@ -69,11 +70,11 @@ impl Gate {
         Self { node: Arc::default(), accounts: Arc::new(accounts), clock, tokens, _keys: keys }
     }
 
-    fn token(&self, name: &str) -> String {
+    pub fn token(&self, name: &str) -> String {
         self.tokens[name].clone()
     }
 
-    fn bearer(&self, name: &str) -> String {
+    pub fn bearer(&self, name: &str) -> String {
         format!("Bearer {}", self.tokens[name])
     }
 
@@ -81,9 +82,10 @@ impl Gate {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
-    fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
+    pub fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
         let (service, accounts) = (self.node.clone(), self.accounts.clone());
-        routes(Deps { service, accounts, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
+        let dialects = Arc::new(Dialects::new(&parlance::config::Dialects::default()));
+        routes(Deps { service, accounts, dialects, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
     }
 
     /// Sends a request as a user and checks the response against the document.

@@ -1,8 +1,8 @@
 //! The gateway's sockets, over real TCP, with frames made by hand.
 
-mod client;
+pub mod client;
 mod conformance;
 mod flow;
 mod fuzz;
 mod handshake;
-mod native;
+pub mod native;

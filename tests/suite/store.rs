@@ -7,7 +7,7 @@ mod folder;
 mod full;
 mod groups;
 mod model;
-mod sample;
+pub mod sample;
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use parlance_actors::ports::Store;
 use tempfile::TempDir;
 
 /// A store for one test, and the folder that goes with it afterwards.
-struct Bed {
-    store: Arc<dyn Store>,
+pub struct Bed {
+    pub store: Arc<dyn Store>,
     _folder: Option<TempDir>,
 }
 
-fn memory() -> Bed {
+pub fn memory() -> Bed {
     Bed { store: Arc::new(Memory::new()), _folder: None }
 }
 
@@ -30,8 +30,13 @@ fn sqlite() -> Bed {
     sqlite_with(&Options::default())
 }
 
+/// Sentences in several scripts.
+pub fn sample_sentences() -> Vec<String> {
+    sample::SENTENCES.map(str::to_owned).to_vec()
+}
+
 /// For tests with many stores, none of which outlives its process.
-fn quick_sqlite() -> Bed {
+pub fn quick_sqlite() -> Bed {
     sqlite_with(&Options { synchronous: Synchronous::Off, ..Options::default() })
 }
 

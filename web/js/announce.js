@@ -6,29 +6,31 @@ const SHOWN_MS = 7_000;
 let queue = [];
 let timer = null;
 
-/** Has a screen reader say something when it is idle; what comes together is said together. @param {string} text */
+/** Has a screen reader say something when it is idle; what comes together is said together. @param {string|(() => string)} text */
 export function say(text) {
   queue.push(text);
   timer ??= setTimeout(() => {
     const region = document.getElementById('polite');
-    region.textContent = queue.length > 4 ? `${queue.length} new messages` : queue.join('. ');
+    region.textContent = queue.length > 4 ? `${queue.length} new messages` : queue.map((text) => (typeof text === 'function' ? text() : text)).join('. ');
     queue = [];
     timer = null;
   }, 400);
 }
+
+/** Where notes can be seen and reached: in the dialog on top, else on the page. */
+export const notesHost = () => [...document.querySelectorAll('dialog[open] .dialog-toasts')].at(-1) ?? document.getElementById('toasts');
 
 /**
  * Shows a note. @param {string} text
  * @param {{ label: string, run: () => void }} [action]
  */
 export function toast(text, action) {
-  const host = document.querySelector('dialog[open]:last-of-type .dialog-toasts') ?? document.getElementById('toasts');
   const node = el('div.toast', {}, el('span', {}, text));
   const gone = setTimeout(() => node.remove(), SHOWN_MS);
   if (action) {
     node.append(el('button.text-button', { type: 'button', onclick: () => { clearTimeout(gone); node.remove(); action.run(); } }, action.label));
   }
-  host.append(node);
+  notesHost().append(node);
 }
 
 /** Puts text into the clipboard; pages without https have no clipboard of their own. @param {string} text */

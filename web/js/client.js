@@ -1,15 +1,20 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected } from './codes.js';
-import { changesMembers, find, messageOf, trimRecent, withMembers } from './fold.js';
+import { changesMembers, find, isNote, messageOf, trimRecent, withMembers } from './fold.js';
 import { History } from './history.js';
+import { Idle } from './idle.js';
+import { named } from './notes.js';
 import { Outbox } from './outbox.js';
 import { Connection } from './socket.js';
 import * as store from './store.js';
 
 const TYPING_EVERY_MS = 3_000;
 
-/** Tells of `change` (state), `connection`, `message` (detail: an entry, live), `left` (detail: a room), `signedout`. */
+/**
+ * Tells of `change` (state), `connection`, `message` (detail: a message, live), `entry` (detail: a room and any entry, live),
+ * `left` (detail: the room as it was, and the entry that ended it, where there was one), `signedout`.
+ */
 export class Client extends EventTarget {
   #frame = false;
   #wantUsers = new Set();
@@ -24,7 +29,10 @@ export class Client extends EventTarget {
     this.api = api;
     this.me = session.login.user.id;
     this.state = store.met(store.initial(this.me), [session.login.user]);
-    this.status = localStorage.getItem(`parlance.status.${this.me}`) ?? 'online';
+    this.statusKey = `parlance.status.${this.me}`;
+    /** What was chosen; what the others are told is `shown`. */
+    this.status = localStorage.getItem(this.statusKey) ?? 'online';
+    this.idle = new Idle({ changed: () => this.#tellStatus() });
     this.connection = new Connection({
       open: (protocols) => new WebSocket(`${location.origin.replace(/^http/, 'ws')}/v1/connect`, protocols),
       token: (wish) => session.token(wish),
@@ -42,11 +50,21 @@ export class Client extends EventTarget {
 
   start() {
     this.connection.start();
-    this.tick = setInterval(() => this.set(store.expireTyping(this.state, Date.now())), 1_000);
+    this.idle.start();
+    let last = Date.now();
+    this.tick = setInterval(() => {
+      const now = Date.now();
+      if (store.muteEnded(this.state, last, now)) this.#changed();
+      last = now;
+      this.set(store.expireTyping(this.state, now));
+    }, 1_000);
+    addEventListener('storage', this.#chosenElsewhere);
   }
 
   stop() {
     clearInterval(this.tick);
+    removeEventListener('storage', this.#chosenElsewhere);
+    this.idle.stop();
     this.connection.stop();
   }
 
@@ -86,13 +104,13 @@ export class Client extends EventTarget {
     const { resumed } = await this.connection.request('resume', { positions: store.positions(this.state) });
     const before = this.state.rooms;
     this.set(store.resumed(this.state, resumed));
-    for (const id of Object.keys(before)) if (!this.state.rooms[id]) this.#left(Number(id));
+    for (const room of Object.values(before)) if (!this.state.rooms[room.id]) this.#left(room);
     const { rooms } = await this.connection.request('rooms');
     this.set(store.seen(this.state, rooms));
     for (const room of rooms) this.outbox.shown(room.id, this.state.rooms[room.id]?.seq ?? 0);
     this.#meet(rooms.flatMap((room) => [room.peer, room.last_message?.by]));
     this.#lookAround(rooms);
-    if (this.status !== 'online') this.connection.request('presence', { status: this.status }).catch(() => {});
+    if (this.shown !== 'online') this.#tellStatus();
   }
 
   #lookAround(rooms) {
@@ -103,29 +121,40 @@ export class Client extends EventTarget {
   }
 
   #pushed(push) {
+    const before = this.state.rooms[push.room];
     const { state, effects } = store.pushed(this.state, push, Date.now());
     this.set(state);
-    for (const effect of effects) this.#react(effect);
+    for (const effect of effects) this.#react(effect, before);
   }
 
-  #react({ do: what, room, entry }) {
+  #react({ do: what, room, entry }, before) {
     if (what === 'reconnect') this.connection.restart();
-    if (what === 'left') this.#left(room);
+    if (what === 'left' && before) this.#left(before);
     if (what === 'load_room') this.refresh(room);
     if (what !== 'entry') return;
     if (entry.by === this.me) this.outbox.arrived(entry.client_id);
-    this.#meet([entry.by, entry.user, ...(entry.users ?? [])]);
-    if (changesMembers(entry) && this.state.rooms[room]?.members) this.loadMembers(room);
-    if (this.state.rooms[room]?.previewStale) this.refresh(room);
+    this.meetAll([entry]);
+    // Once it says that one is no member any more, there is nothing to ask for.
+    const out = this.#isOut(entry);
+    if (!out && changesMembers(entry) && this.state.rooms[room]?.members) this.loadMembers(room);
+    // Whether somebody who was banned had been a member, the entry doesn't tell.
+    if (!out && (entry.fact === 'banned' || this.state.rooms[room]?.previewStale)) this.refresh(room);
     if (!this.history.busy(room)) this.change(room, trimRecent);
     if (entry.fact === 'posted' && entry.by !== this.me) {
       this.dispatchEvent(new CustomEvent('message', { detail: messageOf(room, entry) }));
     }
+    this.dispatchEvent(new CustomEvent('entry', { detail: { room, entry } }));
+  }
+
+  /** Whether an entry ends one's own membership. */
+  #isOut(entry) {
+    return entry.fact === 'left' ? entry.by === this.me : ['kicked', 'banned'].includes(entry.fact) && entry.user === this.me;
   }
 
   #left(room) {
-    this.outbox.dropRoom(room);
-    this.dispatchEvent(new CustomEvent('left', { detail: room }));
+    this.outbox.dropRoom(room.id);
+    const last = room.recent.at(-1);
+    this.dispatchEvent(new CustomEvent('left', { detail: { room, entry: last && this.#isOut(last) ? last : null } }));
   }
 
   /** Loads a room's view anew; several wishes at once are one. @param {number} id */
@@ -169,6 +198,11 @@ export class Client extends EventTarget {
 
   meet(ids) {
     this.#meet(ids);
+  }
+
+  /** Gets to know all whom entries name. @param {any[]} entries */
+  meetAll(entries) {
+    this.#meet(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by])));
   }
 
   /** @param {number} room @param {{ text: string, reply_to?: number, mentions?: number[] }} message */
@@ -241,10 +275,29 @@ export class Client extends EventTarget {
       .catch(() => this.#reads.delete(id));
   }
 
-  async setStatus(status) {
+  /** What the others see: who chose to be online is away while nothing is done here. */
+  get shown() {
+    return this.status === 'online' && this.idle.idle ? 'away' : this.status;
+  }
+
+  /** Chooses a status, for all tabs. */
+  setStatus(status) {
+    localStorage.setItem(this.statusKey, status);
+    this.#choose(status);
+  }
+
+  #chosenElsewhere = (event) => {
+    if (event.key === this.statusKey && event.newValue) this.#choose(event.newValue);
+  };
+
+  #choose(status) {
     this.status = status;
-    localStorage.setItem(`parlance.status.${this.me}`, status);
-    this.set(store.whereabouts(this.state, [{ user: this.me, status }]));
-    await this.connection.request('presence', { status });
+    this.#tellStatus();
+  }
+
+  /** Without a connection it is told once there is one. */
+  #tellStatus() {
+    this.set(store.whereabouts(this.state, [{ user: this.me, status: this.shown }]));
+    this.connection.request('presence', { status: this.shown }).catch(() => {});
   }
 }

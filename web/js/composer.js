@@ -5,7 +5,8 @@ import { explain } from './codes.js';
 import { el, icon, iconButton } from './dom.js';
 import { Mentions } from './mentions.js';
 import { palette } from './menu.js';
-import { nameOf } from './people.js';
+import { isMuted, nameOf } from './people.js';
+import { deadline } from './time.js';
 import { summary } from './text.js';
 
 /** Unicode scalar values of one message, as the server counts them. */
@@ -29,7 +30,7 @@ export class Composer {
     const emoji = iconButton('smile', 'Emoji', () => palette(emoji, 'Emoji', (e) => this.#insert(e)), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
     this.button = el('button.send', { type: 'submit', 'aria-label': 'Send', title: 'Send' }, icon('send'));
     this.bar = el('form.composer-bar', {}, emoji, this.input, this.count, this.button);
-    this.closed = el('p.composer-closed', { hidden: true });
+    this.closed = el('p.composer-closed', { role: 'status' });
     this.node = el('footer.composer', {}, this.mentions.list, this.strip, this.error, this.bar, this.closed);
     this.bar.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -44,11 +45,24 @@ export class Composer {
   render() {
     const room = this.client.state.rooms[this.room];
     const me = room?.members?.find((m) => m.user === this.client.me);
-    const muted = me?.muted_until !== undefined && me.muted_until !== null && (me.muted_until === 0 || me.muted_until > Date.now());
-    const text = room?.view?.archived ? 'This room is archived.' : muted ? 'You are muted in this room.' : '';
-    this.closed.hidden = !text;
+    const until = me?.muted_until ? ` until ${deadline(me.muted_until)}` : '';
+    const text = room?.view?.archived ? 'This room is archived.' : isMuted(me) ? `You are muted in this room${until}.` : '';
+    if (this.closed.textContent === text) return;
     this.closed.textContent = text;
-    this.bar.hidden = Boolean(text);
+    this.#close(Boolean(text));
+  }
+
+  /** What is hidden loses the focus; it comes back to where one was writing, unless one went on elsewhere. */
+  #close(closed) {
+    const had = this.bar.contains(document.activeElement);
+    if (closed) this.mentions.close();
+    this.bar.hidden = closed;
+    if (had && closed) {
+      this.closed.tabIndex = -1;
+      this.closed.focus({ preventScroll: true });
+    }
+    if (!closed && document.activeElement === this.closed) this.input.focus();
+    if (!closed) this.closed.removeAttribute('tabindex');
   }
 
   #key(event) {

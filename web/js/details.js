@@ -6,8 +6,9 @@ import { confirm, form, openDialog } from './dialog.js';
 import { el, field, iconButton } from './dom.js';
 import { reconcile } from './keyed.js';
 import { menu } from './menu.js';
-import { avatar, nameOf, roomName, whereabouts } from './people.js';
+import { avatar, isMuted, nameOf, roomName, whereabouts } from './people.js';
 import { picker } from './picker.js';
+import { banList, inviteList } from './staff.js';
 
 const RANK = { member: 0, admin: 1, owner: 2 };
 const HOUR_MS = 3_600_000;
@@ -18,22 +19,65 @@ export function openDetails(client, id) {
   if (!room?.view) return;
   const render = () => {
     const now = client.state.rooms[id];
-    if (!now) return close();
+    if (!now?.view) return close();
     title.textContent = roomName(client.state, now);
-    return renderMembers(client, now, members, cache);
+    renderMembers(client, now, members, cache);
+    return tools.render(now);
   };
-  const { dialog, body, close } = openDialog(roomName(client.state, room), { side: true, closed: () => client.removeEventListener('change', render) });
+  const heard = ({ detail }) => detail.room === id && tools.heard(detail.entry);
+  const { dialog, body, close } = openDialog(roomName(client.state, room), { side: true, closed: () => {
+    client.removeEventListener('change', render);
+    client.removeEventListener('entry', heard);
+  } });
   const title = dialog.querySelector('h2');
   const members = el('ul.members', { 'aria-label': 'Members' });
   const cache = new Map();
-  const rank = RANK[room.view.role] ?? -1;
-  const group = room.view.kind !== 'direct';
-  body.append(el('h3', {}, 'Members'), members);
-  if (group && rank >= 1 && !room.view.archived) body.append(addPeople(client, room), invites(client, room), settings(client, room));
-  if (group) body.append(leaving(client, room, rank, close));
+  const tools = new Tools(client, dialog, close);
+  body.append(el('h3', {}, 'Members'), members, tools.node);
   client.addEventListener('change', render);
+  client.addEventListener('entry', heard);
   if (client.connection.live) client.loadMembers(id);
   render();
+}
+
+/** What one may do with the room as a whole; made anew when one's role changes, or the room is closed or opened. */
+class Tools {
+  #of = '';
+  #parts = [];
+
+  constructor(client, dialog, close) {
+    Object.assign(this, { client, dialog, close });
+    this.node = el('div.tools-of-room');
+  }
+
+  render(room) {
+    const { kind, role, archived } = room.view;
+    const of = [kind, role, archived].join();
+    if (of !== this.#of) {
+      this.#of = of;
+      const had = this.node.contains(document.activeElement);
+      this.#parts = kind === 'direct' ? [] : this.#make(room, RANK[role] ?? -1);
+      this.node.replaceChildren(...this.#parts.map((part) => part.node));
+      if (had) this.dialog.querySelector('button').focus();
+    }
+    for (const part of this.#parts) part.render?.(room);
+  }
+
+  /** An entry came. */
+  heard(entry) {
+    for (const part of this.#parts) part.heard?.(entry);
+  }
+
+  #make(room, rank) {
+    const { client } = this;
+    const open = rank >= 1 && !room.view.archived;
+    const grows = open && room.view.kind === 'group';
+    return [
+      ...(grows ? [{ node: addPeople(client, room) }, invites(client, room), inviteList(client, room.id), banList(client, room.id)] : []),
+      ...(open ? [settings(client, room, rank)] : []),
+      { node: leaving(client, room, rank, this.close) },
+    ];
+  }
 }
 
 function renderMembers(client, room, parent, cache) {
@@ -41,7 +85,7 @@ function renderMembers(client, room, parent, cache) {
   const rows = (room.members ?? []).map((member) => {
     const user = state.users[member.user];
     const line = whereabouts(state, member.user);
-    const muted = member.muted_until !== undefined && member.muted_until !== null && (member.muted_until === 0 || member.muted_until > Date.now());
+    const muted = isMuted(member);
     return {
       key: `u${member.user}`, sig: [user, member.role, muted, line, room.view.role, room.view.archived],
       make: () => el('li.member'),
@@ -104,47 +148,62 @@ function invites(client, room) {
   expiry.input.append(el('option', { value: '24' }, 'a day'), el('option', { value: '168' }, 'a week'), el('option', { value: '' }, 'ever'));
   const uses = field('How often it can be used', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
   const result = el('div.invite', { hidden: true });
-  return el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
+  let hash = null;
+  const forget = () => {
+    const had = result.contains(document.activeElement);
+    result.hidden = true;
+    result.replaceChildren();
+    if (had) node.querySelector('button[type=submit]').focus();
+  };
+  const withdraw = () => client.command('uninvite', room.id, { hash }).then(() => {
+    forget();
+    toast('The invite was withdrawn.');
+  }).catch((error) => toast(explain(error)));
+  const node = el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
     label: 'Make a link', children: [expiry.box, uses.box, result],
     submit: async () => {
       const fields = { room: room.id };
       if (expiry.input.value) fields.expires_at = Date.now() + Number(expiry.input.value) * HOUR_MS;
       if (uses.input.value) fields.uses = Number(uses.input.value);
       const invite = await client.connection.request('invite', fields);
+      hash = invite.hash;
       const address = `${location.origin}/#/join/${encodeURIComponent(invite.code)}`;
       const shown = field('Invite link', { readonly: true, value: address }, 'It is shown this once.');
       result.hidden = false;
       result.replaceChildren(shown.box, el('div.form-actions', {},
         el('button.button', { type: 'button', onclick: () => copy(address) }, 'Copy'),
-        el('button.button', { type: 'button', onclick: () => withdraw(client, room.id, invite.hash, result) }, 'Withdraw')));
+        el('button.button', { type: 'button', onclick: withdraw }, 'Withdraw')));
       shown.input.focus();
       shown.input.select();
     },
   }));
+  // Withdrawn from the list, or by another admin, it is of no use.
+  return { node, heard: (entry) => entry.fact === 'uninvited' && entry.hash === hash && forget() };
 }
 
-const withdraw = (client, room, hash, result) => client.command('uninvite', room, { hash }).then(() => {
-  result.hidden = true;
-  result.replaceChildren();
-  toast('The invite was withdrawn.');
-}).catch((error) => toast(explain(error)));
-
-function settings(client, room) {
-  const name = field('Name', { maxlength: 100, value: room.view.name, autocomplete: 'off' });
+function settings(client, room, rank) {
+  // What was not touched here is not changed, whatever others do meanwhile.
+  let shown = room.view;
+  const name = field('Name', { maxlength: 100, value: shown.name, autocomplete: 'off' });
   const history = field('New members can read', { tag: 'select' });
   history.input.append(el('option', { value: 'all' }, 'everything'), el('option', { value: 'since_joined' }, 'what was sent since they joined'));
-  history.input.value = room.view.history;
-  return el('details.fold', {}, el('summary', {}, 'Settings'), form({
-    label: 'Save', children: [name.box, history.box],
+  history.input.value = shown.history;
+  const node = el('details.fold', {}, el('summary', {}, 'Settings'), form({
+    label: 'Save', children: rank >= 2 ? [name.box, history.box] : [name.box],
     submit: async () => {
-      const { view } = client.state.rooms[room.id];
       const title = name.input.value.trim();
       if (!title) return name.error('Please give the room a name.');
-      if (title !== view.name) await client.command('rename', room.id, { name: title });
-      if (history.input.value !== view.history) await client.command('configure', room.id, { history: history.input.value });
+      if (title !== shown.name) await client.command('rename', room.id, { name: title });
+      if (history.input.value !== shown.history) await client.command('configure', room.id, { history: history.input.value });
       return toast('Saved.');
     },
   }));
+  const render = ({ view }) => {
+    if (name.input.value === shown.name) name.input.value = view.name;
+    if (history.input.value === shown.history) history.input.value = view.history;
+    shown = view;
+  };
+  return { node, render };
 }
 
 function leaving(client, room, rank, close) {

@@ -1,5 +1,6 @@
 // Dialogs: the browser's own modal <dialog>, which keeps the focus inside, closes with Escape and gives the focus back.
 
+import { notesHost } from './announce.js';
 import { explain } from './codes.js';
 import { el, iconButton } from './dom.js';
 
@@ -20,6 +21,8 @@ export function openDialog(title, { side = false, closed } = {}) {
   dialog.append(el('header.dialog-head', {}, heading, iconButton('close', 'Close', close)), body, notes);
   dialog.addEventListener('close', () => {
     dialog.remove();
+    // A note that was just shown is read outside.
+    notesHost().append(...notes.childNodes);
     // The browser gives the focus back itself, unless what had it is gone by now.
     if (document.activeElement === document.body && opener?.isConnected) opener.focus();
     closed?.();

@@ -14,7 +14,7 @@ export const WINDOW_MAX = 600;
 export function newRoom(id) {
   return {
     id, view: null, asOf: 0, epoch: null, seq: 0, append: null, loaded: false, items: [], atStart: false, atEnd: false,
-    extras: {}, recent: [], generation: 0, previewStale: false, members: null, heard: {},
+    notes: [], extras: {}, recent: [], generation: 0, previewStale: false, members: null, heard: {},
   };
 }
 
@@ -74,8 +74,30 @@ export function find(room, seq) {
   return found?.seq === seq ? found : room.extras[seq];
 }
 
+const NOTED = new Set(['created', 'added', 'joined', 'left', 'kicked', 'banned', 'unbanned', 'muted', 'unmuted', 'promoted', 'renamed',
+  'configured', 'archived', 'unarchived']);
+
+/** Whether an entry is shown as a line between the messages. @param {any} entry */
+export const isNote = (entry) => NOTED.has(entry.fact) && entry.kind !== 'direct';
+
+/** Takes notes into the window; what lies outside of it is let go, and loaded with the messages there. @param {Room} room @param {any[]} entries @returns {Room} */
+export function withNotes(room, entries) {
+  const from = room.atStart || !room.items.length ? 0 : room.items[0].seq;
+  const to = room.atEnd ? Infinity : room.items.at(-1)?.seq ?? 0;
+  const notes = room.notes.slice();
+  for (const entry of entries) {
+    const at = place(notes, entry.seq);
+    if (notes[at]?.seq !== entry.seq) notes.splice(at, 0, entry);
+  }
+  return { ...room, notes: notes.filter((n) => n.seq > from && n.seq < to) };
+}
+
+/** Messages and notes in the log's order. @param {Room} room @returns {any[]} */
+export const lines = (room) => [...room.items, ...room.notes].sort((a, b) => a.seq - b.seq);
+
 /** Folds an entry into the window and the quotes; what isn't loaded is not touched. @param {Room} room @param {any} entry */
 function foldMessages(room, entry) {
+  if (isNote(entry)) return room.loaded && room.atEnd ? withNotes(room, [entry]) : room;
   if (entry.fact === 'posted') {
     const last = room.items.at(-1);
     if (!room.loaded || !room.atEnd || (last && entry.seq <= last.seq)) return room;
@@ -212,7 +234,7 @@ export function mergePage(room, page, query) {
   } else {
     next = { ...room, items: page.items, loaded: true, atStart: !page.more, atEnd: true };
   }
-  return room.recent.reduce(foldMessages, next);
+  return withNotes(room.recent.reduce(foldMessages, next), []);
 }
 
 /**
@@ -222,7 +244,7 @@ export function mergePage(room, page, query) {
 export function mergeAround(room, older, newer) {
   const items = [...older.items, ...newer.items];
   const next = { ...room, items, loaded: true, atStart: !older.more, atEnd: !newer.more };
-  return room.recent.reduce(foldMessages, next);
+  return withNotes(room.recent.reduce(foldMessages, next), []);
 }
 
 /** Keeps a quoted message. @param {Room} room @param {Message} message @returns {Room} */

@@ -1,13 +1,38 @@
 // Loading windows of messages: the latest, those before and after, and those around a quoted one.
 
-import { find, mergeAround, mergePage, withExtra } from './fold.js';
+import { find, isNote, mergeAround, mergePage, withExtra, withNotes } from './fold.js';
 
 const PAGE = 50;
 const AROUND = 25;
+const ENTRIES = 200;
+
+/**
+ * The part of a log's stretch that messages don't fill: all that is between their numbers is something else.
+ * @param {{ seq: number }[]} items @param {number} after @param {number} last
+ */
+export function unfilled(items, after, last) {
+  let from = null;
+  let to = null;
+  let next = after + 1;
+  for (const seq of [...items.map((m) => m.seq).filter((s) => s > after && s <= last), last + 1]) {
+    if (seq > next) {
+      from ??= next;
+      to = seq - 1;
+    }
+    next = seq + 1;
+  }
+  return from === null ? null : { after: from - 1, before: to + 1 };
+}
+
+/** Where a page begins that was read backwards; nothing where it holds the very first message. */
+const begin = (page) => (page.more ? page.items[0].seq : undefined);
 
 export class History {
   #loads = new Map();
   #quotes = new Set();
+  /** Stretches whose notes have still to be asked for. @type {{ id: number, generation: number, after: number, before: number }[]} */
+  #owed = [];
+  #noting = false;
 
   /** @param {import('./client.js').Client} client */
   constructor(client) {
@@ -37,6 +62,7 @@ export class History {
   reconnected() {
     const room = this.client.state.rooms[this.open];
     if (!room || !this.client.connection.live) return;
+    this.#note();
     if (!room.loaded) this.latest(room.id);
     if (this.membersOf !== this.client.connection.state) {
       this.membersOf = this.client.connection.state;
@@ -50,10 +76,12 @@ export class History {
     const generation = this.client.state.rooms[id]?.generation;
     this.#loads.set(id, true);
     try {
-      const merge = await work((fields) => this.client.connection.request('messages', { room: id, ...fields }));
+      const { merge, ...stretch } = await work((fields) => this.client.connection.request('messages', { room: id, ...fields }));
       this.#loads.delete(id);
       this.client.change(id, (room) => (room.generation === generation ? merge(room) : room));
-      this.client.meet(this.client.state.rooms[id]?.items.map((m) => m.by) ?? []);
+      const room = this.client.state.rooms[id];
+      this.client.meet(room?.items.map((m) => m.by) ?? []);
+      if (room?.generation === generation) this.#owe(room, stretch);
     } catch (error) {
       this.#loads.delete(id);
       if (error.name !== 'Disconnected') console.warn(error.message);
@@ -61,10 +89,42 @@ export class History {
     if (id === this.open && this.client.state.rooms[id]?.generation !== generation) this.reconnected();
   }
 
+  /** Notes a loaded stretch whose messages leave numbers out. `after` or `last` absent: from the start, to the end. */
+  #owe(room, { items, after = (room.view?.first ?? 1) - 1, last = Math.max(room.seq, items.at(-1)?.seq ?? 0) }) {
+    const stretch = unfilled(items, after, last);
+    if (stretch) this.#owed.push({ id: room.id, generation: room.generation, ...stretch });
+    this.#note();
+  }
+
+  /** Asks for what is owed, a page after the other; what a lost connection leaves is asked for over the next one. */
+  async #note() {
+    if (this.#noting) return;
+    this.#noting = true;
+    try {
+      while (this.#owed.length && this.client.connection.live) {
+        const owed = this.#owed[0];
+        const current = (room) => room?.generation === owed.generation;
+        if (current(this.client.state.rooms[owed.id])) {
+          const { items, more } = await this.client.connection.request('entries', { room: owed.id, after: owed.after, before: owed.before, limit: ENTRIES });
+          const notes = items.filter(isNote);
+          this.client.change(owed.id, (room) => (current(room) && notes.length ? withNotes(room, notes) : room));
+          this.client.meetAll(notes);
+          owed.after = items.at(-1)?.seq ?? owed.before;
+          if (more) continue;
+        }
+        this.#owed.shift();
+      }
+    } catch (error) {
+      if (error.retry === 'never' || error.retry === 'refresh') this.#owed.shift();
+    } finally {
+      this.#noting = false;
+    }
+  }
+
   latest(id) {
     return this.#load(id, async (page) => {
       const answer = await page({ limit: PAGE });
-      return (room) => mergePage(room, answer, {});
+      return { merge: (room) => mergePage(room, answer, {}), items: answer.items, after: begin(answer) };
     });
   }
 
@@ -74,7 +134,7 @@ export class History {
     const before = room.items[0].seq;
     return this.#load(id, async (page) => {
       const answer = await page({ before, limit: PAGE });
-      return (now) => mergePage(now, answer, { before });
+      return { merge: (now) => mergePage(now, answer, { before }), items: answer.items, after: begin(answer), last: before - 1 };
     });
   }
 
@@ -84,7 +144,7 @@ export class History {
     const after = room.items.at(-1).seq;
     return this.#load(id, async (page) => {
       const answer = await page({ after, limit: PAGE });
-      return (now) => mergePage(now, answer, { after });
+      return { merge: (now) => mergePage(now, answer, { after }), items: answer.items, after, last: answer.more ? answer.items.at(-1).seq : undefined };
     });
   }
 
@@ -92,7 +152,7 @@ export class History {
   around(id, seq) {
     return this.#load(id, async (page) => {
       const [older, newer] = await Promise.all([page({ before: seq + 1, limit: AROUND }), page({ after: seq, limit: AROUND })]);
-      return (room) => mergeAround(room, older, newer);
+      return { merge: (room) => mergeAround(room, older, newer), items: [...older.items, ...newer.items], after: begin(older), last: newer.more ? newer.items.at(-1).seq : undefined };
     });
   }
 

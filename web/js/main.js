@@ -7,7 +7,9 @@ import { Banner } from './banner.js';
 import { Client } from './client.js';
 import { closeDialogs } from './dialog.js';
 import { el, icon } from './dom.js';
+import { isNote } from './fold.js';
 import { joinRoom } from './new-room.js';
+import { noteText } from './notes.js';
 import { nameOf, roomName } from './people.js';
 import { RoomView } from './room.js';
 import { Session } from './session.js';
@@ -38,6 +40,7 @@ class App {
       this.draw();
     });
     on('message', (event) => this.#message(event.detail));
+    on('entry', (event) => this.#entry(event.detail));
     on('left', (event) => this.#left(event.detail));
     on('signedout', () => start());
     this.client.start();
@@ -87,7 +90,7 @@ class App {
     this.place.replaceChildren(this.#view?.node ?? this.blank);
     this.#render();
     if (this.#view) this.#view.focus();
-    else this.sidebar.list.querySelector(`a[href="#/rooms/${before}"]`)?.focus();
+    else this.sidebar.focus(before);
   }
 
   /** The dialog waits for the connection, without which it could do nothing. */
@@ -111,10 +114,20 @@ class App {
     return undefined;
   }
 
-  #left(room) {
-    if (this.#view?.id !== room) return;
-    location.hash = '#/';
-    toast('You are no longer a member of this room.');
+  /** What happens to the room that one looks at; what one did oneself one knows. */
+  #entry({ room, entry }) {
+    if (this.#view?.id !== room || document.visibilityState !== 'visible' || !isNote(entry) || entry.by === this.client.me) return;
+    // Said a moment later, when the people in it are known.
+    say(() => noteText(this.client.state, entry));
+  }
+
+  #left({ room, entry }) {
+    const { state } = this.client;
+    const name = room.view ? `“${roomName(state, room)}”` : 'a room';
+    const how = { kicked: 'removed you from', banned: 'banned you from' }[entry?.fact];
+    if (this.#view?.id === room.id) location.hash = '#/';
+    if (how) toast(`${nameOf(state, entry.by)} ${how} ${name}.`);
+    else toast(entry ? `You left ${name}.` : `You are no longer a member of ${name}.`);
   }
 
   visible() {

@@ -1,6 +1,6 @@
 // Dialogs that open a room: a new group, a direct chat, or an invite's code.
 
-import { FaultError } from './codes.js';
+import { explain, FaultError } from './codes.js';
 import { form, openDialog } from './dialog.js';
 import { el, field } from './dom.js';
 import { picker } from './picker.js';
@@ -64,10 +64,9 @@ export function joinRoom(client, code = '') {
       return go(room);
     },
     failed: (error) => {
-      const known = { invite_gone: 'This invite has expired, was withdrawn or used up.', not_found: 'There is no such invite.',
-        invalid: 'This is not an invite.', already: 'You are a member already.' }[error instanceof FaultError ? error.code : ''];
-      if (known) input.error(known);
-      return Boolean(known);
+      if (!(error instanceof FaultError) || error.retry !== 'never') return false;
+      input.error({ not_found: 'There is no such invite.', invalid: 'This is not an invite.', already: 'You are a member already.' }[error.code] ?? explain(error));
+      return true;
     },
   }));
   (code ? body.querySelector('button[type=submit]') : input.input).focus();

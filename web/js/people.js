@@ -47,5 +47,8 @@ export function whereabouts(state, id) {
   return status === 'offline' && seen ? `Last seen ${ago(seen)}` : statusWord(status);
 }
 
-/** What a log's entry says, for lists. */
+/** Whether a member may not write. @param {import('./types.js').Member|undefined} member */
+export const isMuted = (member, now = Date.now()) => member?.muted_until === 0 || member?.muted_until > now;
+
+/** Names as one reads them out. */
 export const list = (names) => new Intl.ListFormat(undefined, { type: 'conjunction' }).format(names);

@@ -21,11 +21,10 @@ function statusChooser(client) {
   for (const status of ['online', 'away', 'do_not_disturb']) {
     const input = el('input', { type: 'radio', name: 'status', value: status });
     input.checked = client.status === status;
-    input.addEventListener('change', () => client.setStatus(status).catch(() => {
-      // Without a connection it is kept, and told once there is one.
-    }));
+    input.addEventListener('change', () => client.setStatus(status));
     group.append(el('label.choice', {}, input, el('span.dot', { class: status }), statusWord(status)));
   }
+  group.append(el('p.field-note', {}, 'Who is online becomes away after a few minutes without doing anything.'));
   return group;
 }
 

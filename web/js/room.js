@@ -43,7 +43,7 @@ export class RoomView {
   }
 
   focus() {
-    if (matchMedia('(pointer: coarse)').matches) this.node.focus();
+    if (matchMedia('(pointer: coarse)').matches || this.composer.bar.hidden) this.node.focus();
     else this.composer.input.focus();
   }
 

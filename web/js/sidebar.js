@@ -24,6 +24,7 @@ export class Sidebar {
       { label: 'Direct chat', run: () => newDirect(client) },
       { label: 'Join with an invite', run: () => joinRoom(client) },
     ]), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
+    this.plus = plus;
     this.list = el('ul.rooms');
     this.empty = el('div.empty', {});
     const search = el('input.filter', { type: 'search', 'aria-label': 'Filter chats', placeholder: 'Filter chats', autocomplete: 'off' });
@@ -37,9 +38,14 @@ export class Sidebar {
     this.ready = false;
   }
 
+  /** Puts the focus on a room; where it is gone, on what is there always. @param {number|undefined} room */
+  focus(room) {
+    if (room) (this.list.querySelector(`a[href="#/rooms/${room}"]`) ?? this.plus).focus();
+  }
+
   render() {
     const { state } = this.client;
-    const status = this.client.connection.live ? this.client.status : 'offline';
+    const status = this.client.connection.live ? this.client.shown : 'offline';
     const myself = [state.users[this.client.me], status];
     if (myself.some((v, i) => v !== this.#myself[i])) {
       this.#myself = myself;

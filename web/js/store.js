@@ -109,6 +109,10 @@ export function expireTyping(state, now) {
   return next;
 }
 
+/** Whether somebody's mute ended after `since`, up to `now`. @param {State} state @param {number} since @param {number} now */
+export const muteEnded = (state, since, now) =>
+  Object.values(state.rooms).some((room) => room.members?.some((m) => m.muted_until > since && m.muted_until <= now));
+
 /**
  * Takes a push. The effects say what the caller has to do beside showing the state.
  * @param {State} state @param {any} push @param {number} now

@@ -16,6 +16,10 @@ export const sameDay = (a, b) => midnight(a) === midnight(b);
 export const timeOfDay = (at) => clock.format(at);
 export const exact = (at) => full.format(at);
 
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+/** When something ends: the time, with the day unless it is today. */
+export const deadline = (at, now = Date.now()) => (sameDay(at, now) ? clock : moment).format(at);
+
 /** The name of a day between messages. */
 export function dayName(at, now = Date.now()) {
   const days = daysAgo(at, now);

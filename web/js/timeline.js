@@ -1,11 +1,12 @@
 // The messages of a room: day separators, the unread divider, read marks, and scrolling that stays where one reads.
 
 import { el, icon } from './dom.js';
-import { find } from './fold.js';
+import { find, lines } from './fold.js';
 import { reconcile } from './keyed.js';
 import { fillMessage, fillPending } from './message.js';
+import { noteParts, noteText } from './notes.js';
 import { disc, list, nameOf } from './people.js';
-import { dayName, sameDay } from './time.js';
+import { dayName, exact, sameDay, timeOfDay } from './time.js';
 import { explain, FaultError } from './codes.js';
 
 const TOGETHER_MS = 5 * 60_000;
@@ -107,15 +108,26 @@ export class Timeline {
     const rows = [];
     const marks = this.#marks(room);
     let before = null;
+    let day = null;
     let divided = this.divider === null;
-    for (const message of room.items) {
-      if (!before || !sameDay(before.at, message.at)) rows.push(this.#separator(`d${new Date(message.at).toDateString()}`, dayName(message.at), 'day'));
+    for (const line of lines(room)) {
+      if (day === null || !sameDay(day, line.at)) {
+        rows.push(this.#separator(`d${new Date(line.at).toDateString()}`, dayName(line.at), 'day'));
+        before = null;
+      }
+      day = line.at;
+      if (line.fact) {
+        rows.push(this.#note(state, line));
+        before = null;
+        continue;
+      }
+      const message = line;
       if (!divided && message.seq > this.divider && message.by !== this.client.me) {
         rows.push(this.#separator('unread', 'New messages', 'unread-line'));
         divided = true;
         before = null;
       }
-      const first = !before || before.by !== message.by || message.at - before.at > TOGETHER_MS || !sameDay(before.at, message.at);
+      const first = !before || before.by !== message.by || message.at - before.at > TOGETHER_MS;
       rows.push(this.#message(state, room, message, first));
       const readers = marks.get(message.seq);
       if (readers) rows.push(this.#readers(state, message.seq, readers, message.by === this.client.me));
@@ -127,6 +139,15 @@ export class Timeline {
 
   #separator(key, text, kind) {
     return { key, sig: [text], make: () => el(`li.separator.${kind}`), fill: (node) => node.replaceChildren(el('span', {}, text)) };
+  }
+
+  #note(state, entry) {
+    return {
+      key: `n${entry.seq}`, sig: [noteText(state, entry)],
+      make: () => el('li.note', { data: { note: entry.fact } }),
+      fill: (node) => node.replaceChildren(...noteParts(state, entry).map((part) => (part.name ? el('bdi', {}, part.name) : part)), ' ',
+        el('time', { datetime: new Date(entry.at).toISOString(), title: exact(entry.at) }, timeOfDay(entry.at))),
+    };
   }
 
   #message(state, room, message, first) {

@@ -75,6 +75,7 @@
  * @property {Message[]} items The window, by number.
  * @property {boolean} atStart Whether nothing is before the window.
  * @property {boolean} atEnd Whether the window follows the live end.
+ * @property {Entry[]} notes What happened to the room between the window's messages: who came and went, a new name…
  * @property {Object<number, Message>} extras Quoted messages outside the window.
  * @property {Entry[]} recent The latest pushes, folded again over each page, which may be older than they are.
  * @property {number} generation Counts resets, so that a page of an earlier log is dropped.

@@ -9,13 +9,13 @@ use parlance_schema::account::Principal;
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::limits::CREDITS;
 use parlance_schema::op::Op;
-use parlance_schema::{Code, Fault, RoomId};
+use parlance_schema::{Code, Fault, RoomId, TenantId};
 use ractor::{ActorRef, Message};
 use tokio::sync::oneshot;
 
 use super::{Msg, Shared};
 use crate::link::{Link, Receiver};
-use crate::service::{ActorView, Health, Service};
+use crate::service::{ActorView, After, Health, Service, What};
 use crate::{ops, relay, room, session, sessions};
 
 /// Actors that one picture shows at most.
@@ -94,6 +94,13 @@ impl Handle {
         let _ = self.root.wait(Some(Duration::from_secs(5))).await;
     }
 
+    fn check_connections(&self, link: &Link) -> Result<(), Fault> {
+        if self.shared.presence.sessions(link.principal.user) >= self.shared.options.connections_per_user {
+            return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
+        }
+        Ok(())
+    }
+
     async fn picture<M: Message>(
         path: String,
         actor: ActorRef<M>,
@@ -115,9 +122,7 @@ impl Service for Handle {
     }
 
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
-        if self.shared.presence.sessions(link.principal.user) >= self.shared.options.connections_per_user {
-            return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
-        }
+        self.check_connections(&link)?;
         let receiver = sessions::Registry::connect(&self.shared, &link)?;
         link.push(&Push::Hello {
             session: link.id,
@@ -128,6 +133,33 @@ impl Service for Handle {
             token_expires_at: link.expires(),
         });
         Ok(receiver)
+    }
+
+    async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault> {
+        self.check_connections(&link)?;
+        let position = session::position(&self.shared, &link, after).await?;
+        session::enter(&self.shared, &link, position).await?;
+        let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
+        match sessions::Registry::connect(&self.shared, &link) {
+            Ok(receiver) => {
+                self.shared.relays.start(room, link.id);
+                Ok(receiver)
+            }
+            Err(fault) => {
+                self.shared.relays.tell_open(room, relay::Msg::Unsubscribe { session: link.id });
+                Err(fault)
+            }
+        }
+    }
+
+    async fn is_there(&self, tenant: TenantId, what: What) -> Result<bool, Fault> {
+        let room = match what {
+            What::Room(room) => Some(room),
+            What::Message(id) => self.shared.store.locate(id).await.map_err(ops::unavailable)?.map(|(room, _)| room),
+        };
+        let Some(room) = room else { return Ok(false) };
+        let found = self.shared.read_room(room).await.map_err(ops::unavailable)?;
+        Ok(found.is_some_and(|(state, _)| state.tenant == tenant))
     }
 
     fn next_session(&self) -> u64 {

@@ -16,12 +16,16 @@ use crate::ports::Store;
 use crate::ports::store::{Range, StoreError};
 
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
-pub(crate) fn encode_state(state: &State) -> Option<Vec<u8>> {
+#[must_use]
+pub fn encode_state(state: &State) -> Option<Vec<u8>> {
     rmp_serde::to_vec_named(state).inspect_err(|error| tracing::error!(%error, "a snapshot can't be written")).ok()
 }
 
 /// Reads a room's state, and the number that its snapshot was at; `None` when its log is empty.
-pub(super) async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
+///
+/// # Errors
+/// When the store fails, or the log makes no sense.
+pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
     let Some(waking) = store.wake(room).await? else { return Ok(None) };
     let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
     let (mut state, at, tail) = match &waking.snapshot {

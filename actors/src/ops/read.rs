@@ -8,7 +8,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
-use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
+use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 use tokio::sync::oneshot;
 
 use super::unavailable;
@@ -98,6 +98,16 @@ pub(super) async fn members(shared: &Arc<Shared>, who: Principal, room: RoomId) 
     Ok(Answer::Members { members })
 }
 
+pub(super) async fn bans(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let bans = answer(ask(shared, room, |back| relay::Msg::Bans { who, back })?).await?;
+    Ok(Answer::Bans { bans })
+}
+
+pub(super) async fn invites(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let invites = answer(ask(shared, room, |back| relay::Msg::Invites { who, back })?).await?;
+    Ok(Answer::Invites { invites })
+}
+
 pub(super) async fn typing(shared: &Arc<Shared>, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
     answer(ask(shared, room, |back| relay::Msg::Typing { who, on, back })?).await?;
     Ok(Answer::Empty {})
@@ -156,15 +166,70 @@ pub(super) async fn entries(shared: &Arc<Shared>, who: Principal, page: Page) ->
     })))
 }
 
-pub(super) async fn messages(shared: &Arc<Shared>, who: Principal, page: Page) -> Result<Answer, Fault> {
-    let Some((range, limit)) = range(shared, who, &page).await? else {
-        return Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
-    };
+/// Shows a page of messages, `skip` messages before the end.
+///
+/// With `read`, everything counts as read by its members where the page is the latest one.
+pub(super) async fn messages(
+    shared: &Arc<Shared>,
+    who: Principal,
+    page: Page,
+    skip: Option<u64>,
+    read: bool,
+) -> Result<Answer, Fault> {
+    let skip = skip.unwrap_or(0);
+    if skip > 0 && page.after.is_some() {
+        return Err(Fault::invalid("`skip` counts from the end, and `after` from a number"));
+    }
+    let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
+    let Some((mut range, limit)) = range(shared, who, &page).await? else { return none() };
+    if read && skip == 0 && page.before.is_none() && page.after.is_none() {
+        match mark(shared, who, page.room, range.to).await {
+            Err(fault) if fault.code != parlance_schema::Code::NotFound => return Err(fault),
+            // A moderator who is not a member has no mark.
+            _ => {}
+        }
+    }
+    if skip > 0 {
+        match before_posts(shared, page.room, range, skip).await? {
+            Some(to) => range.to = to,
+            None => return none(),
+        }
+    }
     let messages = shared.store.messages(page.room, range).await.map_err(unavailable)?;
     let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message)).collect();
     Ok(Answer::Messages(cut(messages, limit, range.backwards, |message| {
         400 + message.content.as_ref().map_or(0, |content| content.chars() * 2)
     })))
+}
+
+/// The last number in a range that has `skip` messages of the range after it. Entries count messages, so that finding it
+/// costs as many reads as the range's length has binary digits.
+async fn before_posts(shared: &Shared, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
+    let posts = async |seq: Seq| {
+        let entry = shared.entry(room, seq).await.map_err(unavailable)?;
+        entry.map(|entry| entry.posts).ok_or_else(|| Fault::internal("the log has a hole"))
+    };
+    let Some(wanted) = posts(range.to).await?.checked_sub(skip) else { return Ok(None) };
+    let (mut low, mut high) = (range.from, range.to);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if posts(middle).await? <= wanted {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok((posts(low).await? <= wanted).then_some(low))
+}
+
+/// Finds a message by its id; what one may not read isn't there.
+pub(super) async fn find(shared: &Arc<Shared>, who: Principal, id: MessageId) -> Result<Answer, Fault> {
+    let none = || Fault::not_found("there is no such message");
+    let (room, seq) = shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
+    message(shared, who, room, seq).await.map_err(|fault| match fault.code {
+        parlance_schema::Code::NotFound => none(),
+        _ => fault,
+    })
 }
 
 async fn one_message(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<StoredMessage, Fault> {

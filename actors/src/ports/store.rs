@@ -2,6 +2,8 @@
 //!
 //! The log decides. Everything else here is a projection of it, or a claim that it completes.
 
+pub mod bulk;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use parlance_schema::entry::Entry;
 pub use parlance_schema::message::MessageState;
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
+
+pub use bulk::{Bulk, BulkError, BulkStore, Record, Taken};
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +68,33 @@ pub struct Append {
     pub erase: Vec<Seq>,
 }
 
+/// Who is told what an append came to. Dropped without an answer (a store that panicked), it says that this is unknown.
+pub struct Answer(Option<Tell>);
+
+type Tell = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+impl Answer {
+    /// Has `tell` called, once, on whatever thread the store finds convenient; it must not block.
+    pub fn new(tell: impl FnOnce(Result<(), AppendError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// Tells the outcome.
+    pub fn send(mut self, outcome: Result<(), AppendError>) {
+        if let Some(tell) = self.0.take() {
+            tell(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Err(StoreError::Unknown("the store gave no answer".to_owned()).into()));
+        }
+    }
+}
+
 /// A room's snapshot and the entries after it, as a room wakes from.
 #[derive(Clone, Debug)]
 pub struct Waking {
@@ -107,6 +138,15 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     /// See [`AppendError`]; only `Unknown` leaves open whether it was done.
     async fn append(&self, append: Append) -> Result<(), AppendError>;
+
+    /// Appends as [`LogStore::append`] does, and tells the outcome from wherever it becomes known. A store that has a
+    /// thread of its own spares a task for each append by it.
+    fn submit(self: Arc<Self>, append: Append, answer: Answer)
+    where
+        Self: 'static,
+    {
+        tokio::spawn(async move { answer.send(self.append(append).await) });
+    }
 
     /// Reads what a room needs to wake; `None` when its log is empty. Costs the same however long the log is.
     ///
@@ -187,6 +227,8 @@ pub enum ClaimKind {
     Direct,
     /// The room that a user's client id opened: key `user:client_id`.
     Create,
+    /// The user whom another issuer's tokens call so: key `issuer:subject`.
+    Subject,
 }
 
 /// Ids are taken in blocks, per kind.
@@ -378,7 +420,7 @@ pub struct StoreHealth {
 
 /// All that a node keeps.
 #[async_trait]
-pub trait Store: LogStore + ClaimStore + AccountStore {
+pub trait Store: LogStore + ClaimStore + AccountStore + BulkStore {
     /// Tries the store out with a write that changes nothing.
     async fn health(&self) -> StoreHealth;
 }

@@ -8,7 +8,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::Push;
 use parlance_schema::limits::PAGE_MAX;
-use parlance_schema::{RoomId, Seq, UserId};
+use parlance_schema::{Fault, RoomId, Seq, UserId};
 use ractor::ActorRef;
 
 use super::{Mode, Msg, Slot, State, Sub};
@@ -16,7 +16,7 @@ use crate::link::Pushed;
 use crate::node::guarded;
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
-use crate::wire::{WIRES_MAX, Wire};
+use crate::wire::{Around, Missing, WIRES_MAX, Wire};
 
 impl State {
     /// Takes entries that were published. Older ones are dropped; a hole is read from the log.
@@ -33,7 +33,7 @@ impl State {
         } else if first.seq > next {
             self.repair(me, last);
         } else {
-            self.deliver(&entries[new..]);
+            self.deliver(me, &entries[new..]);
         }
     }
 
@@ -56,7 +56,7 @@ impl State {
             Ok(entries) => {
                 let next = self.last() + 1;
                 let new = entries.partition_point(|entry| entry.seq < next);
-                self.deliver(&entries[new..]);
+                self.deliver(me, &entries[new..]);
                 // What is still missing after a read that found nothing is not in the log yet: a later event tells.
                 if self.last() < highest && !entries.is_empty() {
                     self.repair(me, highest);
@@ -70,18 +70,18 @@ impl State {
     }
 
     /// Folds consecutive entries and queues them for all who are live.
-    fn deliver(&mut self, entries: &[Arc<Entry>]) {
+    fn deliver(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         let mut from = 0;
         for (at, entry) in entries.iter().enumerate() {
             let removed = self.take_in(entry);
             if !removed.is_empty() {
                 // They get the entry that removes them, and nothing after.
-                self.send(&entries[from..=at]);
+                self.send(me, &entries[from..=at]);
                 from = at + 1;
                 self.end(&removed, entry.seq);
             }
         }
-        self.send(&entries[from..]);
+        self.send(me, &entries[from..]);
         // Only now are all of them in the ring, a message and its deletion perhaps together.
         for entry in entries {
             if let Fact::Deleted { target } = &entry.fact {
@@ -104,6 +104,7 @@ impl State {
             }
             None => {
                 self.folded = Folded::opened(entry);
+                self.know_tenant();
                 Vec::new()
             }
         }
@@ -131,30 +132,47 @@ impl State {
     }
 
     /// Queues consecutive, folded entries for all who are live, and keeps them in the ring.
-    fn send(&mut self, entries: &[Arc<Entry>]) {
+    fn send(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
-        let mut made: [Option<Made>; WIRES_MAX] = Default::default();
-        let mut delivered = 0;
-        for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
-            let wire = &sub.link.wire;
-            let made = made[wire.index()].get_or_insert_with(|| Made::new(wire.as_ref(), self.room, entries));
-            match sub.link.push_entries(std::slice::from_ref(&made.joined)) {
-                Pushed::Queued => {
-                    sub.position = last;
-                    delivered += entries.len() as u64;
+        let mut made: [Option<Result<Made, Missing>>; WIRES_MAX] = Default::default();
+        let (mut delivered, mut alone) = (0, false);
+        {
+            let ring = &self.ring;
+            let posted = |seq: Seq| {
+                let new = entries.iter().find(|entry| entry.seq == seq);
+                new.or_else(|| ring.get(seq).map(|slot| &slot.entry)).cloned()
+            };
+            let around = Around::at_hand(&self.shared.names, &posted);
+            for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
+                let wire = &sub.link.wire;
+                let make = || Made::new(wire.as_ref(), self.room, entries, &around);
+                let Ok(made) = made[wire.index()].get_or_insert_with(make) else {
+                    sub.mode = Mode::Behind;
+                    self.late.push(sub.link.id);
+                    continue;
+                };
+                match sub.link.push_entries(std::slice::from_ref(&made.joined)) {
+                    Pushed::Queued => {
+                        sub.position = last;
+                        delivered += entries.len() as u64;
+                        alone |= sub.link.room.is_some();
+                    }
+                    Pushed::Full => sub.mode = Mode::Behind,
+                    Pushed::Closed => {}
                 }
-                Pushed::Full => sub.mode = Mode::Behind,
-                Pushed::Closed => {}
             }
+        }
+        if alone {
+            self.settle_later(me);
         }
         self.shared.meters.deliveries.increment(delivered);
         for (at, entry) in entries.iter().enumerate() {
             let mut slot = Slot { entry: entry.clone(), frames: Default::default() };
             let mut bytes = size_of::<Slot>() + entry_bytes(entry);
             for (wire, made) in made.iter().enumerate() {
-                if let Some(frame) = made.as_ref().map(|made| made.frames[at].clone()) {
+                if let Some(Ok(frame)) = made.as_ref().map(|made| made.as_ref().map(|made| made.frames[at].clone())) {
                     bytes += frame.len();
                     slot.frames[wire] = Some(frame);
                 }
@@ -176,23 +194,36 @@ impl State {
     pub(super) fn part(&self, subs: &mut Vec<Sub>) {
         subs.retain(|sub| {
             let done = sub.mode != Mode::Waiting && sub.until.is_some_and(|until| sub.position >= until);
-            if done {
+            if done && sub.link.room.is_some() {
+                // It was for this room alone.
+                sub.link.close_for(&Fault::forbidden("you are no longer a member of this room"));
+            } else if done {
                 sub.link.push(&Push::RoomGone { room: self.room });
             }
             !done
         });
     }
 
-    /// The frame of an entry in the ring.
-    pub(super) fn frame(room: RoomId, slot: &mut Slot, wire: &dyn Wire) -> Bytes {
-        let entry = &slot.entry;
-        slot.frames[wire.index()].get_or_insert_with(|| wire.entry(room, entry).unwrap_or_default()).clone()
+    /// The frame of an entry in the ring; `None` where it is not there, or something for the wire is not at hand.
+    pub(super) fn frame(&mut self, seq: Seq, wire: &dyn Wire) -> Option<Bytes> {
+        let made = self.ring.get(seq)?.frames[wire.index()].clone();
+        if made.is_some() {
+            return made;
+        }
+        let ring = &self.ring;
+        let posted = |seq: Seq| ring.get(seq).map(|slot| slot.entry.clone());
+        let around = Around::at_hand(&self.shared.names, &posted);
+        let frame = wire.entry(self.room, &ring.get(seq)?.entry, &around).ok()?.unwrap_or_default();
+        self.ring.get_mut(seq)?.frames[wire.index()] = Some(frame.clone());
+        Some(frame)
     }
 
     /// Passes typing, presence and read marks on to all who are connected, but not to whom they are about.
     pub(super) fn ephemeral(&mut self, me: &ActorRef<Msg>, event: &Ephemeral) {
         let (user, loud) = match event {
-            Ephemeral::Typing { user, .. } => (*user, false),
+            Ephemeral::Typing { user, .. } | Ephemeral::Entered { user, .. } | Ephemeral::Parted { user, .. } => {
+                (*user, false)
+            }
             Ephemeral::Read { user, seq, .. } => {
                 self.heard_mark(me, *user, *seq);
                 (*user, true)
@@ -202,13 +233,14 @@ impl State {
         if !self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&user)) {
             return;
         }
+        let now = self.shared.clock.now();
         let mut made: [Option<Bytes>; WIRES_MAX] = Default::default();
         for sub in lock(&self.subs).iter() {
             if sub.until.is_some() || sub.mode == Mode::Waiting || (!loud && sub.link.principal.user == user) {
                 continue;
             }
             let wire = &sub.link.wire;
-            let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event).unwrap_or_default());
+            let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event, now).unwrap_or_default());
             if !frame.is_empty() {
                 sub.link.push_ephemeral(frame);
             }
@@ -233,10 +265,11 @@ struct Made {
 }
 
 impl Made {
-    fn new(wire: &dyn Wire, room: RoomId, entries: &[Arc<Entry>]) -> Self {
-        let single: Vec<Bytes> = entries.iter().map(|entry| wire.entry(room, entry).unwrap_or_default()).collect();
+    fn new(wire: &dyn Wire, room: RoomId, entries: &[Arc<Entry>], around: &Around<'_>) -> Result<Self, Missing> {
+        let write = |entry: &Arc<Entry>| wire.entry(room, entry, around).map(Option::unwrap_or_default);
+        let single: Vec<Bytes> = entries.iter().map(write).collect::<Result<_, _>>()?;
         if let [only] = single.as_slice() {
-            return Self { joined: only.clone(), frames: single };
+            return Ok(Self { joined: only.clone(), frames: single });
         }
         let mut joined = BytesMut::with_capacity(single.iter().map(Bytes::len).sum());
         single.iter().for_each(|frame| joined.extend_from_slice(frame));
@@ -247,6 +280,6 @@ impl Made {
             joined.slice(at - frame.len()..at)
         };
         let frames = single.iter().map(cut).collect();
-        Self { joined, frames }
+        Ok(Self { joined, frames })
     }
 }

@@ -1,9 +1,10 @@
 //! Subscribing, resuming and catching up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parlance_schema::entry::Entry;
+use parlance_schema::entry::Fact;
 use parlance_schema::id::Position;
 use parlance_schema::limits::{OUTBOX_BYTES_EPHEMERAL, PAGE_MAX, RESUME_ENTRIES_MAX};
 use parlance_schema::view::{Outcome, Resumed};
@@ -11,11 +12,13 @@ use parlance_schema::{Fault, RoomId, Seq};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
-use super::{Back, From, Mode, Msg, State, Sub, unreadable};
+use super::{Back, From, Mode, Msg, Passage, State, Sub, unreadable};
 use crate::link::{Link, Pushed};
-use crate::node::guarded;
+use crate::names::Names;
+use crate::node::{Shared, guarded};
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
+use crate::wire::Around;
 
 impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
@@ -55,7 +58,15 @@ impl State {
                 }
             },
         };
-        let sub = Sub { link, position, mode: Mode::Waiting, until: None };
+        if link.wire.looks_around()
+            && let Some(folded) = &self.folded
+        {
+            let members = folded.members.keys().copied();
+            if let Err(error) = self.shared.names.fill(self.shared.store.as_ref(), members).await {
+                tracing::info!(room = %self.room, %error, "names of members are not known yet");
+            }
+        }
+        let sub = Sub { link, position, mode: Mode::Waiting, until: None, announced: false };
         {
             let mut subs = lock(&self.subs);
             // A second resume of the same session replaces the first.
@@ -118,7 +129,7 @@ impl State {
             let Some(frames) = self.frames(sub.position + 1, end, &sub.link) else {
                 sub.mode = Mode::Reading;
                 let range = Range { from: sub.position + 1, to: end, limit: PAGE_MAX, backwards: false };
-                return self.read_log(me, session, range);
+                return self.read_log(me, &sub.link, range);
             };
             match sub.link.push_entries(&frames) {
                 Pushed::Queued => sub.position += frames.len() as Seq,
@@ -126,10 +137,16 @@ impl State {
                 Pushed::Closed => break,
             }
         }
+        let mut read = false;
         if sub.until.is_none() && sub.position == self.last() {
             sub.mode = Mode::Live;
+            read = sub.link.room.is_some();
         }
         self.part(&mut subs);
+        drop(subs);
+        if read {
+            self.settle_later(me);
+        }
     }
 
     /// Frames of the ring from a number on, as many as go out at a time; `None` when the first is not there any more.
@@ -137,8 +154,7 @@ impl State {
         let mut frames = Vec::new();
         let mut bytes = 0;
         for seq in from..=to {
-            let Some(slot) = self.ring.get_mut(seq) else { break };
-            let frame = Self::frame(self.room, slot, link.wire.as_ref());
+            let Some(frame) = self.frame(seq, link.wire.as_ref()) else { break };
             bytes += frame.len();
             if bytes > OUTBOX_BYTES_EPHEMERAL && !frames.is_empty() {
                 break;
@@ -148,23 +164,18 @@ impl State {
         (!frames.is_empty()).then_some(frames)
     }
 
-    fn read_log(&self, me: &ActorRef<Msg>, session: u64, range: Range) {
+    fn read_log(&self, me: &ActorRef<Msg>, link: &Link, range: Range) {
+        let (session, looks_around) = (link.id, link.wire.looks_around());
         metrics::counter!("parlance_log_reads_total").increment(1);
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
-            let entries = guarded(shared.store.entries(room, range)).await;
-            let _ = me.cast(Msg::Read { session, from: range.from, entries });
+            let log = guarded(read_passage(&shared, room, range, looks_around)).await;
+            let _ = me.cast(Msg::Read { session, from: range.from, log });
         });
     }
 
     /// Queues entries that were read for a subscriber.
-    pub(super) fn read(
-        &mut self,
-        me: &ActorRef<Msg>,
-        session: u64,
-        from: Seq,
-        entries: Result<Vec<Arc<Entry>>, StoreError>,
-    ) {
+    pub(super) fn read(&mut self, me: &ActorRef<Msg>, session: u64, from: Seq, log: Result<Passage, StoreError>) {
         {
             let mut subs = lock(&self.subs);
             // What was read for an earlier resume of the session, or before its relay was restarted, is not waited for.
@@ -172,9 +183,9 @@ impl State {
                 |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading && sub.position + 1 == from;
             let Some(sub) = subs.iter_mut().find(reading) else { return };
             sub.mode = Mode::Behind;
-            match entries {
-                Ok(entries) if entries.first().is_some_and(|entry| entry.seq == sub.position + 1) => {
-                    if !push_read(self.room, sub, &entries) {
+            match log {
+                Ok(log) if log.entries.first().is_some_and(|entry| entry.seq == sub.position + 1) => {
+                    if !push_read(self.room, sub, &log, &self.shared.names) {
                         return;
                     }
                 }
@@ -190,10 +201,30 @@ impl State {
     }
 }
 
+/// Reads entries, and where a wire looks around, what it will look for.
+async fn read_passage(shared: &Shared, room: RoomId, range: Range, looks_around: bool) -> Result<Passage, StoreError> {
+    let entries = shared.store.entries(room, range).await?;
+    let mut originals = BTreeMap::new();
+    if looks_around {
+        for entry in entries.iter().filter(|entry| matches!(entry.fact, Fact::Edited { .. } | Fact::Deleted { .. })) {
+            let Some(target) = entry.message().filter(|target| !originals.contains_key(target)) else { continue };
+            let here = entries.iter().find(|entry| entry.seq == target).cloned();
+            let found = if here.is_some() { here } else { shared.entry(room, target).await? };
+            originals.extend(found.map(|entry| (target, entry)));
+        }
+        let users = entries.iter().chain(originals.values()).map(|entry| entry.by);
+        shared.names.fill(shared.store.as_ref(), users).await?;
+    }
+    Ok(Passage { entries, originals })
+}
+
 /// Queues entries one by one; false when the outbox is full.
-fn push_read(room: RoomId, sub: &mut Sub, entries: &[Arc<Entry>]) -> bool {
-    for entry in entries {
-        let frame = sub.link.wire.entry(room, entry).unwrap_or_default();
+fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool {
+    let posted = |seq: Seq| log.originals.get(&seq).cloned();
+    let around = Around::whole(names, &posted);
+    for entry in &log.entries {
+        // What was read is whole.
+        let frame = sub.link.wire.entry(room, entry, &around).ok().flatten().unwrap_or_default();
         if sub.link.push_entries(&[frame]) != Pushed::Queued {
             return false;
         }

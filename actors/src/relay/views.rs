@@ -1,14 +1,15 @@
 //! What is asked about a room: its picture, its members, who may read what, and how far they have read.
 
 use parlance_schema::account::Principal;
+use parlance_schema::command::History;
 use parlance_schema::event::Ephemeral;
-use parlance_schema::view::{MemberView, RoomView};
-use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
+use parlance_schema::view::{BanView, MemberView, OpenInvite, RoomView};
+use parlance_schema::{Fault, Millis, RoomId, Seq, TenantId, UserId};
 use ractor::ActorRef;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::{Back, Msg, State, unreadable};
+use super::{Back, Folded, Msg, State, unreadable};
 use crate::node::Shared;
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Range, ReadMark, StoreError};
@@ -58,6 +59,10 @@ impl State {
                 first,
                 read: mark.seq,
                 unread,
+                messages: folded.posts.saturating_sub(match folded.history {
+                    History::SinceJoined => member.map_or(0, |member| member.posts_before),
+                    History::All => 0,
+                }),
                 history: folded.history,
                 archived: folded.archived,
                 created_at: folded.created_at,
@@ -84,6 +89,37 @@ impl State {
             status: self.shared.presence.status(*user),
         };
         Ok(members.into_iter().map(view).collect())
+    }
+
+    /// What only those may see who have a say over others' things.
+    fn as_staff(&self, who: &Principal) -> Result<&Folded, Fault> {
+        self.access(who)?;
+        let folded = self.folded.as_ref().ok_or_else(no_room)?;
+        let refused = || Fault::forbidden("only the room's admins may see this");
+        folded.is_staff(who).then_some(folded).ok_or_else(refused)
+    }
+
+    pub(super) fn bans(&self, who: &Principal) -> Result<Vec<BanView>, Fault> {
+        let (folded, now) = (self.as_staff(who)?, self.shared.clock.now());
+        let hold = folded.bans.iter().filter(|(_, ban)| ban.until.is_none_or(|end| now < end));
+        let mut bans: Vec<_> =
+            hold.map(|(user, ban)| BanView { user: *user, seq: ban.seq, until: ban.until }).collect();
+        bans.sort_by_key(|ban| ban.seq);
+        Ok(bans)
+    }
+
+    pub(super) fn invites(&self, who: &Principal) -> Result<Vec<OpenInvite>, Fault> {
+        let (folded, now) = (self.as_staff(who)?, self.shared.clock.now());
+        let open = folded.invites.iter().filter(|(_, invite)| invite.expires_at.is_none_or(|end| now < end));
+        let view = |(hash, invite): (&String, &parlance_domain::room::Invite)| OpenInvite {
+            hash: hash.clone(),
+            by: invite.by,
+            expires_at: invite.expires_at,
+            left: invite.left,
+        };
+        let mut invites: Vec<_> = open.map(view).collect();
+        invites.sort_by_key(|invite| invite.expires_at.unwrap_or(Millis::MAX));
+        Ok(invites)
     }
 
     /// Tells the others that somebody is writing, who may write, or that they stopped.

@@ -1,9 +1,7 @@
 //! Deciding a batch, and giving what it comes to to the store.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use parlance_domain::message::Target;
 use parlance_domain::room::{self, State as Folded};
 use parlance_schema::command::Command;
@@ -15,7 +13,7 @@ use tokio::time::Instant;
 
 use super::batch::{self, Batch, Fate};
 use super::{Ask, Msg, State};
-use crate::ports::store::{Append, IdKind, StoreError};
+use crate::ports::store::{Answer, Append, IdKind};
 
 impl State {
     /// Decides the batch's commands one after the other and appends what they come to.
@@ -54,13 +52,8 @@ impl State {
         batch.sent(append.entries.clone());
         self.batch = Some(batch);
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
-        tokio::spawn(async move {
-            let entries = append.entries.clone();
-            let started = Instant::now();
-            // A store that panics must not leave the room waiting.
-            let appending = AssertUnwindSafe(shared.store.append(append)).catch_unwind();
-            let outcome =
-                appending.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store panicked".into()).into()));
+        let (entries, started) = (append.entries.clone(), Instant::now());
+        let answer = Answer::new(move |outcome| {
             shared.meters.append_seconds.record(started.elapsed().as_secs_f64());
             let landed = outcome.is_ok();
             // A Room that died meanwhile tells nobody, and the next one may have read the log before this.
@@ -68,6 +61,7 @@ impl State {
                 shared.announce(room, &entries);
             }
         });
+        self.shared.store.clone().submit(append, answer);
     }
 
     pub(super) async fn decide(

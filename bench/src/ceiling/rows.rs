@@ -112,8 +112,24 @@ impl<'a> Statements<'a> {
     /// # Errors
     /// When they are there already.
     pub fn insert(&mut self, room: i64, seq: i64, id: i64, blob: &[u8]) -> Result<(), Failure> {
-        self.log.execute(params![room, seq, room, blob])?;
-        self.dedup.execute(params![room, room, format!("b{id}"), seq])?;
+        self.insert_as(room, seq, room, id, &format!("b{id}"), blob)
+    }
+
+    /// As [`Statements::insert`], from a sender under a client id.
+    ///
+    /// # Errors
+    /// When they are there already.
+    pub fn insert_as(
+        &mut self,
+        room: i64,
+        seq: i64,
+        by: i64,
+        id: i64,
+        client_id: &str,
+        blob: &[u8],
+    ) -> Result<(), Failure> {
+        self.log.execute(params![room, seq, by, blob])?;
+        self.dedup.execute(params![room, by, client_id, seq])?;
         self.message.execute([id, room, seq])?;
         Ok(())
     }

@@ -99,7 +99,7 @@ fn in_room(state: &State, ask: &Ask<'_>) -> Result<Fact, Fault> {
         Command::Create { .. } => Err(Fault::already("the room is open")),
         Command::Post { .. } => post(state, member, ask),
         Command::Edit { .. } => edit(state, member, ask),
-        Command::Delete { seq } => delete(state, member, ask, *seq),
+        Command::Delete { seq } => delete(state, ask, *seq),
         Command::React { seq, emoji } => react(state, member, ask, *seq, emoji),
         Command::Unreact { seq, emoji } => unreact(state, ask, *seq, emoji),
         _ => manage::decide(state, member, ask),
@@ -214,11 +214,11 @@ fn edit(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, F
     Ok(Fact::Edited { target: *seq, revision: target.state.revision + 1, content: Some(content.clone()) })
 }
 
-fn delete(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq) -> Result<Fact, Fault> {
+fn delete(state: &State, ask: &Ask<'_>, seq: Seq) -> Result<Fact, Fault> {
     let target = living(state, ask, seq)?;
     let own = target.by == Some(ask.who.user);
     if !own {
-        manage::staff(state, member, ask)?;
+        manage::staff(state, ask)?;
     }
     Ok(Fact::Deleted { target: seq })
 }

@@ -16,10 +16,10 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
     }
     match ask.command {
         Command::Leave => leave(state, member, ask),
-        Command::Add { users } => add(state, member, ask, users),
+        Command::Add { users } => add(state, ask, users),
         Command::Invite { hash, expires_at, uses } => {
             group(state)?;
-            staff(state, member, ask)?;
+            staff(state, ask)?;
             if state.invites.contains_key(hash) {
                 return Err(Fault::already("there is this invite"));
             }
@@ -33,7 +33,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
             Ok(Fact::Invited { hash: hash.clone(), expires_at: *expires_at, uses: *uses })
         }
         Command::Uninvite { hash } => {
-            staff(state, member, ask)?;
+            staff(state, ask)?;
             if !state.invites.contains_key(hash) {
                 return Err(Fault::not_found("there is no such invite"));
             }
@@ -45,7 +45,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
         }
         Command::Ban { user, until } => ban(state, member, ask, *user, *until),
         Command::Unban { user } => {
-            staff(state, member, ask)?;
+            staff(state, ask)?;
             if !state.bans.contains_key(user) {
                 return Err(Fault::already("the user is not banned"));
             }
@@ -70,7 +70,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
         }
         Command::Promote { user, role } => promote(state, member, ask, *user, *role),
         Command::Rename { name } => {
-            staff(state, member, ask)?;
+            staff(state, ask)?;
             text::check_room_name(name)?;
             Ok(Fact::Renamed { name: name.clone() })
         }
@@ -119,13 +119,8 @@ pub(super) fn join(state: &State, ask: &Ask<'_>, hash: &str) -> Result<Fact, Fau
 }
 
 /// Whether the asker has a say over others' things: an admin, the owner, or a moderator.
-pub(super) fn staff(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<(), Fault> {
-    let role = member.is_some_and(|m| m.role >= MemberRole::Admin);
-    if role || ask.who.moderates(state.tenant) {
-        Ok(())
-    } else {
-        Err(Fault::forbidden("only the room's admins may do this"))
-    }
+pub(super) fn staff(state: &State, ask: &Ask<'_>) -> Result<(), Fault> {
+    if state.is_staff(ask.who) { Ok(()) } else { Err(Fault::forbidden("only the room's admins may do this")) }
 }
 
 fn owner(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<(), Fault> {
@@ -139,7 +134,7 @@ fn owner(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<(), Fa
 
 /// The member `user`, over whom the asker's role must stand.
 fn over<'s>(state: &'s State, member: Option<&Member>, ask: &Ask<'_>, user: UserId) -> Result<&'s Member, Fault> {
-    staff(state, member, ask)?;
+    staff(state, ask)?;
     let target = state.members.get(&user).ok_or_else(|| Fault::not_found("the user is not a member"))?;
     if user == ask.who.user {
         return Err(Fault::invalid("this is for others than oneself"));
@@ -168,9 +163,9 @@ fn leave(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> Result<Fact, 
     Ok(Fact::Left { heir: state.heir(ask.who.user) })
 }
 
-fn add(state: &State, member: Option<&Member>, ask: &Ask<'_>, users: &[UserId]) -> Result<Fact, Fault> {
+fn add(state: &State, ask: &Ask<'_>, users: &[UserId]) -> Result<Fact, Fault> {
     group(state)?;
-    staff(state, member, ask)?;
+    staff(state, ask)?;
     let mut new = Vec::with_capacity(users.len().min(MEMBERS_MAX));
     for user in users {
         if state.members.contains_key(user) || new.contains(user) {
@@ -195,7 +190,7 @@ fn ban(state: &State, member: Option<&Member>, ask: &Ask<'_>, user: UserId, unti
     if state.members.contains_key(&user) {
         over(state, member, ask, user)?;
     } else {
-        staff(state, member, ask)?;
+        staff(state, ask)?;
     }
     if until.is_some_and(|end| !is_ahead(ask, end)) {
         return Err(Fault::invalid("a ban ends later than now"));

@@ -215,6 +215,13 @@ impl State {
         }
     }
 
+    /// Whether somebody has a say over others' things: an admin, the owner, or a moderator.
+    #[must_use]
+    pub fn is_staff(&self, who: &Principal) -> bool {
+        let role = self.members.get(&who.user).is_some_and(|member| member.role >= MemberRole::Admin);
+        role || who.moderates(self.tenant)
+    }
+
     /// The other member of a direct room.
     #[must_use]
     pub fn peer(&self, user: UserId) -> Option<UserId> {

@@ -13,6 +13,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/auth/register", "register", "Makes an account and logs it in.")
         .tag("auth")
         .access(Access::Public)
+        .attempt()
         .body::<Register>(r#"{"username": "amira", "password": "correct horse battery", "full_name": "Amira Ould"}"#)
         .run(|call| {
             Box::pin(async move {
@@ -25,6 +26,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/auth/login", "login", "Logs in with a username or an e-mail address.")
         .tag("auth")
         .access(Access::Public)
+        .attempt()
         .body::<Login>(r#"{"username": "amira", "password": "correct horse battery"}"#)
         .run(|call| {
             Box::pin(async move {

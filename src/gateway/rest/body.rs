@@ -12,6 +12,7 @@ use serde_json::error::Category;
 use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
+use crate::gateway::checks::Refusal;
 use crate::gateway::errors::Failure;
 use crate::gateway::number;
 
@@ -37,8 +38,8 @@ where
 /// Reads a whole body of at most [`BODY_BYTES_MAX`] bytes within [`BODY_MS_MAX`] milliseconds.
 ///
 /// # Errors
-/// When it is too large, too slow, of another type than JSON, or breaks off.
-pub async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Failure> {
+/// When it is too large, too slow, of another type than JSON (or a form, where that is taken), or breaks off.
+pub async fn read(headers: &HeaderMap, mut body: Incoming, form: bool) -> Result<Bytes, Failure> {
     let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if length.is_some_and(|bytes| bytes > DISCARDED_BYTES_MAX as u64) {
         return Err(too_large().into());
@@ -59,17 +60,30 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Fail
         }
         if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes.freeze()) }
     };
-    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole)
-        .await
-        .map_err(|_| Fault::new(Code::Silent, "the body took too long to arrive"))??;
-    if !bytes.is_empty() {
+    let bytes = tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(|_| too_slow())??;
+    if !(bytes.is_empty() || form && is_form(headers)) {
         check_type(headers)?;
     }
     Ok(bytes)
 }
 
+fn too_slow() -> Fault {
+    Refusal::BodyTime.count();
+    Fault::new(Code::Silent, "the body took too long to arrive")
+}
+
 fn too_large() -> Fault {
+    Refusal::BodySize.count();
     Fault::too_large(format!("a body has at most {BODY_BYTES_MAX} bytes"))
+}
+
+/// Whether a body is a form.
+#[must_use]
+pub fn is_form(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|given| {
+        let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
 }
 
 /// A body without a type is taken for JSON.
@@ -91,16 +105,24 @@ fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
 /// `malformed` where it is not JSON, `invalid` where it is JSON of another shape; the field is named where that is known,
 /// values never are.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    decode_at(bytes).map_err(|failure| failure.fault)
+}
+
+/// The same, with the place of the mistake where that is known.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     if nesting(bytes) > DEPTH_MAX {
-        return Err(Fault::malformed(format!("the body is nested deeper than {DEPTH_MAX}")));
+        return Err(Fault::malformed(format!("the body is nested deeper than {DEPTH_MAX}")).into());
     }
-    decode_as_is(bytes).or_else(|fault| match number::rewritten(bytes) {
+    decode_as_is(bytes).or_else(|failure| match number::rewritten(bytes) {
         Some(rewritten) => decode_as_is(&rewritten),
-        None => Err(fault),
+        None => Err(failure),
     })
 }
 
-fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
@@ -108,19 +130,31 @@ fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     match value {
         // A struct can also be read from a list, but the documentation knows objects only.
         Ok(value) if ended.is_ok() && first == Some(&b'{') => Ok(value),
-        Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object")),
-        Ok(_) => Err(Fault::malformed("something follows the body's JSON")),
-        Err(error) if error.inner().classify() == Category::Data => Err(describe(&error)),
+        Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object").into()),
+        Ok(_) => Err(Fault::malformed("something follows the body's JSON").into()),
+        Err(error) if error.inner().classify() == Category::Data => Err(placed(describe(&error), &error)),
         // Where a word was expected, a number is a mistake of syntax to the parser, but not to the client.
         Err(error) if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() => {
-            Err(Fault::invalid(format!("`{}`: the value is of another type", clip(&error.path().to_string()))))
+            let detail = format!("`{}`: the value is of another type", clip(&error.path().to_string()));
+            Err(placed(Fault::invalid(detail), &error))
         }
-        Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing; it must be a JSON object")),
+        Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing; it must be a JSON object").into()),
         Err(error) => {
             let (line, column) = (error.inner().line(), error.inner().column());
-            Err(Fault::malformed(format!("the body is not JSON: line {line}, column {column}")))
+            Err(Fault::malformed(format!("the body is not JSON: line {line}, column {column}")).into())
         }
     }
+}
+
+/// A fault with the place in the body that serde found it at.
+fn placed(fault: Fault, error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    let path: Vec<String> = error.path().iter().map(|segment| clip(&segment.to_string())).collect();
+    let text = error.inner().to_string();
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
+    let loc = std::iter::once("body").chain(path.iter().map(String::as_str)).chain(missing);
+    let loc: Vec<&str> = loc.collect();
+    let kind = if missing.is_some() { "missing" } else { "type_error" };
+    Failure::from(fault).at(&loc, kind)
 }
 
 /// How deep a JSON text is nested; brackets within strings don't count.

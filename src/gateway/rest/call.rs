@@ -90,7 +90,11 @@ impl Call {
         found.map(|(_, text)| text.as_str()).ok_or_else(|| Fault::internal(format!("the path has no `{name}`")))
     }
 
-    fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
+    /// An id of the path.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
         self.text(name)?.parse().map_err(|error| Fault::invalid(format!("`{name}`: {error}")))
     }
 
@@ -115,6 +119,18 @@ impl Call {
     pub fn asked_limit(&self) -> Result<Option<usize>, Fault> {
         let limit = self.asked("limit").map(|text| number("limit", text, 1, PAGE_MAX as u64)).transpose()?;
         Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(PAGE_MAX)))
+    }
+
+    /// A query parameter that is `true` or `false`; false where it is absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn asked_flag(&self, name: &str) -> Result<bool, Fault> {
+        match self.asked(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Fault::invalid(format!("`{name}`: expected `true` or `false`"))),
+        }
     }
 
     /// A query parameter that lists users with commas between them.
@@ -149,13 +165,15 @@ impl Call {
     }
 }
 
-fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
+/// An integer within bounds.
+pub(crate) fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let found = text.parse().ok().filter(|n| digits && (min..=max).contains(n));
     found.ok_or_else(|| Fault::invalid(format!("`{name}`: expected an integer from {min} to {max}")))
 }
 
-/// Reads a query string that holds only parameters which the route knows, each at most once.
+/// Reads a query string that holds only parameters which the route knows, each at most once; where the route is another
+/// service's, unknown ones are passed over, and the last of a name holds.
 ///
 /// # Errors
 /// When it holds others, one twice, or what is not UTF-8.
@@ -165,11 +183,17 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decoded(name)?;
         let Some(known) = route.query.iter().find(|q| q.name == name) else {
+            if route.dialect.is_some() {
+                // Other services let them pass.
+                continue;
+            }
             let names: Vec<_> = route.query.iter().map(|q| q.name).collect();
             let takes = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             return Err(Fault::invalid(format!("unknown query parameter; this path takes {takes}")));
         };
-        if found.iter().any(|(n, _)| *n == known.name) {
+        if route.dialect.is_some() {
+            found.retain(|(n, _)| *n != known.name);
+        } else if found.iter().any(|(n, _)| *n == known.name) {
             return Err(Fault::invalid(format!("`{}` is given twice", known.name)));
         }
         found.push((known.name, decoded(value)?));
@@ -177,7 +201,8 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
     Ok(found)
 }
 
-fn decoded(text: &str) -> Result<String, Fault> {
+/// A name or value of a query or a form.
+pub(crate) fn decoded(text: &str) -> Result<String, Fault> {
     let spaced = text.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8();
     text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query is not UTF-8"))

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::call::Call;
-use super::route::{Route, created, delete, empty, ok, post};
+use super::lists::Invites;
+use super::route::{Route, created, delete, empty, get, ok, post};
 
 /// The invites' routes.
 pub const ROUTES: &[Route] = &[
@@ -17,6 +18,10 @@ pub const ROUTES: &[Route] = &[
         .optional_body::<NewInvite>()
         .op(invite)
         .answers(&[created::<InviteView>("It was made.")]),
+    get("/v1/rooms/{room}/invites", "listInvites", "Lists a room's open invites, without their codes; for its admins.")
+        .tag("invites")
+        .op(|call| Ok(Op::Invites { room: call.room()? }))
+        .answers(&[ok::<Invites>("Those that expire next first.")]),
     delete("/v1/rooms/{room}/invites/{hash}", "uninvite", "Withdraws an invite.")
         .tag("invites")
         .keyed()

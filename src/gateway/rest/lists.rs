@@ -2,7 +2,7 @@
 
 use parlance_schema::account::UserView;
 use parlance_schema::entry::Entry;
-use parlance_schema::view::{MemberView, MessageView, PresenceView, RevisionView, RoomView};
+use parlance_schema::view::{BanView, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,6 +18,20 @@ pub struct Rooms {
 pub struct Members {
     /// In order of joining.
     pub members: Vec<MemberView>,
+}
+
+/// Who is banned from a room.
+#[derive(Serialize, ToSchema)]
+pub struct Bans {
+    /// The earliest first.
+    pub bans: Vec<BanView>,
+}
+
+/// A room's open invites.
+#[derive(Serialize, ToSchema)]
+pub struct Invites {
+    /// Those that expire next first.
+    pub invites: Vec<OpenInvite>,
 }
 
 /// A page of messages.

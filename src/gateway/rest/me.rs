@@ -35,6 +35,7 @@ pub const ROUTES: &[Route] = &[
         .faults(&[Code::Exists, Code::NotFound, Code::OutcomeUnknown]),
     put("/v1/me/password", "changePassword", "Changes one's password; all other logins end.")
         .tag("me")
+        .attempt()
         .body::<ChangePassword>(r#"{"old_password": "correct horse battery", "new_password": "staple, correct"}"#)
         .run(|call| {
             Box::pin(async move {

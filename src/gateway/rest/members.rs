@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::call::Call;
-use super::lists::Members;
+use super::lists::{Bans, Members};
 use super::route::{Route, delete, empty, get, ok, post, put};
 
 /// The members' routes.
@@ -51,6 +51,10 @@ pub const ROUTES: &[Route] = &[
         .keyed()
         .op(|call| Ok(Op::Unmute { room: call.room()?, user: call.user()?, client_id: call.key.clone() }))
         .answers(&[empty("They are not muted.")]),
+    get("/v1/rooms/{room}/bans", "listBans", "Lists who is banned from a room; for its admins.")
+        .tag("members")
+        .op(|call| Ok(Op::Bans { room: call.room()? }))
+        .answers(&[ok::<Bans>("The bans that hold, the earliest first.")]),
     put("/v1/rooms/{room}/bans/{user}", "ban", "Removes a user from a room and keeps them out.")
         .tag("members")
         .keyed()

@@ -20,6 +20,15 @@ pub const PAGING: &[Query] = &[
     Query::new("limit", "At most so many.", Holds::Limit),
 ];
 
+/// The query parameters of a page of messages.
+const MESSAGE_PAGING: &[Query] = &[
+    Query::new("before", "Only below this number.", Holds::Seq),
+    Query::new("after", "Only above this number.", Holds::Seq),
+    Query::new("limit", "At most so many.", Holds::Limit),
+    Query::new("skip", "Leaves out so many of the latest first; not together with `after`.", Holds::Seq),
+    Query::new("read", "Whether everything counts as read, where the page is the latest one.", Holds::Flag),
+];
+
 /// The messages' routes.
 pub const ROUTES: &[Route] = &[
     get(
@@ -28,9 +37,13 @@ pub const ROUTES: &[Route] = &[
         "Shows messages as they are now: the latest, or before or after one.",
     )
     .tag("messages")
-    .query(PAGING)
+    .query(MESSAGE_PAGING)
     .op(page)
     .answers(&[ok::<MessagePage>("A page, oldest first.")]),
+    get("/v1/messages/{message}", "findMessage", "Finds a message by its id.")
+        .tag("messages")
+        .op(|call| Ok(Op::Find { message: call.id("message")? }))
+        .answers(&[ok::<MessageView>("The message.")]),
     post("/v1/rooms/{room}/messages", "sendMessage", "Sends a message.")
         .tag("messages")
         .keyed()
@@ -61,7 +74,8 @@ pub const ROUTES: &[Route] = &[
 
 fn page(call: &Call) -> Result<Op, Fault> {
     let (before, after) = (call.asked_seq("before")?, call.asked_seq("after")?);
-    Ok(Op::Messages { room: call.room()?, before, after, limit: call.asked_limit()? })
+    let (limit, skip, read) = (call.asked_limit()?, call.asked_seq("skip")?, call.asked_flag("read")?);
+    Ok(Op::Messages { room: call.room()?, before, after, limit, skip, read })
 }
 
 /// A message to send.

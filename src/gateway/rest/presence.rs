@@ -2,6 +2,7 @@
 
 use parlance_schema::event::Status;
 use parlance_schema::op::Op;
+use parlance_schema::view::StatsView;
 use parlance_schema::{Fault, Seq};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,6 +13,10 @@ use super::route::{Holds, Query, Route, get, ok, post, put};
 
 /// The routes of read marks, typing and presence.
 pub const ROUTES: &[Route] = &[
+    get("/v1/stats", "stats", "Counts connections, in all and per room, of the caller's tenant.")
+        .tag("presence")
+        .op(|_| Ok(Op::Stats))
+        .answers(&[ok::<StatsView>("The counts.")]),
     put("/v1/rooms/{room}/read", "markRead", "Marks everything up to a number as read.")
         .tag("presence")
         .body::<Mark>(r#"{"seq": 31}"#)

@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::call::Call;
 use super::route::{Access, Answered, Content, Route, Shape, get, ok};
 use crate::gateway::errors::{json, set};
-use crate::gateway::{openapi, pages};
+use crate::gateway::pages;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -37,7 +37,7 @@ pub const ROUTES: &[Route] = &[
     get("/openapi.json", "showOpenApi", "Shows this document.")
         .tag("server")
         .access(Access::Public)
-        .run(|call| Box::pin(async move { Ok(openapi::serve(&call.headers)) }))
+        .run(|call| Box::pin(async move { Ok(call.deps.dialects.document().answer(&call.headers)) }))
         .answers(&[
             Answered { status: 200, about: "The document.", content: Content::Other("application/json") },
             UNCHANGED,

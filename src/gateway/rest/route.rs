@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use warp::reply::Response;
 
 use super::call::Call;
+use crate::dialect;
 use crate::gateway::errors::Failure;
 
 /// A method that a route can have. `HEAD` is answered wherever `GET` is.
@@ -46,6 +47,15 @@ impl Verb {
     pub fn takes(self, method: &str) -> bool {
         method == self.word() || (self == Verb::Get && method == "HEAD")
     }
+}
+
+/// In what manner errors are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As faults: a stable code, a sentence, whether to try again.
+    Native,
+    /// As `{"detail": …}`; what is not valid as a list of places and messages.
+    Detail,
 }
 
 /// Who may call a route; rooms have rules of their own besides.
@@ -131,6 +141,12 @@ pub enum Holds {
     FewIds,
     /// Text.
     Text,
+    /// `true` or `false`.
+    Flag,
+    /// A page's number, from 1.
+    Page,
+    /// How many items a page of a dialect has, at most 100.
+    PageSize,
 }
 
 /// The content of a good answer.
@@ -190,6 +206,12 @@ pub struct Route {
     pub keyed: bool,
     /// Whether "it is so already" is a success.
     pub settled: bool,
+    /// Whether it tries a password or makes an account, which addresses may do less often than other things.
+    pub attempt: bool,
+    /// The other service whose path it is; absent for ours.
+    pub dialect: Option<dialect::Name>,
+    /// Whether its body may be a form instead of JSON.
+    pub form: bool,
     /// Good answers.
     pub answers: &'static [Answered],
     /// Codes of faults, besides those that all routes of its kind can have.
@@ -215,6 +237,9 @@ const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static
         body: None,
         keyed: false,
         settled: matches!(verb, Verb::Delete),
+        attempt: false,
+        dialect: None,
+        form: false,
         answers: &[],
         faults: &[],
         action: Action::Op(nothing),
@@ -283,6 +308,33 @@ impl Route {
     pub const fn settled(mut self) -> Self {
         self.settled = true;
         self
+    }
+
+    /// Tries a password or makes an account.
+    #[must_use]
+    pub const fn attempt(mut self) -> Self {
+        self.attempt = true;
+        self
+    }
+
+    /// Says whose path it is; its errors are written as that service did.
+    #[must_use]
+    pub const fn of(mut self, dialect: dialect::Name) -> Self {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    /// Takes a form as well.
+    #[must_use]
+    pub const fn form(mut self) -> Self {
+        self.form = true;
+        self
+    }
+
+    /// In what manner its errors are written.
+    #[must_use]
+    pub const fn style(&self) -> Style {
+        if self.dialect.is_some() { Style::Detail } else { Style::Native }
     }
 
     /// Lists its good answers.

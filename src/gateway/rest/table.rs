@@ -48,10 +48,18 @@ impl Table {
         Self { patterns }
     }
 
+    /// The pattern of a path. Where it is another service's, a slash at the end makes no difference.
+    fn pattern(&self, path: &str) -> Option<&Pattern> {
+        self.patterns.iter().find(|p| p.fits(path)).or_else(|| {
+            let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
+            self.patterns.iter().find(|p| p.routes[0].dialect.is_some() && p.fits(&other))
+        })
+    }
+
     /// Finds the route of a path and a method.
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Found {
-        let Some(pattern) = self.patterns.iter().find(|p| p.fits(path)) else { return Found::Nothing };
+        let Some(pattern) = self.pattern(path) else { return Found::Nothing };
         match pattern.routes.iter().find(|r| r.verb.takes(method)) {
             Some(route) => Found::Route(route),
             None => Found::Method(pattern.routes[0], pattern.allow()),

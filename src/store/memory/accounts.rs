@@ -128,17 +128,25 @@ impl AccountStore for Memory {
 }
 
 impl All {
-    fn judge_names(&self, account: &Account) -> Result<(), AccountError> {
-        let others = || self.accounts.values().filter(|a| a.tenant == account.tenant && a.id != account.id);
+    pub(super) fn judge_names(&self, account: &Account) -> Result<(), AccountError> {
         let username = fold_case(&account.username);
-        if others().any(|a| fold_case(&a.username) == username) {
+        if self.others(account).any(|a| fold_case(&a.username) == username) {
             return Err(AccountError::UsernameTaken);
         }
+        self.judge_email(account)
+    }
+
+    pub(super) fn judge_email(&self, account: &Account) -> Result<(), AccountError> {
         if let Some(email) = account.email.as_deref().map(fold_case)
-            && others().any(|a| a.email.as_deref().map(fold_case).is_some_and(|other| other == email))
+            && self.others(account).any(|a| a.email.as_deref().map(fold_case).is_some_and(|other| other == email))
         {
             return Err(AccountError::EmailTaken);
         }
         Ok(())
+    }
+
+    fn others(&self, account: &Account) -> impl Iterator<Item = &Account> {
+        let (tenant, id) = (account.tenant, account.id);
+        self.accounts.values().filter(move |a| a.tenant == tenant && a.id != id)
     }
 }

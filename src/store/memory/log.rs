@@ -103,7 +103,7 @@ fn is_post(entry: &Entry) -> bool {
 }
 
 impl All {
-    fn last(&self, room: RoomId) -> Seq {
+    pub(super) fn last(&self, room: RoomId) -> Seq {
         self.rooms.get(&room).map_or(0, |log| log.entries.len() as Seq)
     }
 
@@ -131,7 +131,7 @@ impl All {
         Ok(())
     }
 
-    fn write(&mut self, append: Append) {
+    pub(super) fn write(&mut self, append: Append) {
         let last = crate::store::last(&append);
         let log = self.rooms.entry(append.room).or_default();
         for entry in append.entries.iter() {

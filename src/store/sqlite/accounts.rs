@@ -145,24 +145,41 @@ fn account(row: &Row<'_>) -> Result<Account, Fail> {
     })
 }
 
-fn taken(db: &Connection, account: &Account) -> Result<Option<Taken>, Fail> {
+/// Which of an account's names others have.
+pub(super) struct NamesTaken {
+    pub username: bool,
+    pub email: bool,
+}
+
+/// Looks an account's names up.
+pub(super) fn names_taken(db: &Connection, account: &Account) -> Result<NamesTaken, Fail> {
     let has = |column: &str, key: &str| -> Result<bool, Fail> {
         let sql = format!("SELECT 1 FROM account WHERE tenant = ?1 AND {column} = ?2 AND user_id <> ?3");
         Ok(db.prepare_cached(&sql)?.exists(params![int(account.tenant.get()), key, int(account.id.get())])?)
     };
-    if has("username_key", &fold_case(&account.username))? {
-        return Ok(Some(Taken::Username));
-    }
-    match &account.email {
-        Some(email) if has("email_key", &fold_case(email))? => Ok(Some(Taken::Email)),
-        _ => Ok(None),
-    }
+    let username = has("username_key", &fold_case(&account.username))?;
+    let email = match &account.email {
+        Some(email) => has("email_key", &fold_case(email))?,
+        None => false,
+    };
+    Ok(NamesTaken { username, email })
+}
+
+fn taken(db: &Connection, account: &Account) -> Result<Option<Taken>, Fail> {
+    let names = names_taken(db, account)?;
+    Ok(if names.username { Some(Taken::Username) } else { names.email.then_some(Taken::Email) })
 }
 
 fn create(db: &Connection, account: &Account) -> Result<Result<(), Taken>, Fail> {
     if let Some(taken) = taken(db, account)? {
         return Ok(Err(taken));
     }
+    insert(db, account)?;
+    Ok(Ok(()))
+}
+
+/// Writes a new account whose names are free.
+pub(super) fn insert(db: &Connection, account: &Account) -> Result<(), Fail> {
     let sql = "INSERT INTO account (user_id, tenant, username, username_key, email, email_key, full_name, full_name_key, \
                password, role, active, created_at, last_seen, valid_after) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
@@ -182,7 +199,7 @@ fn create(db: &Connection, account: &Account) -> Result<Result<(), Taken>, Fail>
         account.last_seen.map(int),
         int(account.valid_after),
     ])?;
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn update(db: &Connection, account: &Account) -> Result<Result<(), Taken>, Fail> {

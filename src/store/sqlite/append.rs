@@ -1,6 +1,8 @@
 //! The hot path: a conditional append to one room's log, with all that follows from it, in the writer's transaction.
 
-use parlance_actors::ports::store::{Append, AppendError, MessageState};
+use std::collections::HashSet;
+
+use parlance_actors::ports::store::{Append, AppendError, MessageState, Taken};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::{ClientId, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -73,21 +75,60 @@ impl Rows {
 
     /// Writes it, or refuses and writes nothing.
     pub fn write(&self, db: &Connection) -> Result<Result<(), Refused>, Fail> {
-        let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
-        let last = select.query_row([self.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
-        if last != self.expected {
+        if !self.advance(db)? {
+            let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
+            let last = select.query_row([self.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
             return Ok(Err(Refused::Conflict(last)));
         }
-        let duplicates = self.duplicates(db)?;
+        let duplicates = self.name(db)?;
         if !duplicates.is_empty() {
+            self.take_back(db, &duplicates)?;
             return Ok(Err(Refused::Duplicate(duplicates)));
         }
-        if self.expected == 0 {
-            execute(db, "INSERT INTO room VALUES (?1, ?2, ?3)")?.execute([self.room, self.tenant, self.last])?;
-        } else {
-            execute(db, "UPDATE room SET last_seq = ?2 WHERE room_id = ?1")?.execute([self.room, self.last])?;
-        }
         self.write_entries(db)?;
+        self.write_rest(db)?;
+        Ok(Ok(()))
+    }
+
+    /// Writes it as a part of an import: what is there already is noted in `taken` under the append's place, and a log
+    /// that is there already in `shut`, with what would follow in it. The rest is written, to be taken back then.
+    pub fn import(
+        &self,
+        db: &Connection,
+        at: usize,
+        shut: &mut HashSet<i64>,
+        taken: &mut Vec<Taken>,
+    ) -> Result<(), Fail> {
+        let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
+        let last = select.query_row([self.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
+        if self.expected == 0 && last > 0 {
+            shut.insert(self.room);
+            taken.push(Taken::Room(at));
+            return Ok(());
+        }
+        if shut.contains(&self.room) {
+            return Ok(());
+        }
+        if !self.advance(db)? {
+            return Err(corrupt(format!("the log of room {} is at {last} and not at {}", self.room, self.expected)));
+        }
+        let mut log = execute(db, "INSERT INTO room_log VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut dedup = execute(db, "INSERT INTO dedup VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+        let mut message = execute(db, "INSERT INTO message VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+        for row in &self.entries {
+            let is_post = row.message.is_some();
+            log.execute(params![self.room, row.seq, row.by, is_post, row.entry])?;
+            let new = dedup.execute(params![self.room, row.by, row.client_id.as_str(), row.seq, is_post])? == 1
+                && row.message.map_or(Ok(1), |id| message.execute([id, self.room, row.seq]))? == 1;
+            if !new {
+                taken.push(Taken::Entry(at, row.seq as Seq));
+            }
+        }
+        self.write_rest(db)
+    }
+
+    /// What follows from the entries.
+    fn write_rest(&self, db: &Connection) -> Result<(), Fail> {
         for (seq, state) in &self.messages {
             execute(db, "REPLACE INTO message_state VALUES (?1, ?2, ?3)")?.execute(params![self.room, seq, state])?;
         }
@@ -105,30 +146,59 @@ impl Rows {
         for seq in &self.erase {
             erase(db, self.room, *seq)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    fn duplicates(&self, db: &Connection) -> Result<Vec<(usize, Seq)>, Fail> {
-        let mut found = Vec::new();
-        if self.expected == 0 {
-            return Ok(found);
-        }
-        let mut select = db.prepare_cached(FIND)?;
+    /// Moves the log's end, if it is where the room thinks.
+    fn advance(&self, db: &Connection) -> Result<bool, Fail> {
+        let moved = if self.expected == 0 {
+            let sql = "INSERT INTO room VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            execute(db, sql)?.execute([self.room, self.tenant, self.last])?
+        } else {
+            let sql = "UPDATE room SET last_seq = ?2 WHERE room_id = ?1 AND last_seq = ?3";
+            execute(db, sql)?.execute([self.room, self.last, int(self.expected)])?
+        };
+        Ok(moved == 1)
+    }
+
+    /// Notes the entries' client ids; says which of them are taken, and by which entry.
+    fn name(&self, db: &Connection) -> Result<Vec<(usize, Seq)>, Fail> {
+        let mut taken = Vec::new();
+        let mut dedup = execute(db, "INSERT INTO dedup VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
         for (at, row) in self.entries.iter().enumerate() {
-            let known = select.query_row(params![self.room, row.by, row.client_id.as_str()], |row| uint(row, 0));
-            found.extend(known.optional()?.map(|seq| (at, seq)));
+            let is_post = row.message.is_some();
+            if dedup.execute(params![self.room, row.by, row.client_id.as_str(), row.seq, is_post])? == 0 {
+                let mut select = db.prepare_cached(FIND)?;
+                let key = params![self.room, row.by, row.client_id.as_str()];
+                taken.push((at, select.query_row(key, |row| uint(row, 0))?));
+            }
         }
-        Ok(found)
+        Ok(taken)
+    }
+
+    /// Undoes what was written so far of an append whose client ids were taken: it writes nothing.
+    fn take_back(&self, db: &Connection, taken: &[(usize, Seq)]) -> Result<(), Fail> {
+        let mut delete = execute(db, "DELETE FROM dedup WHERE room_id = ?1 AND by_user = ?2 AND client_id = ?3")?;
+        for (at, row) in self.entries.iter().enumerate() {
+            if !taken.iter().any(|(place, _)| *place == at) {
+                delete.execute(params![self.room, row.by, row.client_id.as_str()])?;
+            }
+        }
+        if self.expected == 0 {
+            execute(db, "DELETE FROM room WHERE room_id = ?1")?.execute([self.room])?;
+        } else {
+            execute(db, "UPDATE room SET last_seq = ?2 WHERE room_id = ?1")?
+                .execute([self.room, int(self.expected)])?;
+        }
+        Ok(())
     }
 
     fn write_entries(&self, db: &Connection) -> Result<(), Fail> {
         let mut log = execute(db, "INSERT INTO room_log VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        let mut dedup = execute(db, "INSERT INTO dedup VALUES (?1, ?2, ?3, ?4, ?5)")?;
         let mut message = execute(db, "INSERT INTO message VALUES (?1, ?2, ?3)")?;
         for row in &self.entries {
             let is_post = row.message.is_some();
             log.execute(params![self.room, row.seq, row.by, is_post, row.entry])?;
-            dedup.execute(params![self.room, row.by, row.client_id.as_str(), row.seq, is_post])?;
             if let Some(id) = row.message {
                 message.execute([id, self.room, row.seq])?;
             }

@@ -10,34 +10,46 @@ use super::Sqlite;
 use super::fail::{Fail, int, uint};
 use super::writer::Size;
 
+/// A kind of claim, as it is kept.
+pub(super) const fn kind_word(kind: ClaimKind) -> &'static str {
+    match kind {
+        ClaimKind::Direct => "direct",
+        ClaimKind::Create => "create",
+        ClaimKind::Subject => "subject",
+    }
+}
+
+/// A kind of id, as it is kept.
+pub(super) const fn word(kind: IdKind) -> &'static str {
+    match kind {
+        IdKind::User => "user",
+        IdKind::Room => "room",
+        IdKind::Message => "message",
+    }
+}
+
+/// Claims a key, or tells who has it.
+pub(super) fn claim(db: &Connection, tenant: TenantId, kind: ClaimKind, key: &str, target: u64) -> Result<u64, Fail> {
+    let (tenant, kind) = (int(tenant.get()), kind_word(kind));
+    let sql = "SELECT target FROM claim WHERE tenant = ?1 AND kind = ?2 AND key = ?3";
+    let holder = db.prepare_cached(sql)?.query_row(params![tenant, kind, key], |row| uint(row, 0)).optional()?;
+    if let Some(holder) = holder {
+        return Ok(holder);
+    }
+    let values = params![tenant, kind, key, int(target)];
+    db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
+    Ok(target)
+}
+
 #[async_trait]
 impl ClaimStore for Sqlite {
     async fn claim(&self, tenant: TenantId, kind: ClaimKind, key: &str, target: u64) -> Result<u64, StoreError> {
         let key = key.to_owned();
-        let kind = match kind {
-            ClaimKind::Direct => "direct",
-            ClaimKind::Create => "create",
-        };
-        let work = move |db: &Connection| {
-            let name = params![int(tenant.get()), kind, key];
-            let sql = "SELECT target FROM claim WHERE tenant = ?1 AND kind = ?2 AND key = ?3";
-            let holder = db.prepare_cached(sql)?.query_row(name, |row| uint(row, 0)).optional()?;
-            if let Some(holder) = holder {
-                return Ok(holder);
-            }
-            let values = params![int(tenant.get()), kind, key, int(target)];
-            db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
-            Ok(target)
-        };
-        self.writer.run(Size::default(), work).await
+        self.writer.run(Size::default(), move |db| claim(db, tenant, kind, &key, target)).await
     }
 
     async fn take_ids(&self, kind: IdKind, count: u64) -> Result<u64, StoreError> {
-        let kind = match kind {
-            IdKind::User => "user",
-            IdKind::Room => "room",
-            IdKind::Message => "message",
-        };
+        let kind = word(kind);
         let work = move |db: &Connection| {
             let mut select = db.prepare_cached("SELECT next_id FROM id_block WHERE kind = ?1")?;
             let first = select.query_row([kind], |row| uint(row, 0)).optional()?.unwrap_or(1);

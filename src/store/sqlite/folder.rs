@@ -17,6 +17,11 @@ pub(super) const DATABASE: &str = "parlance.db";
 const LOCK: &str = "lock";
 /// How long a statement waits for another connection's lock; only a checkpoint ever meets one.
 const BUSY: Duration = Duration::from_millis(250);
+/// A process that was killed, or a child between its fork and its exec, may hold the folder's lock a moment longer: so often
+/// it is tried again.
+const LOCK_TRIES: u32 = 20;
+/// How long to wait in between.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Statements that each connection keeps prepared.
 const STATEMENTS_MAX: usize = 128;
 
@@ -128,7 +133,15 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = opened.map_err(|e| OpenError::io(folder, e))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let mut taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    for _ in 0..LOCK_TRIES {
+        if taken != Err(rustix::io::Errno::WOULDBLOCK) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    }
+    match taken {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();

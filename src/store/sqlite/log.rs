@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use parlance_actors::ports::store::{
-    Append, AppendError, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
+    Answer, Append, AppendError, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
 };
 use parlance_schema::entry::Entry;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::oneshot;
 
 use super::Sqlite;
 use super::append::{FIND, Rows, decode, keep_snapshot};
@@ -19,6 +20,32 @@ use super::writer::Size;
 /// Up to so many entries are looked through one by one to count a sender's; beyond that the sender's own are.
 const COUNT_SCAN_MAX: u64 = 1_000;
 
+impl Sqlite {
+    /// Hands an append to the writer, who answers it.
+    fn begin(&self, append: Append, answer: Answer) {
+        let begun = Instant::now();
+        let members: Vec<UserId> = append.members.iter().map(|(user, _)| *user).collect();
+        let rows = match crate::store::check(&append).and_then(|()| Rows::new(append).map_err(StoreError::from)) {
+            Ok(rows) => rows,
+            Err(error) => return answer.send(Err(error.into())),
+        };
+        let (seconds, memberships) = (self.append_seconds.clone(), self.memberships.clone());
+        self.writer.submit(
+            rows.size(),
+            move |db| rows.write(db),
+            move |done| {
+                seconds.record(begun.elapsed().as_secs_f64());
+                memberships.changed(members.into_iter());
+                answer.send(match done {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(refused)) => Err(refused.into()),
+                    Err(error) => Err(error.into()),
+                });
+            },
+        );
+    }
+}
+
 #[async_trait]
 impl LogStore for Sqlite {
     fn epoch(&self) -> u64 {
@@ -26,12 +53,14 @@ impl LogStore for Sqlite {
     }
 
     async fn append(&self, append: Append) -> Result<(), AppendError> {
-        let begun = Instant::now();
-        crate::store::check(&append)?;
-        let rows = Rows::new(append).map_err(StoreError::from)?;
-        let done = self.writer.run(rows.size(), move |db| rows.write(db)).await;
-        metrics::histogram!("parlance_store_append_seconds").record(begun.elapsed().as_secs_f64());
-        Ok(done??)
+        let (done, outcome) = oneshot::channel();
+        self.begin(append, Answer::new(move |outcome| drop(done.send(outcome))));
+        let gone = |_| StoreError::Unknown("the store's writer ended during the write".to_owned());
+        outcome.await.map_err(gone)?
+    }
+
+    fn submit(self: Arc<Self>, append: Append, answer: Answer) {
+        self.begin(append, answer);
     }
 
     async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError> {
@@ -81,12 +110,18 @@ impl LogStore for Sqlite {
     }
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        if let Some(rooms) = self.memberships.of(user) {
+            return Ok(rooms);
+        }
         let read = move |db: &Connection| {
             let mut select = db.prepare_cached("SELECT room_id FROM member WHERE user_id = ?1 ORDER BY room_id")?;
             let rooms = select.query_map([int(user.get())], |row| uint(row, 0))?;
-            rooms.map(|room| RoomId::try_from(room?).map_err(corrupt)).collect()
+            rooms.map(|room| RoomId::try_from(room?).map_err(corrupt)).collect::<Result<Vec<RoomId>, Fail>>()
         };
-        self.readers.run(read).await
+        let before = self.memberships.now();
+        let rooms = self.readers.run(read).await?;
+        self.memberships.keep(user, &rooms, before);
+        Ok(rooms)
     }
 
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError> {

@@ -8,8 +8,10 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use metrics::{Gauge, Histogram};
 use parlance_actors::ports::store::StoreError;
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::fail::Fail;
@@ -47,24 +49,28 @@ trait Job: Send {
     fn size(&self) -> Size;
 }
 
-struct Task<T, F> {
+struct Task<T, F, A> {
     work: F,
     size: Size,
     result: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    answer: A,
 }
 
-impl<T: Send, F: FnMut(&Connection) -> Result<T, Fail> + Send> Job for Task<T, F> {
+impl<T, F, A> Job for Task<T, F, A>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, Fail> + Send,
+    A: FnOnce(Result<T, StoreError>) + Send,
+{
     fn run(&mut self, db: &Connection) -> Result<(), Fail> {
         self.result = Some((self.work)(db)?);
         Ok(())
     }
 
     fn answer(self: Box<Self>, end: Result<(), StoreError>) {
-        let Self { result, reply, .. } = *self;
+        let Self { result, answer, .. } = *self;
         let lost = || StoreError::Unknown("a write has no result".to_owned());
-        // A caller that went away does not want its answer.
-        let _ = reply.send(end.and_then(|()| result.ok_or_else(lost)));
+        answer(end.and_then(|()| result.ok_or_else(lost)));
     }
 
     fn size(&self) -> Size {
@@ -82,7 +88,16 @@ impl Writer {
     /// Starts the thread on a connection that may write.
     pub fn start(db: Connection, checkpoint_pages: u32, fatal: Fatal, keep: std::fs::File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let worker = Worker { db, queue, checkpoints: Checkpoints::new(checkpoint_pages), refusing: false, fatal };
+        let worker = Worker {
+            db,
+            queue,
+            checkpoints: Checkpoints::new(checkpoint_pages),
+            groups: [0; 2],
+            refusing: false,
+            fatal,
+            waiting: metrics::gauge!("parlance_store_queue"),
+            group_size: metrics::histogram!("parlance_store_group_size"),
+        };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run();
             // The folder's lock is let go only when nobody here writes any more.
@@ -98,12 +113,38 @@ impl Writer {
         F: FnMut(&Connection) -> Result<T, Fail> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::Unavailable("the store's writer has ended".to_owned());
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(Box::new(Task { work, size, result: None, reply })).await.map_err(|_| gone())?;
+        // A caller that went away does not want its answer.
+        self.submit(size, work, move |done| drop(reply.send(done)));
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::Unknown("the store's writer ended during the write".to_owned())))
+    }
+
+    /// Runs `work` in the next group and calls `answer` in the writer's thread once that is committed; an answer that is
+    /// dropped uncalled says that the outcome is unknown.
+    pub fn submit<T, F, A>(&self, size: Size, work: F, answer: A)
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fail> + Send + 'static,
+        A: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        let gone = |job: Box<dyn Job>| {
+            job.answer(Err(StoreError::Unavailable("the store's writer has ended".to_owned())));
+        };
+        let job: Box<dyn Job> = Box::new(Task { work, size, result: None, answer });
+        let Some(jobs) = &self.jobs else { return gone(job) };
+        match jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(job)) => gone(job),
+            Err(TrySendError::Full(job)) => {
+                let jobs = jobs.clone();
+                tokio::spawn(async move {
+                    if let Err(closed) = jobs.send(job).await {
+                        gone(closed.0);
+                    }
+                });
+            }
+        }
     }
 }
 
@@ -121,9 +162,14 @@ struct Worker {
     db: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     checkpoints: Checkpoints,
+    /// Jobs of the last two groups.
+    groups: [usize; 2],
     /// Whether the last write was refused.
     refusing: bool,
     fatal: Fatal,
+    /// Jobs that wait when a group is begun, and those that are in it.
+    waiting: Gauge,
+    group_size: Histogram,
 }
 
 /// Why a group was not committed.
@@ -162,11 +208,16 @@ impl Worker {
         done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
-    /// Those whose writes were just answered are about to write again: while more come, the processor is theirs. A larger
-    /// group costs one sync all the same. Where nobody else wants the processor this returns at once.
+    /// Those whose writes were just answered are about to write again: while more come, the processor is theirs, since a
+    /// larger group costs one sync all the same. Half of those who wrote lately are enough: what the others do until they
+    /// write again then goes on during this group's sync. Where nobody else wants the processor this returns at once.
     fn let_others_come(&self) {
+        let enough = self.groups.iter().sum::<usize>() / 2;
         for _ in 0..YIELDS_MAX {
             let before = self.queue.len();
+            if before + 1 >= enough {
+                return;
+            }
             std::thread::yield_now();
             if self.queue.len() == before {
                 return;
@@ -177,7 +228,7 @@ impl Worker {
     /// Takes what waits, up to the bounds of a group.
     fn gather(&mut self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
         self.let_others_come();
-        metrics::gauge!("parlance_store_queue").set(self.queue.len() as f64 + 1.0);
+        self.waiting.set(self.queue.len() as f64 + 1.0);
         let Size { mut entries, mut bytes } = first.size();
         let mut group = vec![first];
         while entries < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
@@ -186,7 +237,8 @@ impl Worker {
             bytes += job.size().bytes;
             group.push(job);
         }
-        metrics::histogram!("parlance_store_group_size").record(group.len() as f64);
+        self.groups = [self.groups[1], group.len()];
+        self.group_size.record(group.len() as f64);
         group
     }
 

@@ -34,6 +34,11 @@ export function run(hub, caller, request) {
     case 'rooms': return { rooms: [...world.rooms.values()].filter((r) => r.members.has(me)).map((r) => world.view(r, me)).sort((a, b) => b.updated_at - a.updated_at) };
     case 'room': return world.view(room, me);
     case 'members': return { members: [...room.members.values()].map((m) => ({ ...m, read: room.reads.get(m.user) ?? 0, status: hub.status(m.user) })) };
+    case 'bans': case 'invites': {
+      if (RANK[room.members.get(me).role] < 1) throw denied();
+      const open = [...room.invites].map(([hash, { by, left }]) => ({ hash, by, ...(Number.isFinite(left) ? { left } : {}) }));
+      return op === 'invites' ? { invites: open } : { bans: [...room.bans].map(([user, seq]) => ({ user, seq })) };
+    }
     case 'users': return { users: request.ids.map((id) => world.users.get(id)).filter(Boolean).map(userView) };
     case 'whereabouts': return { presence: request.users.map((user) => ({ user, status: hub.status(user), last_seen: world.users.get(user)?.last_seen ?? null })) };
     case 'create': {

@@ -40,7 +40,7 @@ export class World {
   #apply(kind, v) {
     if (kind === 'user') this.users.set(v.id, { ...this.users.get(v.id), ...v });
     if (kind === 'refresh') this.refresh.set(v.token, v);
-    if (kind === 'room') this.rooms.set(v.id, { id: v.id, epoch: v.epoch, peers: v.peers, log: [], members: new Map(), reads: new Map(), bans: new Set(), invites: new Map(), done: new Map(), archived: false, name: '', kind: 'group', history: 'all' });
+    if (kind === 'room') this.rooms.set(v.id, { id: v.id, epoch: v.epoch, peers: v.peers, log: [], members: new Map(), reads: new Map(), bans: new Map(), invites: new Map(), done: new Map(), archived: false, name: '', kind: 'group', history: 'all' });
     if (kind === 'read') this.rooms.get(v.room).reads.set(v.user, v.seq);
     if (kind === 'entry') this.#fold(this.rooms.get(v.room), v.entry);
   }
@@ -78,10 +78,15 @@ export class World {
         for (const u of e.members) join(u, e.kind !== 'direct' && u === e.by ? 'owner' : 'member');
         break;
       case 'added': e.users.forEach((u) => join(u)); break;
-      case 'joined': join(e.by); break;
+      case 'joined': {
+        join(e.by);
+        const invite = room.invites.get(e.hash);
+        if (invite && (invite.left -= 1) < 1) room.invites.delete(e.hash);
+        break;
+      }
       case 'left': room.members.delete(e.by); if (e.heir) room.members.get(e.heir).role = 'owner'; break;
       case 'kicked': room.members.delete(e.user); break;
-      case 'banned': room.members.delete(e.user); room.bans.add(e.user); break;
+      case 'banned': room.members.delete(e.user); room.bans.set(e.user, e.seq); break;
       case 'unbanned': room.bans.delete(e.user); break;
       case 'muted': member.muted_until = e.until ?? 0; break;
       case 'unmuted': delete member.muted_until; break;
@@ -89,7 +94,7 @@ export class World {
       case 'renamed': room.name = e.name; break;
       case 'configured': room.history = e.history; break;
       case 'archived': case 'unarchived': room.archived = e.fact === 'archived'; break;
-      case 'invited': room.invites.set(e.hash, e.uses ?? Infinity); break;
+      case 'invited': room.invites.set(e.hash, { by: e.by, left: e.uses ?? Infinity }); break;
       case 'uninvited': room.invites.delete(e.hash); break;
       default:
     }

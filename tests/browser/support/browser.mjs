@@ -92,6 +92,59 @@ export class Window {
     await this.page.getByRole('menuitem', { name: item, exact: true }).click();
   }
 
+  /** Lines between the messages: what happened to the room. */
+  notes() {
+    return this.page.locator('.note').evaluateAll((all) => all.map((note) => [...note.childNodes].filter((n) => n.nodeName !== 'TIME').map((n) => n.textContent).join('').trim()));
+  }
+
+  note(text) {
+    return this.page.locator('.note', { hasText: text }).waitFor();
+  }
+
+  /** Opens the room's details, or a part of them. */
+  async details(part) {
+    const dialog = this.page.locator('dialog.side[open]');
+    if (!(await dialog.count())) await this.page.getByRole('button', { name: 'Details' }).click();
+    await dialog.waitFor();
+    if (part) await dialog.locator('summary', { hasText: part }).click();
+    return dialog;
+  }
+
+  async closeDialog() {
+    await this.page.keyboard.press('Escape');
+    await this.page.locator('dialog[open]').waitFor({ state: 'detached' });
+  }
+
+  /** What the menu of a member offers. */
+  async offers(name) {
+    const dialog = await this.details();
+    const button = dialog.getByRole('button', { name: `Actions for ${name}` });
+    await dialog.locator('.member', { hasText: name }).waitFor();
+    if (!(await button.count())) return [];
+    await button.click();
+    const items = await this.page.getByRole('menuitem').allTextContents();
+    await this.page.keyboard.press('Escape');
+    return items;
+  }
+
+  /** Does something with a member, and says yes where one is asked. */
+  async moderate(name, item, yes) {
+    const dialog = await this.details();
+    await dialog.getByRole('button', { name: `Actions for ${name}` }).click();
+    await this.page.getByRole('menuitem', { name: item, exact: true }).click();
+    if (yes) await this.page.locator('dialog:not(.side)').getByRole('button', { name: yes, exact: true }).click();
+  }
+
+  /** Waits until a member's line says so. */
+  async member(name, text) {
+    const dialog = await this.details();
+    await dialog.getByRole('list', { name: 'Members' }).locator('.member', { hasText: name }).filter({ hasText: text }).waitFor();
+  }
+
+  toast(text) {
+    return this.page.locator('.toast', { hasText: text }).first().waitFor();
+  }
+
   async axe(what) {
     await this.page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => {}))));
     const result = await new AxeBuilder({ page: this.page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']).analyze();

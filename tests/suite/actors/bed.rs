@@ -15,7 +15,8 @@ use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::store::{Account, AccountStore, LogStore, Range};
 use parlance_actors::ports::{Authority, Clock, Random};
-use parlance_actors::service::Service;
+use parlance_actors::service::{After, Service};
+use parlance_actors::wire::Wire;
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::entry::Entry;
 use parlance_schema::id::TENANT_DEFAULT;
@@ -106,6 +107,12 @@ impl Bed {
             };
             store.create_account(&account).await.unwrap();
         }
+        Self::over(store, options).await
+    }
+
+    /// A node on a store that is there already.
+    pub async fn over(store: Arc<Faulty>, options: Options) -> Self {
+        let _ = ticks();
         let bus = Arc::new(Lossy::default());
         let ticker = Arc::new(Ticker { since: Instant::now(), seed: AtomicU64::new(7) });
         let ports = Ports {
@@ -123,16 +130,14 @@ impl Bed {
     pub async fn connect(&self, id: u64) -> Client {
         let link = Link::new(self.node.next_session(), principal(id), Arc::new(Json), EXPIRES);
         let receiver = self.node.connect(link.clone()).await.unwrap();
-        Client {
-            id,
-            link,
-            receiver,
-            n: 0,
-            inbox: VecDeque::new(),
-            pushes: Vec::new(),
-            replies: BTreeMap::new(),
-            close: None,
-        }
+        Client::new(id, link, receiver)
+    }
+
+    /// A client whose connection is for one room.
+    pub async fn enter(&self, id: u64, room: u64, wire: Arc<dyn Wire>, after: Option<After>) -> Result<Client, Fault> {
+        let link = Link::for_room(RoomId::new(room), self.node.next_session(), principal(id), wire, EXPIRES);
+        let receiver = self.node.enter(link.clone(), after).await?;
+        Ok(Client::new(id, link, receiver))
     }
 
     /// A client that gets what comes from now on.
@@ -213,6 +218,19 @@ pub struct Client {
 }
 
 impl Client {
+    fn new(id: u64, link: Arc<Link>, receiver: Box<dyn Receiver>) -> Self {
+        let (inbox, pushes, replies) = (VecDeque::new(), Vec::new(), BTreeMap::new());
+        Self { id, link, receiver, n: 0, inbox, pushes, replies, close: None }
+    }
+
+    /// Waits until so many frames of a wire that has no pushes were sent.
+    pub async fn frames(&mut self, count: usize) -> &[Value] {
+        while self.pushes.len() < count {
+            self.read().await;
+        }
+        &self.pushes
+    }
+
     /// Asks for something; its reply comes under the number returned.
     pub fn tell(&mut self, mut op: Value) -> u64 {
         self.n += 1;

@@ -11,8 +11,8 @@ use parlance::store::Memory;
 use parlance_actors::ports::Store;
 use parlance_actors::ports::bus::{Bus, RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::{
-    Account, AccountError, AccountStore, Append, AppendError, ClaimKind, ClaimStore, Family, IdKind, LogStore, Range,
-    ReadMark, StoreError, StoreHealth, StoredMessage, Waking, Who,
+    Account, AccountError, AccountStore, Append, AppendError, Bulk, BulkError, BulkStore, ClaimKind, ClaimStore,
+    Family, IdKind, LogStore, Range, ReadMark, Record, StoreError, StoreHealth, StoredMessage, Waking, Who,
 };
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Notice;
@@ -53,6 +53,8 @@ pub struct Faulty {
     pub epoch: AtomicU64,
     /// Set: the next reading of messages panics, and is done again when it is asked for again.
     pub panics: AtomicBool,
+    /// Pieces of imports that are written before the disk is full; none: it is never full.
+    pub bulks_left: Mutex<Option<u64>>,
     foreign: AtomicU64,
 }
 
@@ -245,6 +247,29 @@ passed_on! {
     async fn revoke_families(&self, user: UserId, except: Option<&str>) -> Result<(), StoreError>;
     async fn sweep_families(&self, now: Millis) -> Result<usize, StoreError>;
     async fn audit(&self, at: Millis, by: UserId, room: Option<RoomId>, what: &str) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl BulkStore for Faulty {
+    async fn bulk(&self, bulk: Bulk) -> Result<(), BulkError> {
+        self.up()?;
+        if let Some(left) = self.bulks_left.lock().unwrap().as_mut() {
+            *left = left.checked_sub(1).ok_or_else(|| StoreError::Unavailable("the disk is full".to_owned()))?;
+        }
+        self.inner.bulk(bulk).await
+    }
+
+    async fn import(&self, name: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        self.inner.import(name).await
+    }
+
+    async fn records(&self, import: &str, kind: u8, from: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.inner.records(import, kind, from, limit).await
+    }
+
+    async fn taken(&self, kind: IdKind, ids: &[u64]) -> Result<Vec<u64>, StoreError> {
+        self.inner.taken(kind, ids).await
+    }
 }
 
 #[async_trait]

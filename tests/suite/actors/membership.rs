@@ -152,3 +152,39 @@ async fn the_list_of_rooms_says_what_each_is() {
     bed.perform(1, json!({"op": "leave", "room": first})).await.unwrap();
     assert_eq!(bed.perform(1, json!({"op": "rooms"})).await.unwrap()["rooms"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn admins_see_the_bans_that_hold_and_the_invites_that_are_open() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2, 3, 4]).await;
+    let now = bed.log(room).await[0].at;
+    bed.perform(1, json!({"op": "promote", "room": room, "user": 2, "role": "admin"})).await.unwrap();
+    bed.perform(2, json!({"op": "ban", "room": room, "user": 4})).await.unwrap();
+    bed.perform(1, json!({"op": "ban", "room": room, "user": 5, "until": now + 60_000})).await.unwrap();
+    let invite =
+        |expires_at: Value, uses: Value| json!({"op": "invite", "room": room, "expires_at": expires_at, "uses": uses});
+    let open = bed.perform(1, invite(Value::Null, json!(2))).await.unwrap();
+    let hour = bed.perform(2, invite(json!(now + 60_000), Value::Null)).await.unwrap();
+    let once = bed.perform(1, invite(Value::Null, json!(1))).await.unwrap();
+    for (user, code) in [(6, &open["code"]), (7, &once["code"])] {
+        bed.perform(user, json!({"op": "join", "code": code})).await.unwrap();
+    }
+    let list = |op: &str| json!({"op": op, "room": room});
+    for (user, op, code) in [(3, "bans", "forbidden"), (3, "invites", "forbidden"), (4, "bans", "not_found")] {
+        assert_eq!(bed.perform(user, list(op)).await.unwrap_err().code.word(), code);
+    }
+    let all = json!([{"user": 4, "seq": 3}, {"user": 5, "seq": 4, "until": now + 60_000}]);
+    let mine = json!({"hash": open["hash"], "by": 1, "left": 1});
+    for user in [1, 2, 91] {
+        assert_eq!(bed.perform(user, list("bans")).await.unwrap()["bans"], all);
+        let invites = bed.perform(user, list("invites")).await.unwrap()["invites"].clone();
+        assert_eq!(invites, json!([{"hash": hour["hash"], "by": 2, "expires_at": now + 60_000}, mine]));
+    }
+    pass(60_000).await;
+    assert_eq!(bed.perform(1, list("bans")).await.unwrap()["bans"], json!([{"user": 4, "seq": 3}]));
+    assert_eq!(bed.perform(1, list("invites")).await.unwrap()["invites"], json!([mine]));
+    bed.perform(1, json!({"op": "unban", "room": room, "user": 4})).await.unwrap();
+    bed.perform(2, json!({"op": "uninvite", "room": room, "hash": open["hash"]})).await.unwrap();
+    assert_eq!(bed.perform(1, list("bans")).await.unwrap()["bans"], json!([]));
+    assert_eq!(bed.perform(1, list("invites")).await.unwrap()["invites"], json!([]));
+}

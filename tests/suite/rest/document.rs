@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex};
 
 use jsonschema::Validator;
+use parlance::dialect;
 use parlance::gateway::rest;
-use parlance::gateway::rest::route::{Action, Route};
+use parlance::gateway::rest::route::{Action, Route, Style};
 use serde_json::{Value, json};
 
 use super::{DOCUMENT, Gate, Got};
@@ -60,8 +61,13 @@ fn validate(place: &str, schema: &Value, body: &Value) {
     assert!(errors.is_empty(), "{place}: {errors:?} in {body}");
 }
 
+/// Our routes, and those of the dialects.
+fn all() -> impl Iterator<Item = &'static Route> {
+    rest::routes().chain(dialect::all_routes())
+}
+
 fn in_table() -> BTreeSet<(String, String)> {
-    rest::routes().map(|r| (r.verb.word().to_lowercase(), r.path.to_owned())).collect()
+    all().map(|r| (r.verb.word().to_lowercase(), r.path.to_owned())).collect()
 }
 
 #[test]
@@ -71,14 +77,14 @@ fn table_and_document_name_the_same_routes() {
         documented.extend(item.as_object().unwrap().keys().map(|verb| (verb.clone(), path.clone())));
     }
     assert_eq!(documented, in_table());
-    assert_eq!(rest::routes().count(), documented.len(), "a route is there twice");
+    assert_eq!(all().count(), documented.len(), "a route is there twice");
 }
 
 #[test]
 fn every_route_is_described() {
     let mut ids = BTreeSet::new();
     let tags: BTreeSet<_> = DOCUMENT["tags"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
-    for route in rest::routes() {
+    for route in all() {
         let place = format!("{} {}", route.verb.word(), route.path);
         assert!(ids.insert(route.id), "{place}: {} is there twice", route.id);
         assert!(tags.contains(route.tag), "{place}: tag {:?}", route.tag);
@@ -104,11 +110,16 @@ fn described(route: &Route, place: &str) {
         assert!(!response["description"].as_str().unwrap().is_empty(), "{place} {status}");
         let is_fault = status.starts_with('4') || status == "500";
         let schema = &response["content"]["application/json"]["schema"]["$ref"];
-        assert!(!is_fault || schema == "#/components/schemas/Fault", "{place} {status}: {response}");
+        let name = match route.style() {
+            Style::Native => "Fault",
+            Style::Detail if status == "422" => "Details",
+            Style::Detail => "Detail",
+        };
+        assert!(!is_fault || *schema == format!("#/components/schemas/{name}"), "{place} {status}: {response}");
     }
     let locked = !matches!(route.access, rest::route::Access::Public);
     assert_eq!(operation["security"] == json!([{"bearer": []}]), locked, "{place}");
-    assert_eq!(operation["responses"].get("401").is_some(), locked || route.tag == "auth", "{place}");
+    assert_eq!(operation["responses"].get("401").is_some(), locked || route.tag == "auth" || route.form, "{place}");
     if let Some(body) = route.body {
         let content = &operation["requestBody"]["content"]["application/json"];
         assert!(content["schema"]["$ref"].is_string(), "{place}");
@@ -118,7 +129,7 @@ fn described(route: &Route, place: &str) {
         }
     }
     let changes = matches!(route.action, Action::Op(_)) && route.verb.word() != "GET";
-    assert!(changes || !route.keyed, "{place} takes a key for nothing");
+    assert!(changes || !route.keyed || route.dialect.is_some(), "{place} takes a key for nothing");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use parlance_actors::link::{Link, Receiver};
 use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::StoreHealth;
 use parlance_actors::ports::{Bus, Clock, Random};
-use parlance_actors::service::{ActorView, Health, Service};
+use parlance_actors::service::{ActorView, After, Health, Service, What};
 use parlance_schema::account::{Principal, UserView};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
@@ -22,8 +22,10 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
 use parlance_schema::op::Op;
-use parlance_schema::view::{Done, MemberView, MessageView, PresenceView, RevisionView, RoomView};
-use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, UserId};
+use parlance_schema::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView, StatsView,
+};
+use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, TenantId, UserId};
 use tokio::sync::Semaphore;
 
 /// The account `user`.
@@ -83,6 +85,14 @@ impl Service for FakeNode {
 
     async fn connect(&self, _: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
         Err(Fault::busy("no connections here"))
+    }
+
+    async fn enter(&self, _: Arc<Link>, _: Option<After>) -> Result<Box<dyn Receiver>, Fault> {
+        Err(Fault::busy("no connections here"))
+    }
+
+    async fn is_there(&self, _: TenantId, _: What) -> Result<bool, Fault> {
+        Ok(false)
     }
 
     fn next_session(&self) -> u64 {
@@ -179,6 +189,7 @@ pub fn room() -> RoomView {
         first: 1,
         read: 30,
         unread: 1,
+        messages: 20,
         history: History::All,
         archived: false,
         created_at: 1,
@@ -265,11 +276,19 @@ pub fn sample(op: &Op) -> Answer {
             };
             Answer::Members { members: vec![member] }
         }
+        Op::Bans { .. } => Answer::Bans { bans: vec![BanView { user: USER, seq: 31, until: Some(5) }] },
+        Op::Invites { .. } => {
+            let invite = OpenInvite { hash: "ab".repeat(32), by: USER, expires_at: Some(5), left: Some(2) };
+            Answer::Invites { invites: vec![invite] }
+        }
         Op::Invite { .. } => {
             let (code, hash) = ("k3Jd0sPq".to_owned(), "ab".repeat(32));
             Answer::Invited(InviteView { room: RoomId::new(12), seq: 32, code, hash })
         }
-        Op::Message { .. } => Answer::Message(Box::new(message())),
+        Op::Stats => {
+            Answer::Stats(StatsView { connections: 3, open_rooms: 1, per_room: [(RoomId::new(12), 2)].into() })
+        }
+        Op::Message { .. } | Op::Find { .. } => Answer::Message(Box::new(message())),
         Op::Messages { .. } => Answer::Messages(PageOf { items: vec![message()], more: true }),
         Op::Entries { .. } => Answer::Entries(PageOf { items: entries(), more: false }),
         Op::Revisions { .. } => {

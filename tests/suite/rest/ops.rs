@@ -10,7 +10,7 @@ use parlance_schema::content::Content;
 use parlance_schema::event::Status;
 use parlance_schema::frame::Answer;
 use parlance_schema::op::Op;
-use parlance_schema::{ClientId, Code, Fault, RoomId, UserId};
+use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 
 use super::Gate;
 use super::fake::{USER, done, room};
@@ -102,6 +102,8 @@ fn members() -> Vec<Case> {
         case("PUT /v1/rooms/12/members/9/mute", "", 200, mute(None)),
         case("PUT /v1/rooms/12/members/9/mute", r#"{"until": 5}"#, 200, mute(Some(5))),
         case("DELETE /v1/rooms/12/members/9/mute", "", 204, Op::Unmute { room: ROOM, user: OTHER, client_id: key() }),
+        case("GET /v1/rooms/12/bans", "", 200, Op::Bans { room: ROOM }),
+        case("GET /v1/rooms/12/invites", "", 200, Op::Invites { room: ROOM }),
         case("PUT /v1/rooms/12/bans/9", "{}", 200, ban(None)),
         case("PUT /v1/rooms/12/bans/9", r#"{"until": 6}"#, 200, ban(Some(6))),
         case("DELETE /v1/rooms/12/bans/9", "", 204, Op::Unban { room: ROOM, user: OTHER, client_id }),
@@ -133,8 +135,15 @@ fn messages() -> Vec<Case> {
             "GET /v1/rooms/12/messages?after=0",
             "",
             200,
-            Op::Messages { room: ROOM, before: None, after: Some(0), limit: None },
+            Op::Messages { room: ROOM, before: None, after: Some(0), limit: None, skip: None, read: false },
         ),
+        case(
+            "GET /v1/rooms/12/messages?limit=20&skip=40&read=true",
+            "",
+            200,
+            Op::Messages { room: ROOM, before: None, after: None, limit: Some(20), skip: Some(40), read: true },
+        ),
+        case("GET /v1/messages/98304", "", 200, Op::Find { message: MessageId::new(98_304) }),
         case(
             "POST /v1/rooms/12/messages",
             r#"{"content": {"text": "Grüß Gott 👋🏽"}, "reply_to": 3, "mentions": [9], "meta": {"a": "b"}}"#,
@@ -170,6 +179,7 @@ fn others() -> Vec<Case> {
         case("PUT /v1/rooms/12/read", r#"{"seq": 31}"#, 200, Op::Read { room: ROOM, seq: 31 }),
         case("PUT /v1/rooms/12/read", r#"{"seq": 31.0}"#, 200, Op::Read { room: ROOM, seq: 31 }),
         case("POST /v1/rooms/12/typing", r#"{"on": false}"#, 200, Op::Typing { room: ROOM, on: false }),
+        case("GET /v1/stats", "", 200, Op::Stats),
         case("GET /v1/presence?users=9,10", "", 200, Op::Whereabouts { users: ids.clone() }),
         case("GET /v1/presence?users=9%2C10", "", 200, Op::Whereabouts { users: ids.clone() }),
         case("PUT /v1/presence", r#"{"status": "do_not_disturb"}"#, 200, Op::Presence { status: Status::DoNotDisturb }),

@@ -1,7 +1,7 @@
 //! The native wires: what they read, what they say of what they can't read, and that both say the same.
 
 use parlance::gateway::native::{Json, Msgpack};
-use parlance_actors::wire::Wire;
+use parlance_actors::wire::{Around, Names, Wire};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, Push, Reply, ReplyOutcome, Request};
@@ -218,11 +218,16 @@ fn a_borrowed_push_and_reply_look_like_owned_ones() {
     };
     let room = RoomId::new(5);
     let push = Push::Entry { room, entry: entry.clone() };
-    let json = Json.entry(room, &entry).unwrap();
+    let names = Names::default();
+    let around = Around::at_hand(&names, &|_| None);
+    let json = Json.entry(room, &entry, &around).unwrap().unwrap();
     assert_eq!(json, Json.push(&push).unwrap());
     assert!(payload(&json).starts_with(br#"{"push":"entry","room":5,"entry":{"seq":31,"#));
-    assert_eq!(Msgpack.entry(room, &entry), Msgpack.push(&push));
-    assert_eq!(rmp_serde::from_slice::<Push>(payload(&Msgpack.entry(room, &entry).unwrap())).unwrap(), push);
+    assert_eq!(Msgpack.entry(room, &entry, &around).unwrap(), Msgpack.push(&push));
+    assert_eq!(
+        rmp_serde::from_slice::<Push>(payload(&Msgpack.entry(room, &entry, &around).unwrap().unwrap())).unwrap(),
+        push
+    );
 
     for outcome in [ReplyOutcome::Ok(Box::new(Answer::Empty {})), ReplyOutcome::Fault(Fault::busy("later"))] {
         let reply = Reply { re: 3, outcome };

@@ -27,6 +27,7 @@ pub async fn claims_are_apart(store: Arc<dyn Store>) {
         (one, ClaimKind::Direct, "1:2"),
         (other, ClaimKind::Direct, "1:2"),
         (one, ClaimKind::Create, "1:2"),
+        (one, ClaimKind::Subject, "1:2"),
         (one, ClaimKind::Create, "1:zwei"),
         (one, ClaimKind::Create, "1:ZWEI"),
     ];

@@ -1,0 +1,390 @@
+//! What every request passes before any route, of whichever API: who is behind a proxy, rates, host name, origin, CORS.
+//!
+//! The listener calls [`Checks::enter`] before the routes and [`Visit::leave`] after them. Between the two a [`Visit`] is an
+//! extension of the request: who knows the user has it counted, by [`Visit::user`].
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::counter;
+use parlance_schema::{Code, Fault, UserId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY};
+use warp::http::{Request, StatusCode};
+use warp::reply::Response;
+
+use super::errors::Failure;
+use super::limits::{Bucket, Left, Net, Open, Seat};
+use super::listener::Peer;
+use super::origin::{Hosts, Origins};
+use super::proxy::Proxies;
+use super::{routes, upgrade};
+use crate::config::Config;
+
+const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Milliseconds after which an address with too many connections may try again.
+const CONNECTIONS_RETRY_MS: u64 = 10_000;
+/// Connections over an address's number that are told so, at once; others are closed without a word.
+const TURNED_AWAY_MAX: usize = 256;
+
+/// Why a connection or a request was refused, as the metric `parlance_refused_total` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An address asked for too much.
+    AddressRate,
+    /// A user asked for too much.
+    UserRate,
+    /// An address tried too many passwords, or made too many accounts.
+    AttemptRate,
+    /// An address has too many connections.
+    AddressConnections,
+    /// A user has too many connections.
+    UserConnections,
+    /// A host name that is not the server's.
+    Host,
+    /// A page that may not call.
+    Origin,
+    /// A named proxy sent no PROXY header that can be read.
+    ProxyHeader,
+    /// The TLS handshake failed or took too long.
+    Tls,
+    /// A request's header took too long.
+    HeaderTime,
+    /// A request's header is too large.
+    HeaderSize,
+    /// A request can't be read as HTTP.
+    Header,
+    /// A body took too long.
+    BodyTime,
+    /// A body is too large.
+    BodySize,
+    /// A request took too long altogether.
+    RequestTime,
+    /// The client didn't read the answer.
+    ReplyTime,
+    /// A WebSocket was asked for with a token that is not valid, or while the server takes none.
+    Connect,
+    /// A WebSocket's message is too large.
+    FrameSize,
+    /// What came over a WebSocket is against its protocol.
+    Frame,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Refusal; 19] = [
+        Refusal::AddressRate,
+        Refusal::UserRate,
+        Refusal::AttemptRate,
+        Refusal::AddressConnections,
+        Refusal::UserConnections,
+        Refusal::Host,
+        Refusal::Origin,
+        Refusal::ProxyHeader,
+        Refusal::Tls,
+        Refusal::HeaderTime,
+        Refusal::HeaderSize,
+        Refusal::Header,
+        Refusal::BodyTime,
+        Refusal::BodySize,
+        Refusal::RequestTime,
+        Refusal::ReplyTime,
+        Refusal::Connect,
+        Refusal::FrameSize,
+        Refusal::Frame,
+    ];
+
+    /// The metric's label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Refusal::AddressRate => "address_rate",
+            Refusal::UserRate => "user_rate",
+            Refusal::AttemptRate => "attempt_rate",
+            Refusal::AddressConnections => "address_connections",
+            Refusal::UserConnections => "user_connections",
+            Refusal::Host => "host",
+            Refusal::Origin => "origin",
+            Refusal::ProxyHeader => "proxy_header",
+            Refusal::Tls => "tls",
+            Refusal::HeaderTime => "header_time",
+            Refusal::HeaderSize => "header_size",
+            Refusal::Header => "header",
+            Refusal::BodyTime => "body_time",
+            Refusal::BodySize => "body_size",
+            Refusal::RequestTime => "request_time",
+            Refusal::ReplyTime => "reply_time",
+            Refusal::Connect => "connect",
+            Refusal::FrameSize => "frame_size",
+            Refusal::Frame => "frame",
+        }
+    }
+
+    /// Counts it.
+    pub fn count(self) {
+        counter!("parlance_refused_total", "why" => self.word()).increment(1);
+    }
+}
+
+/// The rules of one listener. The default refuses nothing.
+pub struct Checks {
+    origins: Origins,
+    hosts: Hosts,
+    proxies: Proxies,
+    proxy_protocol: bool,
+    hsts: Option<HeaderValue>,
+    addresses: Option<Bucket<Net>>,
+    attempts: Option<Bucket<Net>>,
+    users: Option<Bucket<UserId>>,
+    open: Arc<Open>,
+    connections_per_address: usize,
+    turned_away: Arc<Semaphore>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            origins: Origins::default(),
+            hosts: Hosts::default(),
+            proxies: Proxies::default(),
+            proxy_protocol: false,
+            hsts: None,
+            addresses: None,
+            attempts: None,
+            users: None,
+            open: Arc::default(),
+            connections_per_address: 0,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        }
+    }
+}
+
+impl Checks {
+    /// Takes the rules from the settings.
+    ///
+    /// # Errors
+    /// The text of a list that can't be read; `Config::check` has named it before.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let (gateway, rates) = (&config.gateway, &config.rates);
+        let public_url = &config.server.public_url;
+        for refusal in Refusal::ALL {
+            counter!("parlance_refused_total", "why" => refusal.word()).absolute(0);
+        }
+        Ok(Self {
+            origins: Origins::parse(&gateway.origins, public_url)?,
+            hosts: Hosts::parse(&gateway.hosts, public_url)?,
+            proxies: Proxies::parse(&gateway.proxies)?,
+            proxy_protocol: gateway.proxy_protocol,
+            hsts: (gateway.hsts_s > 0)
+                .then(|| HeaderValue::from_str(&format!("max-age={}", gateway.hsts_s)).ok())
+                .flatten(),
+            addresses: Bucket::new(rates.address_per_s, rates.address_burst),
+            attempts: Bucket::new(rates.attempts_per_s, rates.attempts_burst),
+            users: Bucket::new(rates.user_per_s, rates.user_burst),
+            connections_per_address: config.limits.connections_per_address,
+            ..Self::default()
+        })
+    }
+
+    /// Whether connections from an address begin with a PROXY header.
+    #[must_use]
+    pub fn has_proxy_header(&self, address: IpAddr) -> bool {
+        self.proxy_protocol && self.proxies.contains(address)
+    }
+
+    /// Counts a connection. A named proxy's hold many clients, who are counted when they ask for a WebSocket.
+    ///
+    /// # Errors
+    /// When its address has too many: with a permit to tell it so, `None` where it is just to be closed.
+    pub fn seat(&self, address: IpAddr) -> Result<Option<Seat>, Option<OwnedSemaphorePermit>> {
+        if self.proxies.contains(address) {
+            return Ok(None);
+        }
+        match self.open.take(address.into(), self.connections_per_address) {
+            Some(seat) => Ok(Some(seat)),
+            None => {
+                Refusal::AddressConnections.count();
+                Err(Arc::clone(&self.turned_away).try_acquire_owned().ok())
+            }
+        }
+    }
+
+    /// Lets a request in, or answers it.
+    pub fn enter<B>(self: &Arc<Self>, request: &mut Request<B>, peer: &Peer) -> (Arc<Visit>, Option<Response>) {
+        let mut visit = self.visit(request, peer);
+        let refused = self.admit(&mut visit, request, peer);
+        let visit = Arc::new(visit);
+        if refused.is_none() {
+            request.extensions_mut().insert(Arc::clone(&visit));
+        }
+        (visit, refused)
+    }
+
+    fn visit<B>(self: &Arc<Self>, request: &Request<B>, peer: &Peer) -> Visit {
+        let headers = request.headers();
+        let direct = peer.address().ip();
+        let proxied = self.proxies.contains(direct);
+        let said = if proxied { self.proxies.forwarded(headers) } else { Default::default() };
+        let named = || headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        // A request line with a whole address in it names the host, whatever the header says (RFC 9112, 3.2.2).
+        let host = said.host.or_else(|| request.uri().authority().map(ToString::to_string)).or_else(named);
+        Visit {
+            checks: Arc::clone(self),
+            address: said.address.unwrap_or(direct),
+            https: said.https.unwrap_or_else(|| peer.is_tls()),
+            host,
+            origin: headers.get(ORIGIN).cloned(),
+            left: Mutex::default(),
+            seat: Mutex::default(),
+        }
+    }
+
+    fn admit<B>(&self, visit: &mut Visit, request: &mut Request<B>, peer: &Peer) -> Option<Response> {
+        if peer.is_turned_away() {
+            return Some(turned_away(request, peer, "too many connections from your address"));
+        }
+        if let Err(fault) = visit.take(self.addresses.as_ref(), &Net::from(visit.address), Refusal::AddressRate) {
+            return Some(Failure::from(fault).response());
+        }
+        let host = visit.host.as_deref();
+        if !self.hosts.allows(host) {
+            Refusal::Host.count();
+            return Some(refusal(Fault::malformed("this server is not known by this host name")));
+        }
+        let foreign = || {
+            Refusal::Origin.count();
+            refusal(Fault::forbidden("pages of this origin may not call this server"))
+        };
+        if upgrade::is_asked(request.headers()) {
+            let origin = visit.origin.as_ref().map(|origin| origin.to_str().unwrap_or_default());
+            if origin.is_some_and(|origin| !self.origins.allows(origin, host)) {
+                return Some(foreign());
+            }
+            if self.proxies.contains(peer.address().ip()) && visit.address != peer.address().ip() {
+                let Some(seat) = self.open.take(visit.address.into(), self.connections_per_address) else {
+                    Refusal::AddressConnections.count();
+                    return Some(turned_away(request, peer, "too many connections from your address"));
+                };
+                visit.seat = Mutex::new(Some(seat));
+            }
+        }
+        match self.origins.preflight(request.method(), request.headers(), host)? {
+            Ok(response) => Some(response),
+            Err(()) => Some(foreign()),
+        }
+    }
+}
+
+fn refusal(fault: Fault) -> Response {
+    Failure::from(fault).response()
+}
+
+/// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
+fn turned_away<B>(request: &mut Request<B>, peer: &Peer, why: &str) -> Response {
+    let fault = Fault::new(Code::RateLimited, why).after(CONNECTIONS_RETRY_MS);
+    if let Some(handshake) = upgrade::take(request, peer) {
+        return handshake.refuse(None, &fault);
+    }
+    let mut response = Failure::from(fault).response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A request on its way through the gateway: who sent it, and how much more they may ask.
+pub struct Visit {
+    checks: Arc<Checks>,
+    address: IpAddr,
+    https: bool,
+    host: Option<String>,
+    origin: Option<HeaderValue>,
+    left: Mutex<Option<Left>>,
+    seat: Mutex<Option<Seat>>,
+}
+
+impl Visit {
+    /// The client's address, as a named proxy tells it or as the socket does.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Whether the client came over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The host that the client named.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Counts a request of a user.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time to come back.
+    pub fn user(&self, user: UserId) -> Result<(), Fault> {
+        self.take(self.checks.users.as_ref(), &user, Refusal::UserRate)
+    }
+
+    /// Counts an attempt to log in or to make an account.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time to come back.
+    pub fn attempt(&self) -> Result<(), Fault> {
+        self.take(self.checks.attempts.as_ref(), &Net::from(self.address), Refusal::AttemptRate)
+    }
+
+    fn take<K: std::hash::Hash + Eq + Copy>(
+        &self,
+        bucket: Option<&Bucket<K>>,
+        key: &K,
+        refusal: Refusal,
+    ) -> Result<(), Fault> {
+        let Some(bucket) = bucket else { return Ok(()) };
+        let (left, wait_ms) = match bucket.take(key) {
+            Ok(left) => (left, None),
+            Err(empty) => (empty.left, Some(empty.wait_ms)),
+        };
+        let mut least = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if least.is_none_or(|least| left.remaining < least.remaining || wait_ms.is_some()) {
+            *least = Some(left);
+        }
+        let Some(wait_ms) = wait_ms else { return Ok(()) };
+        refusal.count();
+        let seconds = wait_ms.div_ceil(1_000);
+        Err(Fault::new(Code::RateLimited, format!("too many requests; come back in {seconds} s")).after(wait_ms))
+    }
+
+    /// The share of its address's connections that a client behind a proxy takes with a WebSocket.
+    #[must_use]
+    pub fn take_seat(&self) -> Option<Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds to an answer what the checks have to say: what is left of a rate, and who may read it.
+    pub fn leave(&self, response: &mut Response) {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        if let Some(left) = *self.left.lock().unwrap_or_else(PoisonError::into_inner) {
+            let values = [
+                (RATELIMIT_LIMIT, u64::from(left.limit)),
+                (RATELIMIT_REMAINING, u64::from(left.remaining)),
+                (RATELIMIT_RESET, left.full_s),
+            ];
+            for (name, value) in values {
+                response.headers_mut().insert(name, HeaderValue::from(value));
+            }
+        }
+        if let Some(hsts) = self.checks.hsts.as_ref().filter(|_| self.https) {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        self.checks.origins.mark(self.origin.as_ref(), response);
+        routes::guard(response);
+    }
+}

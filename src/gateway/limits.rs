@@ -1,0 +1,273 @@
+//! How much one address or one user may ask for: rates, and connections at once.
+//!
+//! A rate is a bucket per key: so many at once, refilled steadily (GCRA, by `governor`). Its memory has a bound of its own:
+//! where a shard is full, the half of its keys that asked for least makes way, which loses them next to nothing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::{Quota, RateLimiter};
+
+/// Keys that a bucket remembers.
+const KEYS_MAX: usize = 65_536;
+/// Parts of a bucket that are locked apart.
+const SHARDS: usize = 16;
+
+/// Whose connections and requests count together: an IPv4 address, or the /64 that a host of IPv6 has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Net {
+    /// An address of IPv4, also one that is written in IPv6.
+    V4([u8; 4]),
+    /// The first half of an address of IPv6.
+    V6([u8; 8]),
+}
+
+impl From<IpAddr> for Net {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Net::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Net::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+/// What is left in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// How many it holds when it is full.
+    pub limit: u32,
+    /// How many it holds now.
+    pub remaining: u32,
+    /// Seconds until it is full again, rounded up.
+    pub full_s: u64,
+}
+
+/// The bucket is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Empty {
+    /// Milliseconds until it holds one again, rounded up.
+    pub wait_ms: u64,
+    /// What to tell of it.
+    pub left: Left,
+}
+
+/// A bucket for each key.
+pub struct Bucket<K: Hash + Eq + Copy, C: Clock = MonotonicClock> {
+    limiter: RateLimiter<K, Bounded<K>, C, StateInformationMiddleware>,
+    clock: C,
+    per_s: NonZeroU32,
+    burst: NonZeroU32,
+}
+
+impl<K: Hash + Eq + Copy> Bucket<K> {
+    /// A bucket that holds `burst` and is refilled by `per_s` a second; `None`, which limits nothing, where one is 0.
+    #[must_use]
+    pub fn new(per_s: u32, burst: u32) -> Option<Self> {
+        Self::with(per_s, burst, KEYS_MAX, MonotonicClock)
+    }
+}
+
+impl<K: Hash + Eq + Copy, C: Clock + Clone> Bucket<K, C> {
+    fn with(per_s: u32, burst: u32, keys_max: usize, clock: C) -> Option<Self> {
+        let (per_s, burst) = (NonZeroU32::new(per_s)?, NonZeroU32::new(burst)?);
+        let quota = Quota::per_second(per_s).allow_burst(burst);
+        let limiter = RateLimiter::new(quota, Bounded::new(keys_max), clock.clone());
+        Some(Self { limiter, clock, per_s, burst })
+    }
+
+    /// Takes one out of a key's bucket.
+    ///
+    /// # Errors
+    /// When there is none in it.
+    pub fn take(&self, key: &K) -> Result<Left, Empty> {
+        match self.limiter.check_key(key) {
+            Ok(state) => Ok(self.left(state.remaining_burst_capacity())),
+            Err(until) => {
+                let wait = until.wait_time_from(self.clock.now());
+                let wait_ms = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+                Err(Empty { wait_ms: wait_ms.max(1), left: self.left(0) })
+            }
+        }
+    }
+
+    fn left(&self, remaining: u32) -> Left {
+        let missing = self.burst.get().saturating_sub(remaining);
+        Left { limit: self.burst.get(), remaining, full_s: u64::from(missing.div_ceil(self.per_s.get())) }
+    }
+}
+
+/// The state of a bucket's keys: when each will be full again, as `governor` counts it.
+struct Bounded<K> {
+    shards: [Mutex<HashMap<K, Nanos>>; SHARDS],
+    shard_keys_max: usize,
+    hasher: RandomState,
+}
+
+impl<K> Bounded<K> {
+    fn new(keys_max: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            shard_keys_max: (keys_max / SHARDS).max(2),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Copy> StateStore for Bounded<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        // The map within the shard hashes with keys of its own, so that one shard's keys spread over it.
+        let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        let mut states = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get_mut(key) {
+            let (answer, next) = f(Some(*state))?;
+            *state = next;
+            return Ok(answer);
+        }
+        let (answer, next) = f(None)?;
+        if states.len() >= self.shard_keys_max {
+            make_room(&mut states);
+        }
+        states.insert(*key, next);
+        Ok(answer)
+    }
+}
+
+/// Forgets the half of the keys that will be full first.
+fn make_room<K: Hash + Eq>(states: &mut HashMap<K, Nanos>) {
+    let mut times: Vec<u64> = states.values().map(|state| state.as_u64()).collect();
+    let middle = times.len() / 2;
+    let (_, median, _) = times.select_nth_unstable(middle);
+    let median = *median;
+    states.retain(|_, state| state.as_u64() > median);
+}
+
+/// Connections that are open, by whose they are.
+#[derive(Debug, Default)]
+pub struct Open {
+    counts: DashMap<Net, usize>,
+}
+
+/// One connection's share of its address's number; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    open: Arc<Open>,
+    net: Net,
+}
+
+impl Open {
+    /// Counts one more connection of `net`, where it has less than `max`; 0 is without limit.
+    #[must_use]
+    pub fn take(self: &Arc<Self>, net: Net, max: usize) -> Option<Seat> {
+        let mut count = self.counts.entry(net).or_insert(0);
+        if max > 0 && *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { open: Arc::clone(self), net })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.open.counts.remove_if_mut(&self.net, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_empties_and_fills() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::with(2, 3, KEYS_MAX, clock.clone()).unwrap();
+        let taken: Vec<_> = (0..3).map(|_| bucket.take(&1).unwrap().remaining).collect();
+        assert_eq!(taken, [2, 1, 0]);
+        let empty = bucket.take(&1).unwrap_err();
+        assert_eq!(empty, Empty { wait_ms: 500, left: Left { limit: 3, remaining: 0, full_s: 2 } });
+        assert_eq!(bucket.take(&2).unwrap().remaining, 2, "another key has a bucket of its own");
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(bucket.take(&1).unwrap_err().wait_ms, 1);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(bucket.take(&1).unwrap().remaining, 0);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(bucket.take(&1).unwrap(), Left { limit: 3, remaining: 2, full_s: 1 });
+    }
+
+    #[test]
+    fn nothing_is_limited_by_zero() {
+        assert!(Bucket::<u64>::new(0, 5).is_none() && Bucket::<u64>::new(5, 0).is_none());
+    }
+
+    #[test]
+    fn keys_are_bounded_and_those_who_ask_for_much_stay() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::with(1, 100, 1_600, clock).unwrap();
+        for _ in 0..100 {
+            bucket.take(&u64::MAX).unwrap();
+        }
+        for key in 0..100_000_u64 {
+            bucket.take(&key).unwrap();
+        }
+        let state = |shard: &Mutex<HashMap<u64, Nanos>>| shard.lock().unwrap().len();
+
+        let kept: usize = bucket.limiter.into_state_store().shards.iter().map(state).sum();
+        assert!((800..=1_600).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn who_was_refused_is_not_forgotten_by_a_flood_of_others() {
+        let bucket = Bucket::with(1, 100, 1_600, FakeRelativeClock::default()).unwrap();
+        while bucket.take(&u64::MAX).is_ok() {}
+        for key in 0..100_000_u64 {
+            bucket.take(&key).unwrap();
+        }
+        assert!(bucket.take(&u64::MAX).is_err());
+    }
+
+    #[test]
+    fn addresses_are_put_together_as_hosts_have_them() {
+        let net = |text: &str| Net::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(net("::ffff:192.0.2.1"), net("192.0.2.1"));
+        assert_ne!(net("192.0.2.2"), net("192.0.2.1"));
+        assert_eq!(net("2001:db8:1:2::1"), net("2001:db8:1:2:ffff::7"));
+        assert_ne!(net("2001:db8:1:2::1"), net("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn seats_are_given_back_and_leave_nothing_behind() {
+        let open = Arc::new(Open::default());
+        let (one, two) = (Net::V4([1; 4]), Net::V4([2; 4]));
+        let seats: Vec<_> = (0..3).map(|_| open.take(one, 3).unwrap()).collect();
+        assert!(open.take(one, 3).is_none());
+        let other = open.take(two, 3).unwrap();
+        assert!(open.take(one, 0).is_some(), "0 is without limit");
+        drop(seats);
+        assert!(open.take(one, 3).is_some());
+        drop(other);
+        assert!(open.counts.is_empty());
+    }
+}

@@ -1,0 +1,202 @@
+//! JSON lines: an object a line, of which the known fields are taken and the others are passed over.
+
+use std::fmt;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Column, ROW_BYTES_MAX, Read1};
+use crate::import::Error;
+
+type Span = Option<(usize, usize)>;
+
+/// Reads lines.
+pub(super) struct Reader {
+    columns: &'static [Column],
+    line: Vec<u8>,
+}
+
+impl Reader {
+    pub fn open(input: &mut impl BufRead, columns: &'static [Column], path: &Path) -> Result<Self, Error> {
+        let begin = input.fill_buf().map_err(|error| Error::io(path, error))?;
+        let begin = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begin);
+        if begin.trim_ascii_start().first() == Some(&b'[') {
+            let why = "it is one JSON array, and should be an object a line: `jq -c '.[]'` makes that".to_owned();
+            return Err(Error::Columns { path: path.to_owned(), why });
+        }
+        Ok(Self { columns, line: Vec::new() })
+    }
+
+    pub fn next(
+        &mut self,
+        input: &mut impl BufRead,
+        number: &mut u64,
+        buffer: &mut Vec<u8>,
+        spans: &mut [Span],
+    ) -> io::Result<Read1> {
+        loop {
+            let Some(whole) = self.read_line(input)? else { return Ok(Read1::End) };
+            *number += 1;
+            if !whole {
+                return Ok(Read1::Bad(format!("the line has over {ROW_BYTES_MAX} bytes")));
+            }
+            let mut line = self.line.as_slice();
+            if *number == 1 {
+                line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+            }
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            buffer.clear();
+            let mut json = serde_json::Deserializer::from_slice(line);
+            let read = Object { columns: self.columns, buffer, spans }.deserialize(&mut json);
+            return Ok(match read.and_then(|()| json.end()) {
+                Ok(()) => Read1::Row,
+                Err(error) => Read1::Bad(error.to_string()),
+            });
+        }
+    }
+
+    /// Reads a line without its end; `None` at the file's end, false where it was too long.
+    fn read_line(&mut self, input: &mut impl BufRead) -> io::Result<Option<bool>> {
+        self.line.clear();
+        let (mut any, mut over) = (false, false);
+        loop {
+            let chunk = input.fill_buf()?;
+            if chunk.is_empty() {
+                return Ok(any.then_some(!over));
+            }
+            any = true;
+            let end = chunk.iter().position(|b| *b == b'\n');
+            let taken = end.unwrap_or(chunk.len());
+            over |= self.line.len() + taken > ROW_BYTES_MAX;
+            if over {
+                self.line.clear();
+            } else {
+                self.line.extend_from_slice(&chunk[..taken]);
+            }
+            input.consume(taken + usize::from(end.is_some()));
+            if end.is_some() {
+                return Ok(Some(!over));
+            }
+        }
+    }
+}
+
+/// An object whose known fields are written into a buffer.
+struct Object<'a> {
+    columns: &'static [Column],
+    buffer: &'a mut Vec<u8>,
+    spans: &'a mut [Span],
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(column) = map.next_key_seed(Name(self.columns))? {
+            match column {
+                Some(column) => self.spans[column] = map.next_value_seed(Plain(self.buffer))?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field's name; which column it is.
+struct Name(&'static [Column]);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+        Ok(self.0.iter().position(|column| column.names.contains(&name)))
+    }
+}
+
+/// A value without parts, written as text; null is none.
+struct Plain<'a>(&'a mut Vec<u8>);
+
+impl Plain<'_> {
+    fn write(self, text: &str) -> Span {
+        let from = self.0.len();
+        self.0.extend_from_slice(text.as_bytes());
+        Some((from, self.0.len()))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Plain<'_> {
+    type Value = Span;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Plain<'_> {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, true, false or null")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Span, E> {
+        Ok(self.write(text))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Span, E> {
+        Ok(self.write(&number.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Span, E> {
+        Ok(self.write(&number.to_string()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Span, E> {
+        Ok(self.write(&number.to_string()))
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Span, E> {
+        Ok(self.write(if truth { "true" } else { "false" }))
+    }
+
+    fn visit_unit<E>(self) -> Result<Span, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Span, A::Error> {
+        Err(A::Error::custom("a list where text or a number should be"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Span, A::Error> {
+        Err(A::Error::custom("an object where text or a number should be"))
+    }
+}

@@ -1,0 +1,281 @@
+//! The service's users become accounts: names that can't be kept are changed, and said.
+
+use std::collections::HashSet;
+
+use parlance_actors::ports::store::{Account, IdKind, Taken};
+use parlance_schema::UserId;
+use parlance_schema::account::Role;
+use parlance_schema::limits::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX};
+
+use super::job::{Job, Kept, Phase, What};
+use super::people::People;
+use super::source::{Column, Next, Row, Rows};
+use super::{Bar, Error, Options, field};
+use crate::auth::{password, rules};
+
+/// Accounts that are written together.
+const BATCH: usize = 2_000;
+
+pub(super) const COLUMNS: [Column; 8] = [
+    Column { names: &["id", "user_id"], required: true },
+    Column { names: &["username"], required: true },
+    Column { names: &["email"], required: false },
+    Column { names: &["full_name"], required: false },
+    Column { names: &["is_active"], required: false },
+    Column { names: &["created_at"], required: false },
+    Column { names: &["last_seen"], required: false },
+    Column { names: &["hashed_password", "password_hash", "password"], required: false },
+];
+const ID: usize = 0;
+const USERNAME: usize = 1;
+const EMAIL: usize = 2;
+const FULL_NAME: usize = 3;
+const IS_ACTIVE: usize = 4;
+const CREATED_AT: usize = 5;
+const LAST_SEEN: usize = 6;
+const PASSWORD: usize = 7;
+
+/// A user on the way to an account.
+struct Draft {
+    row: u64,
+    old: u64,
+    account: Account,
+    changes: Vec<String>,
+    renamed: bool,
+    refused: Option<&'static str>,
+}
+
+/// What became of a row.
+enum Fate {
+    Draft(Box<Draft>),
+    Refused { row: u64, id: Option<u64>, why: String },
+}
+
+/// Writes all users, or those that are missing still.
+pub(super) async fn import(job: &mut Job, options: &Options) -> Result<People, Error> {
+    let (largest, bytes) = survey(job, options)?;
+    if job.progress.phase > Phase::Users {
+        return People::load(job).await;
+    }
+    if job.step == 0 {
+        let mut piece = job.piece();
+        if largest > 0 {
+            piece.past(IdKind::User, largest);
+        }
+        job.commit_all(&piece).await?;
+    }
+    let mut people = People::load(job).await?;
+    // Of the users that are there already, and of those that follow, an id counts once.
+    let mut seen = HashSet::new();
+    let mut rows = Rows::open(&options.users, &COLUMNS)?;
+    let mut bar = Bar::new("users", bytes);
+    let (mut batch, mut last, began) = (Vec::new(), job.progress.rows, job.progress.began_at);
+    loop {
+        bar.at(rows.bytes());
+        let (row, fate) = match rows.next()? {
+            Next::End => break,
+            Next::Bad(row, why) => (row, Fate::Refused { row, id: None, why }),
+            Next::Row(row) => (row.number, draft(&row, options, began)),
+        };
+        if row <= job.progress.rows {
+            continue;
+        }
+        let fate = match fate {
+            Fate::Draft(draft) if people.get(draft.old).is_some() || !seen.insert(draft.old) => {
+                let why = "another user before it has this id".to_owned();
+                Fate::Refused { row, id: Some(draft.old), why }
+            }
+            fate => fate,
+        };
+        last = row;
+        batch.push(fate);
+        if batch.len() >= BATCH {
+            write(job, &mut people, std::mem::take(&mut batch), last, Phase::Users).await?;
+            seen.clear();
+        }
+    }
+    write(job, &mut people, batch, last, Phase::Chats).await?;
+    Ok(people)
+}
+
+/// Looks the file through: the largest id, and its size in bytes.
+fn survey(job: &mut Job, options: &Options) -> Result<(u64, u64), Error> {
+    let mut rows = Rows::open(&options.users, &COLUMNS)?;
+    let mut largest = 0;
+    loop {
+        match rows.next()? {
+            Next::End => break,
+            Next::Bad(..) => {}
+            Next::Row(row) => {
+                let id = row.text(ID).ok().flatten().and_then(|text| field::id(text).ok());
+                largest = largest.max(id.unwrap_or(0));
+            }
+        }
+    }
+    job.check_digest(What::Users, rows.digest())?;
+    Ok((largest, rows.bytes()))
+}
+
+async fn write(job: &mut Job, people: &mut People, mut batch: Vec<Fate>, last: u64, phase: Phase) -> Result<(), Error> {
+    loop {
+        let mut piece = job.piece();
+        piece.progress.rows = last;
+        piece.progress.phase = phase;
+        piece.progress.tallies[What::Users as usize].read += batch.len() as u64;
+        // Places in the piece and in the batch differ by what is refused.
+        let mut places = Vec::new();
+        for (at, fate) in batch.iter().enumerate() {
+            let draft = match fate {
+                Fate::Refused { row, id, why } => {
+                    piece.refuse(What::Users, *row, *id, why);
+                    continue;
+                }
+                Fate::Draft(draft) => draft,
+            };
+            if let Some(why) = draft.refused {
+                piece.refuse(What::Users, draft.row, Some(draft.old), why);
+                continue;
+            }
+            places.push(at);
+            let id = draft.account.id.get();
+            piece.import(What::Users, draft.row, draft.old, &draft.changes);
+            piece.keep(Kept::User, draft.old, id);
+            if id != draft.old {
+                piece.past(IdKind::User, id);
+            }
+            piece.bulk.accounts.push(draft.account.clone());
+        }
+        let Err(taken) = job.commit(&piece).await? else { break };
+        for word in taken {
+            let (Taken::User(at) | Taken::Username(at) | Taken::Email(at)) = word else { continue };
+            if let Some(Fate::Draft(draft)) = batch.get_mut(places[at]) {
+                yield_to_others(job, draft, word).await?;
+            }
+        }
+    }
+    for fate in batch {
+        if let Fate::Draft(draft) = fate
+            && draft.refused.is_none()
+        {
+            people.add(draft.old, draft.account.id);
+        }
+    }
+    Ok(())
+}
+
+/// Gives a user another id or name where somebody has it.
+async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Result<(), Error> {
+    let account = &mut draft.account;
+    match taken {
+        Taken::User(_) => {
+            account.id = UserId::new(job.fresh(IdKind::User).await?);
+            draft.changes.push(format!("the id is taken; it is {} now", account.id));
+        }
+        Taken::Username(_) if draft.renamed => {
+            draft.refused = Some("the username is taken, and so is the one made of it")
+        }
+        Taken::Username(_) => {
+            let name = ending_in(&account.username, &format!("-{}", draft.old));
+            draft.changes.push(format!("the username {} is taken; it is {name} now", account.username));
+            account.username = name;
+            draft.renamed = true;
+        }
+        _ => {
+            account.email = None;
+            draft.changes.push("somebody has the e-mail address; it was left out".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// A username with this ending, cut where it gets too long.
+fn ending_in(name: &str, ending: &str) -> String {
+    let room = USERNAME_CHARS_MAX.saturating_sub(ending.chars().count());
+    name.chars().take(room).chain(ending.chars()).collect()
+}
+
+fn draft(row: &Row<'_>, options: &Options, began: u64) -> Fate {
+    let id = row.text(ID).ok().flatten().and_then(|text| field::id(text).ok());
+    match try_draft(row, options, began) {
+        Ok(draft) => Fate::Draft(Box::new(draft)),
+        Err((column, why)) => {
+            Fate::Refused { row: row.number, id, why: format!("{}: {why}", COLUMNS[column].names[0]) }
+        }
+    }
+}
+
+fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usize, &'static str)> {
+    let text = |column: usize| row.text(column).map_err(|why| (column, why));
+    let old = field::id(text(ID)?.ok_or((ID, "missing"))?).map_err(|why| (ID, why))?;
+    let mut changes = Vec::new();
+    let username = username(text(USERNAME)?.ok_or((USERNAME, "missing"))?.trim(), old, &mut changes);
+    let email = text(EMAIL)?.map(str::trim).filter(|email| match rules::email(email) {
+        Ok(()) => true,
+        Err(fault) => {
+            changes.push(format!("the e-mail address was left out: {}", fault.detail));
+            false
+        }
+    });
+    let full_name = full_name(text(FULL_NAME)?.unwrap_or(&username), &mut changes);
+    let active = match text(IS_ACTIVE)?.map(field::truth) {
+        None => true,
+        Some(Ok(active)) => active,
+        Some(Err(why)) => {
+            changes.push(format!("is_active is {why}: the account is disabled"));
+            false
+        }
+    };
+    let mut time = |column: usize, instead: &str| -> Result<Option<u64>, (usize, &'static str)> {
+        Ok(match text(column)?.map(field::micros) {
+            Some(Ok(micros)) => Some(micros / 1_000),
+            Some(Err(why)) => {
+                changes.push(format!("{} is {why}: {instead}", COLUMNS[column].names[0]));
+                None
+            }
+            None => None,
+        })
+    };
+    let created_at = time(CREATED_AT, "now is taken")?.unwrap_or(began);
+    let last_seen = time(LAST_SEEN, "it was left out")?;
+    let password = text(PASSWORD)?.and_then(|hash| {
+        let kept = password::acceptable(hash);
+        if !kept {
+            changes.push("its password hash is neither argon2 nor bcrypt at a usual cost: set a password".to_owned());
+        }
+        kept.then(|| hash.to_owned())
+    });
+    let account = Account {
+        id: UserId::new(old),
+        tenant: options.tenant,
+        username,
+        email: email.map(str::to_owned),
+        full_name,
+        password,
+        role: Role::User,
+        active,
+        created_at,
+        last_seen,
+        valid_after: 0,
+    };
+    Ok(Draft { row: row.number, old, account, changes, renamed: false, refused: None })
+}
+
+/// The username itself, or the nearest one that is allowed.
+fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
+    let Err(fault) = rules::username(text) else { return text.to_owned() };
+    let fits = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    let near: String = text.chars().take(USERNAME_CHARS_MAX).map(fits).collect();
+    let named = if near.chars().all(char::is_numeric) { format!("user-{near}") } else { near };
+    let candidates = [named.clone(), ending_in(&named, &format!("-{id}")), format!("user-{id}")];
+    let name = candidates.into_iter().find(|name| rules::username(name).is_ok()).unwrap_or_default();
+    changes.push(format!("{}; it is {name} now", fault.detail));
+    name
+}
+
+/// The name to show, cut and without control characters.
+fn full_name(text: &str, changes: &mut Vec<String>) -> String {
+    let Err(fault) = rules::full_name(text) else { return text.to_owned() };
+    changes.push(format!("{}; it was cut to fit", fault.detail));
+    let fits = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(FULL_NAME_CHARS_MAX).map(fits).collect()
+}

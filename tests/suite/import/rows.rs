@@ -1,0 +1,174 @@
+//! What becomes of rows: names that are changed, rows that are refused, and the report that says so.
+
+use parlance_actors::ports::store::Who;
+use parlance_schema::UserId;
+use parlance_schema::id::TENANT_DEFAULT;
+
+use super::{Format, Options, Service, import, input, picture, run};
+use crate::store::memory;
+
+#[tokio::test]
+async fn names_that_cannot_be_kept_are_changed_and_told() {
+    let long = "n".repeat(70);
+    let users = format!(
+        "1,ada,ada@example.org,Ada,true,2024-01-01T00:00:00Z,\n\
+         2,ADA,ADA@example.org,Other Ada,true,2024-01-01T00:00:00Z,\n\
+         3,12345,nobody,X,true,2024-01-01T00:00:00Z,\n\
+         4,a b@c,x@y.org,\"two\nlines\",perhaps,soon,later\n\
+         5,{long},,{long}{long},true,,\n\
+         6,ab,,,t,,\n\
+         7,,,,t,,\n\
+         7,seven,,,t,,\n\
+         7,seven,,,t,,\n\
+         ٣,eight,,,t,,\n"
+    );
+    let done = import(&Service { users, ..Service::default() }).await;
+    let account = async |id| done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
+    let names = [(1, "ada"), (2, "ADA-2"), (3, "user-12345"), (4, "a_b_c"), (6, "ab-6"), (7, "seven")];
+    for (id, name) in names {
+        assert_eq!(account(id).await.username, name);
+    }
+    assert_eq!(account(5).await.username, "n".repeat(50));
+    assert_eq!(account(5).await.full_name, "n".repeat(100));
+    assert_eq!(account(5).await.created_at, super::NOW);
+    assert_eq!((account(2).await.email, account(3).await.email), (None, None));
+    let four = account(4).await;
+    assert_eq!((four.full_name.as_str(), four.active, four.last_seen), ("two lines", false, None));
+    assert_eq!(account(6).await.full_name, "ab-6", "whoever has no name is called by the username");
+    assert!(account(1).await.password.is_none());
+    let tally = done.summary.tallies[0];
+    assert_eq!((tally.read, tally.imported, tally.refused, tally.changed), (10, 7, 3, 5), "{}", done.report);
+    for told in [
+        "changed,users,2,2,\"the username ADA is taken; it is ADA-2 now\"",
+        "changed,users,2,2,\"somebody has the e-mail address",
+        "changed,users,3,3,\"the e-mail address was left out",
+        "changed,users,4,4,\"is_active is neither true nor false: the account is disabled\"",
+        "changed,users,4,4,\"created_at is not a time in RFC 3339",
+        "refused,users,7,7,\"username: missing\"",
+        "refused,users,9,7,\"another user before it has this id\"",
+        "refused,users,10,,\"id: not an integer",
+    ] {
+        assert!(done.report.contains(told), "{told}: {}", done.report);
+    }
+    assert!(done.said.contains("refused: users row 7 (id 7): username: missing"), "{}", done.said);
+}
+
+#[tokio::test]
+async fn passwords_that_can_be_checked_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.csv");
+    let bcrypt = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW";
+    let argon = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM$iUr0/y4tJvPOFfd6fhwl20W04gQ56ZYXcroZnK3bAB4";
+    let rows = format!("id,username,hashed_password\n1,ada,{bcrypt}\n2,bob,\"{argon}\"\n3,cyd,hunter22\n4,dan,\n");
+    std::fs::write(&path, rows).unwrap();
+    let bed = memory();
+    let options = Options::new(input(path, Format::Csv), folder.path());
+    let (summary, _) = run(&bed.store, &options).await.unwrap();
+    assert_eq!((summary.tallies[0].imported, summary.tallies[0].changed), (4, 1));
+    for (name, kept) in [("ada", Some(bcrypt)), ("bob", Some(argon)), ("cyd", None), ("dan", None)] {
+        let account = bed.store.account(Who::Username(TENANT_DEFAULT, name)).await.unwrap().unwrap();
+        assert_eq!(account.password.as_deref(), kept, "{name}");
+    }
+    let report = std::fs::read_to_string(&summary.report).unwrap();
+    assert!(report.contains("set a password") && !report.contains("hunter22"), "{report}");
+}
+
+#[tokio::test]
+async fn rows_that_lead_nowhere_are_refused_and_the_rest_is_not() {
+    let long = "x".repeat(10_001);
+    let mut service = Service::with_messages(&format!(
+        "1,10,1,fine,2024-01-03T00:00:00Z,,,,\n\
+         2,99,1,no chat,2024-01-03T00:00:00Z,,,,\n\
+         3,10,99,no user,2024-01-03T00:00:00Z,,,,\n\
+         4,10,1,{long},2024-01-03T00:00:00Z,,,,\n\
+         5,10,1,{long},2024-01-03T00:00:00Z,,,true,\n\
+         6,10,1,,2024-01-03T00:00:00Z,,,,\n\
+         7,10,1,no time,,,,,\n\
+         8,10,1,bad time,yesterday,,,,\n\
+         9,10,1,bad truth,2024-01-03T00:00:00Z,,maybe,,\n\
+         -10,10,1,bad id,2024-01-03T00:00:00Z,,,,\n\
+         9007199254740992,10,1,too large,2024-01-03T00:00:00Z,,,,\n\
+         1,10,1,twice,2024-01-03T00:00:00Z,,,,\n\
+         12,10,1,short row\n\
+         13,10,1,a \0 byte,2024-01-03T00:00:00Z,,,,\n\
+         14,10,1,fine too,2024-01-03T00:00:00Z,,,,\n"
+    ));
+    service.participants += "9,10,,\n1,10,,\n1,98,,\nx,10,,\n1,10,soon,\n";
+    service.chats += "10,again,group,,,\n11,odd,channel,,,\n,none,group,,,\n";
+    let done = import(&service).await;
+    let [_, chats, participants, messages] = done.summary.tallies;
+    assert_eq!((chats.imported, chats.refused), (1, 3), "{}", done.report);
+    assert_eq!((participants.imported, participants.refused), (4, 5), "{}", done.report);
+    assert_eq!((messages.read, messages.imported, messages.refused), (15, 3, 12), "{}", done.report);
+    for told in [
+        "messages,2,2,\"there is no chat 99",
+        "messages,3,3,\"there is no user 99",
+        "messages,4,4,\"content: a message has at most 10000",
+        "messages,6,6,\"content: a message says something",
+        "messages,7,7,\"timestamp: missing",
+        "messages,8,8,\"timestamp: not a time",
+        "messages,9,9,\"is_edited: neither",
+        "messages,10,,\"id: not an integer",
+        "messages,11,,\"id: not an integer",
+        "messages,12,1,\"another message before it has this id",
+        "messages,13,,\"the row has 4 fields, the header 9",
+        "messages,14,13,\"content: text holds no NUL",
+        "participants,7,1,\"there is no chat 98",
+        "chats,2,10,\"another chat before it",
+        "chats,3,11,\"chat_type: neither direct nor group",
+    ] {
+        assert!(done.report.contains(told), "{told}: {}", done.report);
+    }
+    let log = done.log(10).await;
+    assert_eq!(log.iter().filter(|e| e.message() == Some(e.seq)).count(), 3);
+}
+
+#[tokio::test]
+async fn the_report_is_bounded_and_the_counts_are_not() {
+    let mut service = Service::small();
+    for id in 0..10_500 {
+        service.messages += &format!("{},10,99,x,2024-01-03T00:00:00Z,,,,\n", id + 1);
+    }
+    let done = import(&service).await;
+    assert_eq!(done.summary.refused(), 10_500);
+    assert_eq!(done.report.lines().count(), 10_001);
+    assert!(done.said.contains("… and 10480 more") && done.said.contains("first 10000 rows"), "{}", done.said);
+    assert!(done.said.lines().count() < 40);
+}
+
+#[tokio::test]
+async fn json_lines_and_csv_come_to_the_same() {
+    let service = Service::with_messages(
+        "101,10,2,\"Hello, \"\"world\"\"\nand 今日は 🌸\",2024-01-02T00:00:01Z,image,false,false,\n\
+         102,10,1,see,2024-01-02T00:00:02Z,,true,false,101\n",
+    );
+    let csv = import(&service).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = service.write(folder.path());
+    let jsonl = |name: &str, lines: &str| {
+        let path = folder.path().join(format!("{name}.jsonl"));
+        std::fs::write(&path, lines).unwrap();
+        input(path, Format::Jsonl)
+    };
+    options.users = jsonl(
+        "users",
+        r#"{"id": 1, "username": "ada", "email": "ada@example.org", "full_name": "Ada L.", "is_active": true, "created_at": "2024-01-01T00:00:00Z", "last_seen": "2024-05-01T00:00:00Z", "extra": {"a": [1, 2]}}
+{"username": "bob", "id": "2", "email": "bob@example.org", "full_name": "Bob", "is_active": 1, "created_at": 1704067200, "last_seen": null}
+
+{"id": 3, "username": "cyd", "full_name": "Cyd", "created_at": 1704067200000}
+{"id": 4, "username": "dan", "email": "", "full_name": "Dan", "is_active": false, "created_at": 1704067200.0}
+"#,
+    );
+    options.messages = Some(jsonl(
+        "messages",
+        "\u{feff}{\"id\":101,\"chat_id\":10,\"sender_id\":2,\"content\":\"Hello, \\\"world\\\"\\nand \\u4eca日は \\ud83c\\udf38\",\
+         \"timestamp\":\"2024-01-02T00:00:01Z\",\"message_type\":\"image\"}\r\n\
+         {\"id\":102,\"chat_id\":10,\"sender_id\":1,\"content\":\"see\",\"timestamp\":\"2024-01-02T00:00:02Z\",\
+         \"is_edited\":true,\"reply_to\":101}",
+    ));
+    let bed = memory();
+    let (summary, said) = run(&bed.store, &options).await.unwrap();
+    assert_eq!(summary.refused(), 0, "{said}");
+    assert_eq!(summary.tallies, csv.summary.tallies);
+    assert_eq!(picture(&*bed.store, 200).await, picture(&*csv.store, 200).await);
+}
