@@ -11,9 +11,11 @@ use utoipa::ToSchema;
 pub struct Content {
     /// Plain text; may be empty where there are parts. At most 10,000 Unicode scalar values together with the parts.
     #[serde(default)]
+    #[schema(max_length = 10_000)]
     pub text: String,
     /// Typed parts, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
     pub parts: Vec<Part>,
 }
 
@@ -38,6 +40,7 @@ pub enum Part {
     Code {
         /// The language's name, such as `rust`.
         #[serde(default)]
+        #[schema(max_length = 64)]
         language: String,
         /// The code.
         text: String,
@@ -45,19 +48,24 @@ pub enum Part {
     /// A picture elsewhere.
     Image {
         /// Where it is: `https:` or `http:`.
+        #[schema(max_length = 2_048, pattern = "^https?://")]
         url: String,
         /// What it shows, for those who can't see it.
         #[serde(default)]
+        #[schema(max_length = 2_048)]
         alt: String,
     },
     /// A file elsewhere.
     File {
         /// Where it is: `https:` or `http:`.
+        #[schema(max_length = 2_048, pattern = "^https?://")]
         url: String,
         /// Its name.
+        #[schema(min_length = 1, max_length = 2_048)]
         name: String,
         /// Its MIME type.
         #[serde(default)]
+        #[schema(max_length = 2_048)]
         mime: String,
         /// Its size in bytes, 0 where unknown.
         #[serde(default)]
@@ -66,6 +74,7 @@ pub enum Part {
     /// Data for a client that knows its type, such as a chart.
     Data {
         /// Its MIME type.
+        #[schema(min_length = 1, max_length = 2_048)]
         mime: String,
         /// The data as text.
         text: String,
