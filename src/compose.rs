@@ -23,6 +23,7 @@ use crate::config::{Config, StoreKind};
 use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
+use crate::import;
 use crate::store::{memory, sqlite};
 use crate::telemetry;
 
@@ -110,7 +111,7 @@ impl Running {
     }
 }
 
-fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
+fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener::Options, Failure> {
     let tls = if config.tls.certificate.as_os_str().is_empty() {
         None
     } else {
@@ -125,7 +126,7 @@ fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
         header_ms: config.limits.header_ms,
         request_ms: config.limits.request_ms,
         reply_ms: config.limits.reply_ms,
-        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?),
+        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?.styled(dialects)),
         tls,
         ..listener::Options::default()
     })
@@ -137,6 +138,14 @@ fn listener_options(config: &Config) -> Result<listener::Options, Failure> {
 /// When the store, the keys or the address can't be used.
 pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
     let store = open_store(config)?;
+    match import::unfinished(store.as_ref()).await {
+        Ok(None) => {}
+        Ok(Some(name)) => {
+            let say = "has not come to its end: run it again, or give it up with --abandon";
+            return Err(Failure::Other(format!("the import {name} {say}")));
+        }
+        Err(error) => return Err(Failure::Other(error.to_string())),
+    }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
     let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
     let ids = Arc::new(Ids::new(store.clone()));
@@ -159,13 +168,14 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
     let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
-    let rest = routes::routes(routes::Deps { service: node.clone(), accounts, dialects, metrics: render })
-        // The listener takes filters that may reject; this one answers everything.
-        .and_then(async |reply| Ok::<_, Rejection>(reply));
+    let rest =
+        routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
+            // The listener takes filters that may reject; this one answers everything.
+            .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
-    let options = listener_options(config)?;
+    let options = listener_options(config, dialects.clone())?;
     let listener = if config.server.dev_faults {
         let node = node.clone();
         let fault = dev::route(move |victim, panic| node.end(victim, panic));

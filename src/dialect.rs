@@ -58,7 +58,7 @@ impl Dialects {
     /// In what manner it is told that there is nothing at a path.
     #[must_use]
     pub fn style(&self, path: &str) -> Style {
-        if self.chat_service.is_some() && path.starts_with("/api/v1/") { Style::Detail } else { Style::Native }
+        if self.chat_service.is_some() { style(path) } else { Style::Native }
     }
 
     /// The OpenAPI document.
@@ -81,6 +81,12 @@ fn routes(chat_service: bool) -> impl Iterator<Item = &'static Route> {
 /// The routes of all dialects, whether they are on or not.
 pub fn all_routes() -> impl Iterator<Item = &'static Route> {
     routes(true)
+}
+
+/// In what manner errors are written at a path that is a dialect's where that is on.
+#[must_use]
+fn style(path: &str) -> Style {
+    if path.starts_with("/api/v1/") { Style::Detail } else { Style::Native }
 }
 
 /// The WebSockets of those that are on.

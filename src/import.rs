@@ -88,6 +88,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Begins another import although one has come to its end.
     pub again: bool,
+    /// Gives up an import that was begun: what is written stays, the rest is not brought in.
+    pub abandon: bool,
     /// Bytes of messages that are sorted in memory; more go through files.
     pub sort_bytes: usize,
     /// Entries that are written together.
@@ -107,7 +109,8 @@ impl Options {
             scratch: data.join("import-scratch"),
             out: data.join("import"),
             again: false,
-            sort_bytes: 128 * 1024 * 1024,
+            abandon: false,
+            sort_bytes: 256 * 1024 * 1024,
             batch_entries: 32_768,
         }
     }
@@ -145,7 +148,12 @@ pub async fn run(
     let scratch = Scratch::new(&options.scratch)?;
     let mut job = Job::open(store, options, now).await?;
     let before = job.progress.phase == Phase::Done;
-    if before {
+    if options.abandon {
+        if before || job.step == 0 {
+            return Err(Error::Other("there is no import that was begun and has not come to its end".to_owned()));
+        }
+        job.finish(now).await?;
+    } else if before {
         job.check_same(&options.users).await?;
     } else {
         let users = users::import(&mut job, options).await?;
@@ -160,6 +168,14 @@ pub async fn run(
         job.finish(now).await?;
     }
     report::write(&job, &options.out, before, out).await
+}
+
+/// The import that was begun in a store and has not come to its end, if there is one: its name.
+///
+/// # Errors
+/// When the store fails.
+pub async fn unfinished(store: &dyn Store) -> Result<Option<String>, Error> {
+    Ok(Job::last(store).await?.filter(|(_, _, progress)| progress.phase < Phase::Done).map(|(name, ..)| name))
 }
 
 /// The folder for what is needed meanwhile: emptied at the beginning, removed at the end.

@@ -48,6 +48,9 @@ pub(super) struct ChatService {
     /// Begins another import although one has come to its end: its users are new ones
     #[arg(long)]
     again: bool,
+    /// Gives up an import that was begun: what is written stays, the rest is not brought in
+    #[arg(long)]
+    abandon: bool,
     /// Entries that are written together, for tests
     #[arg(long, hide = true)]
     batch_entries: Option<usize>,
@@ -112,7 +115,7 @@ fn options(args: &ChatService, data: &Path, input: &mut Input) -> Result<Options
     }
     let mut options = Options::new(users, data);
     (options.chats, options.participants, options.messages) = (chats, participants, messages);
-    (options.tenant, options.again) = (args.tenant, args.again);
+    (options.tenant, options.again, options.abandon) = (args.tenant, args.again, args.abandon);
     options.batch_entries = args.batch_entries.unwrap_or(options.batch_entries);
     options.sort_bytes = args.sort_bytes.unwrap_or(options.sort_bytes);
     if let Some(out) = &args.out {

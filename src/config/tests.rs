@@ -47,6 +47,20 @@ fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
 }
 
 #[test]
+fn lists_can_be_variables() {
+    let environment = [
+        ("PARLANCE_GATEWAY__HOSTS", "chat.example.org, *.example.org"),
+        ("PARLANCE_GATEWAY__ORIGINS", ""),
+        ("PARLANCE_GATEWAY__PROXIES", "10.0.0.1"),
+        ("PARLANCE_LOG__FILTER", "warn,parlance=debug"),
+    ];
+    let config = load("[gateway]\norigins = ['*']", &environment, &Overrides::default()).unwrap();
+    assert_eq!(config.gateway.hosts, ["chat.example.org", "*.example.org"]);
+    assert_eq!((config.gateway.origins.len(), config.gateway.proxies.len()), (0, 1));
+    assert_eq!(config.log.filter, "warn,parlance=debug", "what is no list keeps its commas");
+}
+
+#[test]
 fn mistakes_are_named() {
     for (toml, environment, named) in [
         ("[server]\nlisen = 'x'", &[][..], "lisen"),
@@ -61,6 +75,13 @@ fn mistakes_are_named() {
         ("[limits]\ncommands_per_s = 2000000", &[], "limits.commands_per_s"),
         ("[log]\nfilter = 'a=b=c'", &[], "log.filter"),
         ("[server]\npublic_url = 'example.org'", &[], "server.public_url"),
+        ("[gateway]\norigins = ['example.org']", &[], "gateway.origins"),
+        ("[gateway]\nhosts = ['https://example.org']", &[], "gateway.hosts"),
+        ("[gateway]\nproxies = ['10.0.0.0/40']", &[], "gateway.proxies"),
+        ("[gateway]\nproxy_protocol = true", &[], "gateway.proxy_protocol"),
+        ("[rates]\naddress_burst = 5", &[], "rates.address_burst"),
+        ("[tls]\ncertificate = 'chain.pem'", &[], "tls.key"),
+        ("", &[("PARLANCE_GATEWAY__PROXIES", "10.0.0.1, 10.0.0.x")], "10.0.0.x"),
         ("", &[("PARLANCE_LIMITS__CONECTIONS", "1")], "conections"),
         ("", &[("PARLANCE_LIMITS__CONNECTIONS", "many")], "connections"),
         ("not toml", &[], "line 1"),

@@ -18,8 +18,10 @@ use super::limits::{Bucket, Left, Net, Open, Seat};
 use super::listener::Peer;
 use super::origin::{Hosts, Origins};
 use super::proxy::Proxies;
+use super::rest::route::Style;
 use super::{routes, upgrade};
 use crate::config::Config;
+use crate::dialect::Dialects;
 
 const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -123,6 +125,13 @@ impl Refusal {
         }
     }
 
+    /// Counts a WebSocket that the node refused, where its user has too many.
+    pub fn count_session(fault: &Fault) {
+        if fault.code == Code::RateLimited {
+            Refusal::UserConnections.count();
+        }
+    }
+
     /// Counts it.
     pub fn count(self) {
         counter!("parlance_refused_total", "why" => self.word()).increment(1);
@@ -142,6 +151,8 @@ pub struct Checks {
     open: Arc<Open>,
     connections_per_address: usize,
     turned_away: Arc<Semaphore>,
+    /// They know in what manner refusals are written.
+    dialects: Option<Arc<Dialects>>,
 }
 
 impl Default for Checks {
@@ -158,6 +169,7 @@ impl Default for Checks {
             open: Arc::default(),
             connections_per_address: 0,
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            dialects: None,
         }
     }
 }
@@ -187,6 +199,13 @@ impl Checks {
             connections_per_address: config.limits.connections_per_address,
             ..Self::default()
         })
+    }
+
+    /// The same, with refusals written as the dialects that are on write theirs.
+    #[must_use]
+    pub fn styled(mut self, dialects: Arc<Dialects>) -> Self {
+        self.dialects = Some(dialects);
+        self
     }
 
     /// Whether connections from an address begin with a PROXY header.
@@ -244,53 +263,58 @@ impl Checks {
 
     fn admit<B>(&self, visit: &mut Visit, request: &mut Request<B>, peer: &Peer) -> Option<Response> {
         if peer.is_turned_away() {
-            return Some(turned_away(request, peer, "too many connections from your address"));
+            return Some(self.turned_away(request, peer));
         }
         if let Err(fault) = visit.take(self.addresses.as_ref(), &Net::from(visit.address), Refusal::AddressRate) {
-            return Some(Failure::from(fault).response());
+            return Some(self.refusal(request, fault));
         }
         let host = visit.host.as_deref();
         if !self.hosts.allows(host) {
             Refusal::Host.count();
-            return Some(refusal(Fault::malformed("this server is not known by this host name")));
+            return Some(self.refusal(request, Fault::malformed("this server is not known by this host name")));
         }
-        let foreign = || {
+        let foreign = |request: &Request<B>| {
             Refusal::Origin.count();
-            refusal(Fault::forbidden("pages of this origin may not call this server"))
+            self.refusal(request, Fault::forbidden("pages of this origin may not call this server"))
         };
         if upgrade::is_asked(request.headers()) {
             let origin = visit.origin.as_ref().map(|origin| origin.to_str().unwrap_or_default());
             if origin.is_some_and(|origin| !self.origins.allows(origin, host)) {
-                return Some(foreign());
+                return Some(foreign(request));
             }
             if self.proxies.contains(peer.address().ip()) && visit.address != peer.address().ip() {
                 let Some(seat) = self.open.take(visit.address.into(), self.connections_per_address) else {
                     Refusal::AddressConnections.count();
-                    return Some(turned_away(request, peer, "too many connections from your address"));
+                    return Some(self.turned_away(request, peer));
                 };
                 visit.seat = Mutex::new(Some(seat));
             }
         }
         match self.origins.preflight(request.method(), request.headers(), host)? {
             Ok(response) => Some(response),
-            Err(()) => Some(foreign()),
+            Err(()) => Some(foreign(request)),
         }
     }
-}
 
-fn refusal(fault: Fault) -> Response {
-    Failure::from(fault).response()
-}
-
-/// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
-fn turned_away<B>(request: &mut Request<B>, peer: &Peer, why: &str) -> Response {
-    let fault = Fault::new(Code::RateLimited, why).after(CONNECTIONS_RETRY_MS);
-    if let Some(handshake) = upgrade::take(request, peer) {
-        return handshake.refuse(None, &fault);
+    fn refusal<B>(&self, request: &Request<B>, fault: Fault) -> Response {
+        let style = self.dialects.as_ref().map_or(Style::Native, |dialects| dialects.style(request.uri().path()));
+        let failure = Failure::from(fault);
+        // A request that is not for this server stays 400 in every manner of writing, and names no field.
+        if failure.fault.code == Code::Malformed { failure.response() } else { failure.styled(style) }
     }
-    let mut response = Failure::from(fault).response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+
+    /// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
+    fn turned_away<B>(&self, request: &mut Request<B>, peer: &Peer) -> Response {
+        let seconds = CONNECTIONS_RETRY_MS / 1_000;
+        let why = format!("too many connections from your address; come back in {seconds} s");
+        let fault = Fault::new(Code::RateLimited, why).after(CONNECTIONS_RETRY_MS);
+        if let Some(handshake) = upgrade::take(request, peer) {
+            return handshake.refuse(None, &fault);
+        }
+        let mut response = self.refusal(request, fault);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
 }
 
 /// A request on its way through the gateway: who sent it, and how much more they may ask.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use parlance_actors::link::Link;
 use parlance_actors::service::Service;
 use parlance_actors::wire::Wire;
+use parlance_schema::Fault;
 use parlance_schema::frame::{SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK};
 use parlance_schema::limits::FRAME_BYTES_MAX;
-use parlance_schema::{Code, Fault};
 use warp::http::HeaderMap;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
@@ -79,9 +79,7 @@ async fn connect(
     match service.connect(link.clone()).await {
         Ok(receiver) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
         Err(fault) => {
-            if fault.code == Code::RateLimited {
-                Refusal::UserConnections.count();
-            }
+            Refusal::count_session(&fault);
             handshake.refuse(echo, &fault)
         }
     }

@@ -308,7 +308,7 @@ async fn arrive(
     }
     let io = match &options.tls {
         None => Io::Tcp(stream),
-        Some(tls) => match timeout(within, TlsAcceptor::from(tls.current()).accept(stream)).await {
+        Some(tls) => match Box::pin(timeout(within, TlsAcceptor::from(tls.current()).accept(stream))).await {
             Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
             failed => {
                 Refusal::Tls.count();
@@ -347,14 +347,15 @@ where
             Some(refused) => Err(refused),
             None => Ok(timeout(within, routes.call(request))),
         };
-        async move {
+        // On the heap: hyper keeps room for it as long as the connection lives, and it is large.
+        Box::pin(async move {
             let mut response = match reply {
                 Ok(reply) => reply.await.unwrap_or_else(|_| Ok::<Response, Infallible>(too_late()))?,
                 Err(refused) => refused,
             };
             visit.leave(&mut response);
             Ok::<Response, Infallible>(response)
-        }
+        })
     });
     let mut builder = http1::Builder::new();
     builder

@@ -14,7 +14,7 @@ use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
 use tracing::Instrument;
 use warp::Filter;
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
@@ -68,9 +68,8 @@ pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallib
         .and(warp::body::stream())
         .and(warp::ext::optional::<Arc<Visit>>())
         .then(|gate, method, path: warp::path::FullPath, query, headers, body, visit| {
-            let (path, body) = (path.as_str().to_owned(), body::stream(body));
-            let request = Request { method, path, query, headers, body, visit };
-            answer(gate, request)
+            let request = Request { method, path: path.as_str().to_owned(), query, headers, visit };
+            answer(gate, request, body::stream(body))
         })
         .recover(errors::recover)
         .unify()
@@ -81,14 +80,14 @@ struct Request {
     path: String,
     query: String,
     headers: HeaderMap,
-    body: Incoming,
     visit: Option<Arc<Visit>>,
 }
 
 /// Answers a request, whatever happens to it, and says so in the log and the metrics. The path's values, the query, the
 /// body and the token are in neither.
-async fn answer(gate: Arc<Gate>, request: Request) -> Response {
+async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Response {
     let started = Instant::now();
+    let endless = body::is_endless(&request.headers);
     let id = request_id(&request.headers);
     let found = gate.table.find(request.method.as_str(), &request.path);
     let pattern = match &found {
@@ -102,7 +101,7 @@ async fn answer(gate: Arc<Gate>, request: Request) -> Response {
     };
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
-        let handled = AssertUnwindSafe(handle(&gate, found, request)).catch_unwind().await;
+        let handled = AssertUnwindSafe(handle(&gate, found, request, &mut body)).catch_unwind().await;
         let response = handled.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()));
         let response = response.unwrap_or_else(|failure| failure.styled(style));
         let (status, took) = (response.status().as_u16(), started.elapsed());
@@ -115,12 +114,15 @@ async fn answer(gate: Arc<Gate>, request: Request) -> Response {
         response
     };
     let mut response = handled.instrument(span).await;
+    if endless || !body::discard(&mut body).await {
+        set(&mut response, CONNECTION, "close");
+    }
     guard(&mut response);
     set(&mut response, REQUEST_ID, &id);
     response
 }
 
-async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response, Failure> {
+async fn handle(gate: &Gate, found: Found, request: Request, body: &mut Incoming) -> Result<Response, Failure> {
     let route = match found {
         Found::Route(route) => route,
         Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
@@ -146,11 +148,7 @@ async fn handle(gate: &Gate, found: Found, request: Request) -> Result<Response,
         } else {
             Vec::new()
         },
-        body: if route.body.is_some() {
-            body::read(&request.headers, request.body, route.form).await?
-        } else {
-            Bytes::new()
-        },
+        body: if route.body.is_some() { body::read(&request.headers, body, route.form).await? } else { Bytes::new() },
         headers: request.headers,
     };
     if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }

@@ -178,28 +178,34 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Finds the import to go on with, or begins one.
-    pub async fn open(store: Arc<dyn Store>, options: &Options, now: Millis) -> Result<Self, Error> {
+    /// The last import that was begun in a store: its name, its pieces and its progress.
+    pub async fn last(store: &dyn Store) -> Result<Option<(String, u64, Progress)>, Error> {
         let mut last = None;
         for number in 1..=IMPORTS_MAX {
-            let name = if number == 1 { NAME.to_owned() } else { format!("{NAME}-{number}") };
-            let Some((step, bytes)) = store.import(&name).await? else {
-                if let Some(last) = last.filter(|last: &Job| last.progress.phase < Phase::Done || !options.again) {
-                    return last.resume(options);
-                }
-                return Ok(Self {
-                    store,
-                    name,
-                    step: 0,
-                    progress: Progress::new(options.tenant, now),
-                    fresh: [None; 3],
-                });
-            };
+            let name = name(number);
+            let Some((step, bytes)) = store.import(&name).await? else { break };
             let progress = rmp_serde::from_slice(&bytes)
                 .map_err(|error| StoreError::Corrupt(format!("the progress of import {name}: {error}")))?;
-            last = Some(Self { store: store.clone(), name, step, progress, fresh: [None; 3] });
+            last = Some((name, step, progress));
         }
-        Err(Error::Other(format!("there were {IMPORTS_MAX} imports already")))
+        Ok(last)
+    }
+
+    /// Finds the import to go on with, or begins one.
+    pub async fn open(store: Arc<dyn Store>, options: &Options, now: Millis) -> Result<Self, Error> {
+        let fresh = [None; 3];
+        match Self::last(store.as_ref()).await? {
+            Some((name, step, progress)) if progress.phase < Phase::Done || !options.again => {
+                Self { store, name, step, progress, fresh }.resume(options)
+            }
+            last => {
+                let number = last.map_or(1, |(last, ..)| number(&last) + 1);
+                if number > IMPORTS_MAX {
+                    return Err(Error::Other(format!("there were {IMPORTS_MAX} imports already")));
+                }
+                Ok(Self { store, name: name(number), step: 0, progress: Progress::new(options.tenant, now), fresh })
+            }
+        }
     }
 
     fn resume(self, options: &Options) -> Result<Self, Error> {
@@ -294,13 +300,13 @@ impl Job {
 
     /// Reads which id became which.
     pub async fn kept(&self, kind: Kept) -> Result<Vec<(u64, u64)>, Error> {
-        self.records(kind).await?.iter().map(|record| Ok((record.key, number(record)?))).collect()
+        self.records(kind).await?.iter().map(|record| Ok((record.key, value(record)?))).collect()
     }
 
     /// What a message's old id became; the same where nothing is kept of it.
     pub async fn message(&self, old: u64) -> Result<u64, Error> {
         let found = self.store.records(&self.name, Kept::Message as u8, old, 1).await?.pop();
-        found.filter(|record| record.key == old).map_or(Ok(old), |record| number(&record))
+        found.filter(|record| record.key == old).map_or(Ok(old), |record| value(&record))
     }
 
     /// Notes that everything is written.
@@ -310,6 +316,15 @@ impl Job {
         piece.progress.finished_at = Some(now);
         self.commit_all(&piece).await
     }
+}
+
+/// The name of the first, second… import.
+fn name(number: u32) -> String {
+    if number == 1 { NAME.to_owned() } else { format!("{NAME}-{number}") }
+}
+
+fn number(name: &str) -> u32 {
+    name.strip_prefix(NAME).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.parse().ok()).unwrap_or(1)
 }
 
 impl Progress {
@@ -342,7 +357,7 @@ pub(super) fn failed(error: BulkError) -> Error {
     }
 }
 
-fn number(record: &Record) -> Result<u64, Error> {
+fn value(record: &Record) -> Result<u64, Error> {
     let corrupt = |_| Error::Store(StoreError::Corrupt(format!("record {} of an import", record.key)));
     record.value.as_slice().try_into().map(u64::from_be_bytes).map_err(corrupt)
 }

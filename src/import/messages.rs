@@ -63,9 +63,10 @@ pub(super) async fn read(
     scratch: &Path,
 ) -> Result<Read, Error> {
     let mut rows = Rows::open(input, &COLUMNS)?;
-    let mut bar = Bar::new("reading messages", std::fs::metadata(&input.path).map_or(0, |m| m.len()));
+    let size = std::fs::metadata(&input.path).map_or(0, |file| file.len());
+    let mut bar = Bar::new("reading messages", size);
     let mut piece = job.piece();
-    let mut sorter = Sorter::new(scratch, options.sort_bytes);
+    let mut sorter = Sorter::new(scratch, options.sort_bytes, size + size / 8);
     let mut read = Read::default();
     let (mut largest, mut count) = (0, 0);
     loop {

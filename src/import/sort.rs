@@ -12,6 +12,8 @@ use super::Error;
 
 /// Files that are merged at once; more are merged into one first.
 const RUNS_MAX: usize = 128;
+/// Bytes of a message, reckoned high, so that keys get room for rather fewer.
+const BYTES_PER_KEY: usize = 256;
 /// Bytes that are read ahead of each file.
 const RUN_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -104,10 +106,12 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// Begins with nothing; what is more than `bytes_max` goes to files in `folder`.
-    pub fn new(folder: &Path, bytes_max: usize) -> Self {
-        let folder = folder.to_owned();
-        Self { folder, bytes_max, arena: Vec::new(), keys: Vec::new(), runs: Vec::new(), made: 0, count: 0 }
+    /// Begins with nothing; what is more than `bytes_max` goes to files in `folder`. Some `expected` bytes will come, for
+    /// which there is room at once: growing would copy them again and again.
+    pub fn new(folder: &Path, bytes_max: usize, expected: u64) -> Self {
+        let room = usize::try_from(expected).unwrap_or(usize::MAX).min(bytes_max);
+        let (arena, keys) = (Vec::with_capacity(room), Vec::with_capacity(room / BYTES_PER_KEY));
+        Self { folder: folder.to_owned(), bytes_max, arena, keys, runs: Vec::new(), made: 0, count: 0 }
     }
 
     pub fn push(&mut self, message: &Message) -> Result<(), Error> {
@@ -290,7 +294,7 @@ mod tests {
         fn files_sort_as_memory_does(mut all in prop::collection::vec(message(), 0..300), bytes in 200_usize..40_000, skip in 0..50_u64) {
             all.iter_mut().zip(1..).for_each(|(message, row)| message.row = row);
             let folder = tempfile::tempdir().unwrap();
-            let mut sorter = Sorter::new(folder.path(), bytes);
+            let mut sorter = Sorter::new(folder.path(), bytes, 1_000);
             all.iter().try_for_each(|message| sorter.push(message)).unwrap();
             let mut sorted = sorter.sorted().unwrap();
             prop_assert_eq!(sorted.count(), all.len() as u64);

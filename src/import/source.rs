@@ -84,7 +84,7 @@ pub enum Next<'a> {
 }
 
 enum Kind {
-    Csv(csv::Reader),
+    Csv(Box<csv::Reader>),
     Json(json::Reader),
 }
 
@@ -107,7 +107,7 @@ impl Rows {
         let io = |error| Error::io(&input.path, error);
         let mut reader = BufReader::with_capacity(CHUNK_BYTES, Hashed::new(File::open(&input.path).map_err(io)?));
         let kind = match input.format {
-            Format::Csv => Kind::Csv(csv::Reader::open(&mut reader, columns, &input.path)?),
+            Format::Csv => Kind::Csv(Box::new(csv::Reader::open(&mut reader, columns, &input.path)?)),
             Format::Jsonl => Kind::Json(json::Reader::open(&mut reader, columns, &input.path)?),
         };
         let spans = vec![None; columns.len()];
@@ -125,9 +125,9 @@ impl Rows {
             Kind::Json(json) => json.next(&mut self.input, &mut self.number, &mut self.buffer, &mut self.spans),
         };
         match read.map_err(|error| Error::io(&self.path, error))? {
-            Read1::End => Ok(Next::End),
-            Read1::Bad(why) => Ok(Next::Bad(self.number, why)),
-            Read1::Row => {
+            Found::End => Ok(Next::End),
+            Found::Bad(why) => Ok(Next::Bad(self.number, why)),
+            Found::Row => {
                 let buffer = match &self.kind {
                     Kind::Csv(csv) => csv.buffer(),
                     Kind::Json(_) => &self.buffer,
@@ -151,7 +151,7 @@ impl Rows {
 }
 
 /// What a format's reader found.
-enum Read1 {
+enum Found {
     Row,
     Bad(String),
     End,

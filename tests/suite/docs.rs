@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use parlance::gateway::checks::Refusal;
 use parlance::telemetry::METRICS;
 use parlance_schema::Code;
 use parlance_schema::fault::Retry;
@@ -186,4 +187,15 @@ fn the_oldest_rust_is_told_right() {
         |key: &str| manifest.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'));
     let version = quoted("rust-version").unwrap();
     assert!(read("README.md").contains(&format!("is {version} (`rust-version`")), "{version}");
+}
+
+#[test]
+fn every_reason_to_refuse_is_told() {
+    let text = read("docs/operating.md");
+    let (_, table) = section(&text, "## Strangers").split_once("| why | counted |").unwrap();
+    let told: BTreeSet<_> =
+        table.lines().filter(|l| l.starts_with("| `")).flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    let words: BTreeSet<_> = Refusal::ALL.iter().map(|refusal| refusal.word()).collect();
+    assert_eq!(words.len(), Refusal::ALL.len());
+    assert_eq!(told, words);
 }

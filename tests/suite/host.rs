@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlance::config::Config;
+use parlance::dialect::Dialects;
 use parlance::gateway::checks::Checks;
 use parlance::gateway::listener::{self, Handle, Options};
 use parlance::gateway::{connect, echo};
@@ -38,7 +39,7 @@ async fn place_with(change: impl FnOnce(&mut Config), options: Options) -> Place
     let mut config = Config::default();
     change(&mut config);
     config.check().unwrap();
-    let checks = Arc::new(Checks::new(&config).unwrap());
+    let checks = Arc::new(Checks::new(&config).unwrap().styled(Arc::new(Dialects::new(&config.dialects))));
     let deps = connect::Deps { service: gate.node.clone(), accounts: gate.accounts.clone() };
     let rest = gate.routes().and_then(async |reply| Ok::<_, Rejection>(reply));
     let routes = connect::route(deps).or(echo::route()).unify().or(rest).unify();

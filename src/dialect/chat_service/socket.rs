@@ -12,7 +12,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::wire::Frames;
+use crate::auth::Authenticated;
 use crate::dialect::{Dialects, Name};
+use crate::gateway::checks::Refusal;
 use crate::gateway::connect::{Deps, query_token};
 use crate::gateway::errors::{Failure, set};
 use crate::gateway::rest::call;
@@ -51,7 +53,14 @@ async fn answer(
     let offered = handshake.offered();
     let choice = choose(&offered, &[]);
     let echo = choice.echo;
-    match enter(&deps, &dialects, &chat, &query, choice.token, &headers).await {
+    let who = match authenticate(&deps, &dialects, &query, choice.token, &headers).await {
+        Ok(who) => who,
+        Err(fault) => return handshake.refuse(echo, &fault),
+    };
+    if let Err(fault) = handshake.count_user(who.principal.user) {
+        return handshake.refuse(echo, &fault);
+    }
+    match enter(&deps, &who, &chat, &query).await {
         Ok((link, receiver)) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
         Err(fault) => handshake.refuse(echo, &fault),
     }
@@ -67,20 +76,27 @@ fn not_upgraded(refused: NotUpgraded) -> Response {
     response
 }
 
-/// Checks the token and the membership, and has the chat's entries come.
-async fn enter(
+async fn authenticate(
     deps: &Deps,
     dialects: &Dialects,
-    chat: &str,
     query: &str,
     offered: Option<&str>,
     headers: &HeaderMap,
-) -> Result<(Arc<Link>, Box<dyn Receiver>), Fault> {
+) -> Result<Authenticated, Fault> {
     let token = match (query_token(query), offered) {
         (Some(token), _) | (None, Some(token)) => token,
         (None, None) => call::bearer(headers)?,
     };
-    let who = deps.accounts.authenticate_with(dialects.issuer(Name::ChatService), token).await?;
+    deps.accounts.authenticate_with(dialects.issuer(Name::ChatService), token).await
+}
+
+/// Checks the membership, and has the chat's entries come.
+async fn enter(
+    deps: &Deps,
+    who: &Authenticated,
+    chat: &str,
+    query: &str,
+) -> Result<(Arc<Link>, Box<dyn Receiver>), Fault> {
     let room: RoomId = chat.parse().map_err(|_| Fault::not_found("there is no such chat"))?;
     let after = resume_from(query)?;
     let wire = Arc::new(Frames::new(room));
@@ -91,7 +107,10 @@ async fn enter(
             let there = deps.service.is_there(who.principal.tenant, What::Room(room)).await?;
             Err(if there { Fault::forbidden("you are not in this chat") } else { fault })
         }
-        Err(fault) => Err(fault),
+        Err(fault) => {
+            Refusal::count_session(&fault);
+            Err(fault)
+        }
     }
 }
 

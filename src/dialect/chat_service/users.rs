@@ -27,6 +27,7 @@ pub const ROUTES: &[Route] = &[
         .of(Name::ChatService)
         .tag(TAG)
         .access(Access::Public)
+        .attempt()
         .body::<NewUser>(
             r#"{"username": "amira", "email": "amira@example.org", "password": "correct horse battery", "full_name": "Amira"}"#,
         )
@@ -37,7 +38,9 @@ pub const ROUTES: &[Route] = &[
         .of(Name::ChatService)
         .tag(TAG)
         .access(Access::Public)
+        .attempt()
         .form()
+        .attempt()
         .body::<Credentials>(r#"{"username": "amira", "password": "correct horse battery"}"#)
         .run(|call| Box::pin(login(call)))
         .answers(&[ok::<Token>("A token.")])
@@ -51,6 +54,7 @@ pub const ROUTES: &[Route] = &[
     put("/api/v1/users/me", "chatServiceChangeMe", "Changes one's name, e-mail address or password.")
         .of(Name::ChatService)
         .tag(TAG)
+        .attempt()
         .body::<UserChange>(r#"{"full_name": "Amira Ould"}"#)
         .run(|call| Box::pin(change(call)))
         .answers(&[ok::<User>("Oneself.")])

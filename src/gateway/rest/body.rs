@@ -23,6 +23,9 @@ const ECHO_CHARS_MAX: usize = 64;
 /// as its kernel drops what it has not read when the server closes in the middle.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long an answer waits for a body that nobody wants.
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// A body that was not read yet.
 pub type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
@@ -39,9 +42,8 @@ where
 ///
 /// # Errors
 /// When it is too large, too slow, of another type than JSON (or a form, where that is taken), or breaks off.
-pub async fn read(headers: &HeaderMap, mut body: Incoming, form: bool) -> Result<Bytes, Failure> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if length.is_some_and(|bytes| bytes > DISCARDED_BYTES_MAX as u64) {
+pub async fn read(headers: &HeaderMap, body: &mut Incoming, form: bool) -> Result<Bytes, Failure> {
+    if is_endless(headers) {
         return Err(too_large().into());
     }
     let whole = async {
@@ -65,6 +67,30 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, form: bool) -> Result
         check_type(headers)?;
     }
     Ok(bytes)
+}
+
+/// Reads what nobody wanted of a body, and says whether that was all: a request that is refused before its body was read
+/// would otherwise end the connection, which clients that keep some learn only from their next request.
+pub async fn discard(body: &mut Incoming) -> bool {
+    let rest = async {
+        let mut length = 0;
+        while let Some(chunk) = body.next().await {
+            let Ok(chunk) = chunk else { return false };
+            length += chunk.len();
+            if length > DISCARDED_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(DISCARD_TIME_MAX, rest).await.unwrap_or(false)
+}
+
+/// Whether a body is said to be too long even to be discarded.
+#[must_use]
+pub fn is_endless(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    length.is_some_and(|bytes| bytes > DISCARDED_BYTES_MAX as u64)
 }
 
 fn too_slow() -> Fault {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use csv_core::ReadRecordResult;
 
-use super::{Column, ROW_BYTES_MAX, Read1};
+use super::{Column, Found, ROW_BYTES_MAX};
 use crate::import::Error;
 
 /// Fields of one row that are read.
@@ -66,25 +66,25 @@ impl Reader {
         input: &mut impl BufRead,
         number: &mut u64,
         spans: &mut [Option<(usize, usize)>],
-    ) -> io::Result<Read1> {
+    ) -> io::Result<Found> {
         let record = self.record(input)?;
         if matches!(record, Record::End) {
-            return Ok(Read1::End);
+            return Ok(Found::End);
         }
         *number += 1;
         if matches!(record, Record::TooLong) {
             let why = format!("the row has over {ROW_BYTES_MAX} bytes or {FIELDS_MAX} fields; is a quote not closed?");
-            return Ok(Read1::Bad(why));
+            return Ok(Found::Bad(why));
         }
         if self.fields != self.places.len() {
-            return Ok(Read1::Bad(format!("the row has {} fields, the header {}", self.fields, self.places.len())));
+            return Ok(Found::Bad(format!("the row has {} fields, the header {}", self.fields, self.places.len())));
         }
         for (at, column) in self.places.iter().enumerate() {
             if let Some(column) = column {
                 spans[*column] = Some(self.span(at));
             }
         }
-        Ok(Read1::Row)
+        Ok(Found::Row)
     }
 
     fn span(&self, at: usize) -> (usize, usize) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Column, ROW_BYTES_MAX, Read1};
+use super::{Column, Found, ROW_BYTES_MAX};
 use crate::import::Error;
 
 type Span = Option<(usize, usize)>;
@@ -34,12 +34,12 @@ impl Reader {
         number: &mut u64,
         buffer: &mut Vec<u8>,
         spans: &mut [Span],
-    ) -> io::Result<Read1> {
+    ) -> io::Result<Found> {
         loop {
-            let Some(whole) = self.read_line(input)? else { return Ok(Read1::End) };
+            let Some(whole) = self.read_line(input)? else { return Ok(Found::End) };
             *number += 1;
             if !whole {
-                return Ok(Read1::Bad(format!("the line has over {ROW_BYTES_MAX} bytes")));
+                return Ok(Found::Bad(format!("the line has over {ROW_BYTES_MAX} bytes")));
             }
             let mut line = self.line.as_slice();
             if *number == 1 {
@@ -52,8 +52,8 @@ impl Reader {
             let mut json = serde_json::Deserializer::from_slice(line);
             let read = Object { columns: self.columns, buffer, spans }.deserialize(&mut json);
             return Ok(match read.and_then(|()| json.end()) {
-                Ok(()) => Read1::Row,
-                Err(error) => Read1::Bad(error.to_string()),
+                Ok(()) => Found::Row,
+                Err(error) => Found::Bad(error.to_string()),
             });
         }
     }

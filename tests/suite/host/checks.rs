@@ -41,6 +41,27 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn refusals_are_written_as_the_path_s_service_wrote_them() {
+    let place = place(|config| {
+        (config.rates.address_per_s, config.rates.address_burst) = (1, 1);
+        config.gateway.hosts = vec!["chat.example.org".into()];
+    })
+    .await;
+    let strange = place.request(1, "GET /api/v1/users/me", "Host: evil.example\r\n", "").await;
+    let body: serde_json::Value = serde_json::from_str(&strange.body).unwrap();
+    assert!(strange.status == 400 && body["detail"].is_string(), "{strange:?}");
+    let refused = loop {
+        let reply = place.request(1, "GET /api/v1/users/me", "", "").await;
+        if reply.status != 401 {
+            break reply;
+        }
+    };
+    let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+    assert_eq!((refused.status, body.as_object().unwrap().len()), (429, 1), "{body}");
+    assert!(body["detail"].is_string() && refused.header("retry-after").is_some(), "{refused:?}");
+}
+
+#[tokio::test]
 async fn upgrades_count_as_requests() {
     let place = place(|config| {
         (config.rates.address_per_s, config.rates.address_burst) = (1, 2);

@@ -21,7 +21,7 @@ async fn an_address_with_too_many_connections_is_told_so() {
     let (reply, mut stream) = place.upgrade(1, "/dev/echo", "").await;
     assert_eq!(reply.status, 101, "a script is shown a close code, but no status");
     let (code, reason) = closed(&mut stream).await;
-    assert_eq!((code, reason.as_str()), (4529, "too many connections from your address"));
+    assert_eq!((code, reason.as_str()), (4529, "too many connections from your address; come back in 10 s"));
     drop(stream);
     let (reply, other) = place.upgrade(2, "/dev/echo", "").await;
     assert_eq!(reply.status, 101, "another address may");

@@ -8,6 +8,8 @@ use parlance_schema::entry::Fact;
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{MessageId, RoomId, UserId};
 
+use parlance::import;
+
 use super::{Service, import_into, log, picture, run};
 use crate::store::{memory, quick_sqlite, sample};
 
@@ -128,9 +130,9 @@ async fn an_import_is_done_once() {
 #[tokio::test]
 async fn an_import_goes_on_with_its_own_files_only() {
     let folder = tempfile::tempdir().unwrap();
-    let bed = crate::actors::faults::Faulty::default();
-    *bed.bulks_left.lock().unwrap() = Some(1);
-    let store: Arc<dyn Store> = Arc::new(bed);
+    let faulty = Arc::new(crate::actors::faults::Faulty::default());
+    *faulty.bulks_left.lock().unwrap() = Some(1);
+    let store: Arc<dyn Store> = faulty.clone();
     let mut service = Service::small();
     let options = service.write(folder.path());
     run(&store, &options).await.unwrap_err();
@@ -141,4 +143,12 @@ async fn an_import_goes_on_with_its_own_files_only() {
     let options = super::Options { tenant: parlance_schema::TenantId::new(2), ..options };
     let error = run(&store, &options).await.unwrap_err().to_string();
     assert!(error.contains("--tenant 1"), "{error}");
+    // It can be given up, and then it has ended.
+    *faulty.bulks_left.lock().unwrap() = None;
+    let options = super::Options { tenant: TENANT_DEFAULT, abandon: true, ..options };
+    assert_eq!(import::unfinished(&*store).await.unwrap().as_deref(), Some("chat-service"));
+    run(&store, &options).await.unwrap();
+    assert_eq!(import::unfinished(&*store).await.unwrap(), None);
+    let error = run(&store, &options).await.unwrap_err().to_string();
+    assert!(error.contains("no import that was begun"), "{error}");
 }

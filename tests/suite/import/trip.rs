@@ -30,11 +30,14 @@ struct Message {
     reply_to: Option<u64>,
 }
 
-/// Users are 1 to `users`; a chat is whether it is direct, and who is in it since when, and an admin.
+/// Whether it is direct, and who is in it since when, and whether they are admins.
+type Chat = (bool, BTreeMap<u64, (u64, bool)>);
+
+/// Users are 1 to `users`.
 #[derive(Clone, Debug)]
 struct World {
     users: u64,
-    chats: Vec<(bool, BTreeMap<u64, (u64, bool)>)>,
+    chats: Vec<Chat>,
     messages: Vec<Message>,
 }
 
@@ -102,7 +105,7 @@ impl World {
     /// For each chat that has a room of its own: its place, and whether it is direct. The first of a pair's is theirs.
     fn rooms(&self) -> BTreeMap<u64, (u64, bool)> {
         let mut pairs = BTreeMap::new();
-        let room = |(at, (direct, members)): (usize, &(bool, BTreeMap<u64, (u64, bool)>))| {
+        let room = |(at, (direct, members)): (usize, &Chat)| {
             let id = CHAT + at as u64;
             let pair: Vec<_> = members.keys().copied().collect();
             let direct = *direct && pair.len() == 2;

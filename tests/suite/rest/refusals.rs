@@ -89,7 +89,7 @@ async fn large_bodies_are_refused_and_the_largest_is_not() {
 async fn a_large_body_that_is_announced_is_not_read() {
     let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(2 * 1024 * 1024))]);
     let unread = futures_util::stream::poll_fn(|_| panic!("the body was read"));
-    let failure = body::read(&headers, Box::pin(unread), false).await.unwrap_err();
+    let failure = body::read(&headers, &mut (Box::pin(unread) as body::Incoming), false).await.unwrap_err();
     assert_eq!((failure.fault.code, failure.status.as_u16()), (Code::TooLarge, 413));
 }
 
@@ -97,7 +97,7 @@ async fn a_large_body_that_is_announced_is_not_read() {
 async fn a_body_that_never_ends_is_not_collected() {
     let chunk = || Ok(bytes::Bytes::from(vec![b' '; 1_000]));
     let endless = futures_util::stream::repeat_with(chunk);
-    let failure = body::read(&HeaderMap::new(), Box::pin(endless), false).await.unwrap_err();
+    let failure = body::read(&HeaderMap::new(), &mut (Box::pin(endless) as body::Incoming), false).await.unwrap_err();
     assert_eq!(failure.fault.code, Code::TooLarge);
 }
 
@@ -106,7 +106,7 @@ async fn a_body_has_a_deadline() {
     let started = tokio::time::Instant::now();
     let first = futures_util::stream::once(async { Ok(bytes::Bytes::from_static(b"{")) });
     let stalled = futures_util::StreamExt::chain(first, futures_util::stream::pending());
-    let failure = body::read(&HeaderMap::new(), Box::pin(stalled), false).await.unwrap_err();
+    let failure = body::read(&HeaderMap::new(), &mut (Box::pin(stalled) as body::Incoming), false).await.unwrap_err();
     assert_eq!((failure.fault.code, failure.status.as_u16()), (Code::Silent, 408));
     assert_eq!(started.elapsed().as_millis(), u128::from(BODY_MS_MAX));
 }

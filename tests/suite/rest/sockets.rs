@@ -76,6 +76,34 @@ async fn a_body_that_is_announced_too_large_is_answered_at_once() {
 }
 
 #[tokio::test]
+async fn a_connection_outlives_a_refusal_before_the_body_was_read() {
+    let server = serve().await;
+    let body = r#"{"content": {"text": "a"}}"#;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /v1/rooms/12/messages HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length:";
+    stream.write_all(format!("{head} {}\r\n\r\n", body.len()).as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&go_on), "HTTP/1.1 100 Continue\r\n\r\n");
+    let next = "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{body}{next}").as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    let read = stream.read_to_string(&mut answers);
+    tokio::time::timeout(std::time::Duration::from_secs(5), read).await.expect("two answers within 5 s").unwrap();
+    assert!(answers.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200 OK\r\n"), "{answers}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_with_a_refusal_says_so() {
+    let server = serve().await;
+    let head = "POST /v1/rooms/12/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n{";
+    let answer = server.raw(head).await;
+    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_leaves_nothing_half_done() {
     let gate = Gate::new().await;
     let held = Arc::new(Semaphore::new(0));
