@@ -440,7 +440,7 @@ fn none_wrong(wrong: &[String]) {
 async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let (_folder, setup) = folder();
     let setup = setup.set("auth.argon2.memory_kib", "64").set("auth.argon2.iterations", "1");
-    let setup = setup.set("limits.connections_per_user", "1000");
+    let setup = setup.set("limits.connections_per_user", "1000").set("rates.attempts_per_s", "0");
     let people = Arc::new(People::new(&setup));
     let server = setup.start().await;
     let rest = Rest { address: server.address, client: reqwest::Client::new() };

@@ -19,7 +19,14 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Settings that would refuse what a test must be able to do.
-UNLIMITED = {"PARLANCE_LIMITS__COMMANDS_PER_S": "0", "PARLANCE_LOG__FILTER": "warn"}
+UNLIMITED = {
+    "PARLANCE_LIMITS__COMMANDS_PER_S": "0",
+    "PARLANCE_LIMITS__CONNECTIONS_PER_ADDRESS": "0",
+    "PARLANCE_RATES__ADDRESS_PER_S": "0",
+    "PARLANCE_RATES__USER_PER_S": "0",
+    "PARLANCE_RATES__ATTEMPTS_PER_S": "0",
+    "PARLANCE_LOG__FILTER": "warn",
+}
 SEED = 20_260_101
 EXAMPLES = 25
 # A run that hangs is a failure too: seconds beyond those that were asked for.

@@ -178,7 +178,7 @@ pub(super) async fn messages(
 ) -> Result<Answer, Fault> {
     let skip = skip.unwrap_or(0);
     if skip > 0 && page.after.is_some() {
-        return Err(Fault::invalid("`skip` counts from the end, and `after` from a number"));
+        return Err(Fault::invalid("not both: `skip` counts from the end, and `after` from a number"));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
     let Some((mut range, limit)) = range(shared, who, &page).await? else { return none() };

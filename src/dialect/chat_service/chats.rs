@@ -57,7 +57,7 @@ pub const ROUTES: &[Route] = &[
         .tag(TAG)
         .run(|call| Box::pin(leave(call)))
         .answers(&[empty("One has left.")])
-        .faults(&[Code::NotFound, Code::Forbidden]),
+        .faults(&[Code::NotFound, Code::Forbidden, Code::Already]),
 ];
 
 /// What a chat is.

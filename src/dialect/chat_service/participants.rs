@@ -40,7 +40,7 @@ pub const ROUTES: &[Route] = &[
     .optional_body::<OldParticipant>()
     .run(|call| Box::pin(remove(call)))
     .answers(&[empty("They are removed.")])
-    .faults(&[Code::NotFound, Code::Forbidden]),
+    .faults(&[Code::NotFound, Code::Forbidden, Code::Already]),
     get("/api/v1/chats/{chat_id}/participants", "chatServiceListParticipants", "Lists who is in a chat.")
         .of(Name::ChatService)
         .tag(TAG)
@@ -98,12 +98,11 @@ async fn remove(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "chat_id")?;
     let blank = call.body.iter().all(u8::is_ascii_whitespace);
     let named: OldParticipant = if blank { OldParticipant::default() } else { decode_at(&call.body)? };
-    let user = match named.user_id {
-        Some(user) => user,
-        None => query_id(&call, "user_id")?.ok_or_else(|| {
-            Failure::from(Fault::invalid("missing field `user_id`")).at(&["body", "user_id"], "missing")
-        })?,
-    };
+    let asked = query_id(&call, "user_id")?;
+    let user = named
+        .user_id
+        .or(asked)
+        .ok_or_else(|| Failure::from(Fault::invalid("missing field `user_id`")).at(&["body", "user_id"], "missing"))?;
     let op = if user == call.who()?.user {
         Op::Leave { room: id, client_id: None }
     } else {

@@ -111,6 +111,8 @@ pub const DELETE_OWN: Grid = rooms(["++++ ++++-", "++++ +++--", "++++ -----", "+
 pub const TAKE_BACK: Grid = rooms(["++++ ++==-", "++++ ++=--", "++++ -----", "++++ -----", "xxxx -----"]);
 /// Admins, the owner, and moderators.
 pub const STAFF: Grid = rooms(["++++ ++++-", "++++ +++--", "++xx -----", "++xx -----", "xxxx -----"]);
+/// The same of what is only read, as readonly users do.
+pub const STAFF_READS: Grid = rooms(["++++ ++++-", "++++ +++--", "++xx -----", "++xx -----", "++xx -----"]);
 /// The owner, and moderators; also what admins may not do to each other.
 pub const OWNER: Grid = rooms(["++++ ++++-", "++++ +++--", "+xxx -----", "+xxx -----", "xxxx -----"]);
 /// What staff can't do to somebody who is not there.

@@ -163,7 +163,6 @@ const LISTS: &[Row] = &[
             reads("by name", &FOUND).query("q=$username").shown("users", "id", "user"),
         ],
     ),
-    row("GET /v1/stats", &[reads("", &ALL).op(r#"{"op": "stats"}"#)]),
     row("GET /v1/users/{user}", &[reads("", &SEEN)]),
     row(
         "GET /v1/presence",
@@ -313,8 +312,8 @@ const MEMBERSHIP: &[Row] = &[
             .with(&[("user", "outcast")])
             .op(r#"{"op": "unban", "room": "$room", "user": "$outcast"}"#)],
     ),
-    row("GET /v1/rooms/{room}/bans", &[reads("", &STAFF).op(r#"{"op": "bans", "room": "$room"}"#)]),
-    row("GET /v1/rooms/{room}/invites", &[reads("", &STAFF).op(r#"{"op": "invites", "room": "$room"}"#)]),
+    row("GET /v1/rooms/{room}/bans", &[reads("", &STAFF_READS).op(r#"{"op": "bans", "room": "$room"}"#)]),
+    row("GET /v1/rooms/{room}/invites", &[reads("", &STAFF_READS).op(r#"{"op": "invites", "room": "$room"}"#)]),
     row("POST /v1/rooms/{room}/invites", &[changes("", &STAFF).op(r#"{"op": "invite", "room": "$room"}"#)]),
     row(
         "DELETE /v1/rooms/{room}/invites/{hash}",
