@@ -28,9 +28,10 @@ pub struct User {
     id: UserId,
     /// The unique name.
     username: String,
-    /// The e-mail address; shown to the user alone.
+    /// The e-mail address, or null where there is none; shown to the user alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
+    #[schema(value_type = Option<String>)]
+    email: Option<Option<String>>,
     /// The name to show.
     full_name: String,
     /// False once disabled.
@@ -57,7 +58,7 @@ impl From<UserView> for User {
 
 impl From<MeView> for User {
     fn from(me: MeView) -> Self {
-        Self { email: me.email, ..me.user.into() }
+        Self { email: Some(me.email), ..me.user.into() }
     }
 }
 

@@ -133,6 +133,15 @@ pub struct Checks {
     store: StoreCheck,
     /// What connects nodes.
     bus: BusCheck,
+    /// What answers in conversations.
+    assistants: AssistantsCheck,
+}
+
+/// What answers in conversations.
+#[derive(Serialize, ToSchema)]
+pub struct AssistantsCheck {
+    /// `none` where no assistant is set up.
+    state: &'static str,
 }
 
 /// The store's state.
@@ -172,6 +181,7 @@ async fn health(call: &Call) -> Response {
             durability: health.store.durability,
         },
         bus: BusCheck { state: health.bus },
+        assistants: AssistantsCheck { state: "none" },
     };
     json(status(works), &HealthView { status: works.into(), checks })
 }
