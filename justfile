@@ -10,6 +10,10 @@ run *options:
 test *steps:
     ./test {{steps}}
 
+# Asks the OpenAPI document for longer than CI does, with another seed each time: `just openapi 1800`
+openapi seconds="600":
+    OPENAPI_SECONDS={{seconds}} ./test openapi
+
 # What a review would say before it reads: format, lints, documentation, boundaries, scripts
 style:
     ./test style

@@ -12,6 +12,7 @@ pub mod errors;
 pub mod limits;
 pub mod listener;
 pub mod native;
+pub mod number;
 pub mod openapi;
 pub mod origin;
 pub mod pages;

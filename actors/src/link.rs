@@ -71,9 +71,21 @@ struct Out {
     queue: VecDeque<Bytes>,
     bytes: usize,
     /// Requests that wait for their reply.
-    pending: Vec<u64>,
+    pending: Vec<Pending>,
+    /// Requests begun so far.
+    begun: u64,
     /// Set once: nothing more is queued, and the socket closes after what is there.
     closed: bool,
+}
+
+/// A request that waits for its reply.
+struct Pending {
+    /// The client's number for it.
+    n: u64,
+    /// Ours, as the client may use its own again.
+    id: u64,
+    /// When its outcome counts as unknown, in [`ticks`]; 0 for what has no deadline.
+    deadline: u64,
 }
 
 impl Link {
@@ -186,27 +198,43 @@ impl Link {
         }
     }
 
-    /// Takes note of a request; its reply must follow.
+    /// Takes note of a request; its reply must follow, under the id that is returned.
     ///
     /// # Errors
     /// When its number is in flight already, or all credits are used.
-    pub fn begin(&self, n: u64) -> Result<(), Fault> {
+    pub fn begin(&self, n: u64) -> Result<u64, Fault> {
         let mut out = self.out();
-        if out.pending.contains(&n) {
+        if out.pending.iter().any(|pending| pending.n == n) {
             return Err(Fault::malformed("a request with this n is in flight"));
         }
         if out.pending.len() >= CREDITS {
             return Err(Fault::new(Code::NoCredit, "too many requests are in flight").after(100));
         }
-        out.pending.push(n);
-        Ok(())
+        let id = out.begun;
+        out.begun += 1;
+        out.pending.push(Pending { n, id, deadline: 0 });
+        Ok(id)
     }
 
-    /// Replies to a request, once: a second reply to the same one is dropped.
-    pub fn reply(&self, n: u64, outcome: &ReplyOutcome) {
+    /// Gives a request a deadline, in [`ticks`].
+    pub(crate) fn limit(&self, id: u64, deadline: u64) {
+        if let Some(pending) = self.out().pending.iter_mut().find(|pending| pending.id == id) {
+            pending.deadline = deadline;
+        }
+    }
+
+    /// Requests whose deadline has passed: the client's number and ours of each.
+    pub(crate) fn overdue(&self, now: u64) -> Vec<(u64, u64)> {
+        let out = self.out();
+        let late = out.pending.iter().filter(|pending| (1..now).contains(&pending.deadline));
+        late.map(|pending| (pending.n, pending.id)).collect()
+    }
+
+    /// Replies to request `n`, once: a second reply under the same id is dropped.
+    pub fn reply(&self, n: u64, id: u64, outcome: &ReplyOutcome) {
         let frame = self.wire.reply(n, outcome);
         let mut out = self.out();
-        let Some(at) = out.pending.iter().position(|p| *p == n) else { return };
+        let Some(at) = out.pending.iter().position(|pending| pending.id == id) else { return };
         out.pending.swap_remove(at);
         if out.pending.is_empty() {
             out.pending = Vec::new();

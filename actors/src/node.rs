@@ -21,6 +21,7 @@ use crate::names::Names;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
+pub(crate) use knowledge::guarded;
 
 pub use fill::{FillError, fill};
 pub use handle::{Handle, Victim};

@@ -29,7 +29,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
 use crate::mailbox::Counted;
-use crate::node::Shared;
+use crate::node::{Shared, guarded};
 use crate::ports::store::{AppendError, StoreError};
 use batch::Batch;
 pub(crate) use reply::ReplyTo;
@@ -228,7 +228,7 @@ impl State {
         }
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
-            let found = shared.look_up(room, &unknown).await;
+            let found = guarded(shared.look_up(room, &unknown)).await;
             let _ = me.cast(Msg::Looked(found));
         });
     }

@@ -14,7 +14,7 @@ use parlance_domain::rate::Rate;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::{COMMAND_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -186,7 +186,8 @@ impl State {
 
     fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
         self.shared.meters.requests.increment(1);
-        if let Err(wait) = self.rate.take(ticks(), self.shared.options.commands_per_s) {
+        let now = ticks();
+        if let Err(wait) = self.rate.take(now, self.shared.options.commands_per_s) {
             return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }
         match op {
@@ -206,16 +207,17 @@ impl State {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
                 reply.finish(Ok(Answer::Empty {}));
             }
-            op => self.perform(me, op, reply),
+            op => self.perform(me, op, reply, now),
         }
     }
 
     /// Gives a room its command at once, so that commands keep their order; has everything else done beside.
-    fn perform(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
+    fn perform(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo, now: u64) {
         match ops::plan(op) {
             Err(fault) => reply.finish(Err(fault)),
             Ok(Plan::Command { room, client_id, command }) => {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
+                reply.limit(now + COMMAND_DEADLINE_MS);
                 let ask = Ask { who: self.link.principal, client_id, command, reply };
                 self.shared.rooms.ask(&self.shared, room, ask);
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use parlance_schema::frame::ReplyOutcome;
 use parlance_schema::{Code, Fault, TenantId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 
@@ -98,10 +99,11 @@ impl Receiver for Socket {
             Err((n, fault)) => return link.refuse(n, fault),
         };
         let n = request.n;
-        if let Err(fault) = link.begin(n) {
-            return link.refuse(Some(n), fault);
-        }
-        let reply = ReplyTo::link(link.clone(), n);
+        let id = match link.begin(n) {
+            Ok(id) => id,
+            Err(fault) => return link.refuse(Some(n), fault),
+        };
+        let reply = ReplyTo::link(link.clone(), n, id);
         let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((request.op, reply)));
         if let Err(session::Msg::Request(request)) = self.tell(link, session::Msg::Request(request)) {
             request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
@@ -126,7 +128,7 @@ pub(crate) struct Sessions;
 
 /// What Sessions can be told.
 pub(crate) enum Msg {
-    /// Looks after heartbeats, slow clients and expired tokens.
+    /// Looks after heartbeats, slow clients, expired tokens, and commands that wait too long.
     Tick,
 }
 
@@ -196,9 +198,13 @@ fn restart(shared: &Arc<Shared>, link: &Arc<Link>) {
     }
 }
 
-/// Pings a silent connection, and closes a dead, a slow or an expired one.
+/// Pings a silent connection, closes a dead, a slow or an expired one, and answers for whoever keeps a command too long.
 fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
     let options = &shared.options;
+    for (n, id) in link.overdue(now) {
+        let fault = Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells").after(1_000);
+        link.reply(n, id, &ReplyOutcome::Fault(fault));
+    }
     let silent = now.saturating_sub(link.last_heard());
     if link.expires() <= wall {
         link.close_for(&Fault::new(Code::TokenExpired, "the token has expired"));

@@ -19,7 +19,7 @@
 
 use parlance_schema::command::{Kind, MemberRole};
 use parlance_schema::entry::Entry;
-use parlance_schema::limits::{BANS_MAX, INVITES_MAX, MEMBERS_MAX};
+use parlance_schema::limits::{BANS_MAX, INVITES_MAX, MEMBERS_MAX, MUTES_KEPT_MAX};
 
 use crate::room::State;
 
@@ -35,9 +35,12 @@ pub fn check(state: &State, entry: &Entry) {
     debug_assert_eq!(state.posts, entry.posts, "an entry carries the number of messages so far");
     debug_assert!(state.members.len() <= MEMBERS_MAX, "a room has at most {MEMBERS_MAX} members");
     debug_assert!(
-        state.bans.len() <= BANS_MAX && state.invites.len() <= 2 * INVITES_MAX,
-        "bans and invites are bounded"
+        state.bans.len() <= BANS_MAX
+            && state.invites.len() <= 2 * INVITES_MAX
+            && state.mutes_kept.len() <= MUTES_KEPT_MAX,
+        "bans, invites and kept mutes are bounded"
     );
+    debug_assert!(state.mutes_kept.keys().all(|user| !state.members.contains_key(user)), "who is there has their mute");
     debug_assert!(state.kind != Kind::Direct || state.members.len() == 2, "a direct room is for two");
     let owners = state.members.values().filter(|member| member.role == MemberRole::Owner).count();
     let expected = usize::from(state.kind != Kind::Direct && !state.members.is_empty());

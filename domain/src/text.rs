@@ -3,7 +3,7 @@
 use parlance_schema::Fault;
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::limits::{
-    MESSAGE_CHARS_MAX, META_BYTES_MAX, META_KEYS_MAX, PART_FIELD_BYTES_MAX, PARTS_MAX, REACTION_BYTES_MAX,
+    ID_MAX, MESSAGE_CHARS_MAX, META_BYTES_MAX, META_KEYS_MAX, PART_FIELD_BYTES_MAX, PARTS_MAX, REACTION_BYTES_MAX,
     ROOM_NAME_CHARS_MAX,
 };
 
@@ -41,7 +41,9 @@ fn check_part(part: &Part) -> Result<(), Fault> {
     let fits = match part {
         Part::Code { language, .. } => language.len() <= 64,
         Part::Image { url, alt } => link(url) && short(alt),
-        Part::File { url, name, mime, .. } => link(url) && short(name) && !name.is_empty() && short(mime),
+        Part::File { url, name, mime, size } => {
+            link(url) && short(name) && !name.is_empty() && short(mime) && *size <= ID_MAX
+        }
         Part::Data { mime, .. } => !mime.is_empty() && short(mime),
     };
     if fits { Ok(()) } else { Err(Fault::invalid("a part's link is http or https, and its fields are short")) }

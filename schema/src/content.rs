@@ -11,9 +11,11 @@ use utoipa::ToSchema;
 pub struct Content {
     /// Plain text; may be empty where there are parts. At most 10,000 Unicode scalar values together with the parts.
     #[serde(default)]
+    #[schema(max_length = 10_000)]
     pub text: String,
     /// Typed parts, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
     pub parts: Vec<Part>,
 }
 
@@ -38,6 +40,7 @@ pub enum Part {
     Code {
         /// The language's name, such as `rust`.
         #[serde(default)]
+        #[schema(max_length = 64)]
         language: String,
         /// The code.
         text: String,
@@ -45,19 +48,24 @@ pub enum Part {
     /// A picture elsewhere.
     Image {
         /// Where it is: `https:` or `http:`.
+        #[schema(max_length = 2_048, pattern = "^https?://")]
         url: String,
         /// What it shows, for those who can't see it.
         #[serde(default)]
+        #[schema(max_length = 2_048)]
         alt: String,
     },
     /// A file elsewhere.
     File {
         /// Where it is: `https:` or `http:`.
+        #[schema(max_length = 2_048, pattern = "^https?://")]
         url: String,
         /// Its name.
+        #[schema(min_length = 1, max_length = 2_048)]
         name: String,
         /// Its MIME type.
         #[serde(default)]
+        #[schema(max_length = 2_048)]
         mime: String,
         /// Its size in bytes, 0 where unknown.
         #[serde(default)]
@@ -66,6 +74,7 @@ pub enum Part {
     /// Data for a client that knows its type, such as a chart.
     Data {
         /// Its MIME type.
+        #[schema(min_length = 1, max_length = 2_048)]
         mime: String,
         /// The data as text.
         text: String,
@@ -82,6 +91,18 @@ impl Part {
         };
         a.chars().count() + b.chars().count()
     }
+}
+
+/// The key of [`Meta`] under which a message's type stands, in a word such as `image`, where a client gives it one.
+pub const MESSAGE_TYPE: &str = "message_type";
+/// Bytes of a type that outlives its message's words: as many as a word needs, not as a sentence.
+const MESSAGE_TYPE_BYTES_KEPT: usize = 32;
+
+/// Whether a small fact says what kind of thing a message is rather than what it says; such a one stays when the words go.
+#[must_use]
+pub fn is_type(key: &str, value: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'.');
+    key == MESSAGE_TYPE && value.len() <= MESSAGE_TYPE_BYTES_KEPT && value.bytes().all(word)
 }
 
 /// Small facts beside a message that the sender's application wants kept: a flat map of text.

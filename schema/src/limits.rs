@@ -9,6 +9,8 @@ pub const ID_BLOCK: u64 = 65_536;
 pub const MEMBERS_MAX: usize = 100;
 /// Bans remembered per room; the oldest expired ones make way.
 pub const BANS_MAX: usize = 1_000;
+/// Mutes that a room keeps of those who have left it; beyond that the oldest is forgotten.
+pub const MUTES_KEPT_MAX: usize = 1_000;
 /// Open invites per room.
 pub const INVITES_MAX: usize = 50;
 /// Rooms that one user may be in.

@@ -315,7 +315,6 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Unarchive { room, client_id: c() }, "unarchive"),
         (Op::Messages { room, before: page.0, after: page.1, limit: page.2, skip: Some(20), read: true }, "messages"),
         (Op::Find { message: MessageId::new(5) }, "find"),
-        (Op::Stats, "stats"),
         (Op::Message { room, seq }, "message"),
         (Op::Revisions { room, seq }, "revisions"),
         (Op::Entries { room, before: page.0, after: page.1, limit: page.2 }, "entries"),
@@ -324,6 +323,7 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Presence { status: Status::Away }, "presence"),
         (Op::Whereabouts { users: vec![who] }, "whereabouts"),
         (Op::Users { ids: vec![who] }, "users"),
+        (Op::Stats, "stats"),
     ]
 }
 

@@ -12,14 +12,18 @@ use super::Secret;
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// 3 to 50 letters, digits, dots, underscores and hyphens; unique without regard to case.
+    #[schema(min_length = 3, max_length = 50)]
     pub username: String,
     /// 8 to 256 bytes.
+    #[schema(value_type = String, format = Password, max_length = 256)]
     pub password: Secret,
     /// Shown to nobody else.
     #[serde(default)]
+    #[schema(max_length = 254)]
     pub email: Option<String>,
     /// The name to show, up to 100 characters; the username where it is absent.
     #[serde(default)]
+    #[schema(max_length = 100)]
     pub full_name: Option<String>,
 }
 
@@ -63,10 +67,11 @@ pub struct Grant {
 pub struct UpdateProfile {
     /// The name to show; empty for the username.
     #[serde(default)]
+    #[schema(max_length = 100)]
     pub full_name: Option<String>,
     /// The e-mail address; `null` removes it.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 254)]
     pub email: Option<Option<String>>,
 }
 
@@ -77,6 +82,7 @@ pub struct ChangePassword {
     /// The present password.
     pub old_password: Secret,
     /// The one from now on, 8 to 256 bytes.
+    #[schema(value_type = String, format = Password, max_length = 256)]
     pub new_password: Secret,
 }
 

@@ -3,6 +3,7 @@
 use parlance_actors::ports::store::{Account, AccountError, Family, StoreError, Who};
 use parlance_schema::account::{MeView, Role};
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX};
 use parlance_schema::{Code, Fault, Millis, TenantId};
 
 use super::body::{Grant, Login, Refresh, Register};
@@ -55,6 +56,8 @@ impl Accounts {
 
     /// Makes an account, after checking all of it.
     pub(super) async fn create(&self, new: NewAccount) -> Result<Account, Fault> {
+        new.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
+        new.email.as_deref().map_or(Ok(()), |email| rules::sent(email, EMAIL_BYTES_MAX))?;
         let full_name = new.full_name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
         let email = new.email.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty());
         rules::username(&new.username)?;

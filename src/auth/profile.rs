@@ -2,7 +2,7 @@
 
 use parlance_actors::ports::store::{Account, Who};
 use parlance_schema::account::{MeView, Principal, UserView};
-use parlance_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::{Code, Fault, UserId};
 
 use super::body::{ChangePassword, UpdateProfile};
@@ -19,6 +19,8 @@ struct Update {
 
 impl Update {
     fn check(update: UpdateProfile) -> Result<Self, Fault> {
+        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
+        update.email.iter().flatten().try_for_each(|email| rules::sent(email, EMAIL_BYTES_MAX))?;
         let full_name = update.full_name.map(|n| n.trim().to_owned());
         full_name.as_deref().map_or(Ok(()), rules::full_name)?;
         let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));

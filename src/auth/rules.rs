@@ -74,6 +74,14 @@ pub(crate) fn full_name(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Checks what was sent for a text that is trimmed before it is kept: its bound is that of the documentation.
+pub(super) fn sent(text: &str, chars_max: usize) -> Result<(), Fault> {
+    if text.chars().count() > chars_max {
+        return Err(Fault::invalid(format!("over {chars_max} characters")));
+    }
+    Ok(())
+}
+
 /// Checks a new password's length; what else makes one good, its owner knows best.
 pub(super) fn password(secret: &Secret) -> Result<(), Fault> {
     if fits(secret) {

@@ -17,6 +17,8 @@ use parlance_schema::{Fault, Millis, RoomId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::number;
+
 /// Bytes of the encoding buffer that a thread keeps between frames.
 const SCRATCH_BYTES_KEPT: usize = 64 * 1024;
 
@@ -61,7 +63,10 @@ impl Wire for Json {
         if is_too_deep(payload) {
             return Err((None, too_deep()));
         }
-        serde_json::from_slice(payload).map_err(|error| explain::json(payload, &error))
+        serde_json::from_slice(payload).or_else(|error| {
+            let again = number::rewritten(payload).and_then(|rewritten| serde_json::from_slice(&rewritten).ok());
+            again.ok_or_else(|| explain::json(payload, &error))
+        })
     }
 
     fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use parlance_schema::Fault;
 use parlance_schema::fault::Code;
-use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX, PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX, MEMBERS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -90,7 +90,8 @@ fn document_of(dialects: impl Iterator<Item = &'static Route>) -> Value {
 }
 
 /// Mends what the derived schemas don't see: behind an alias (`Seq`, `Millis`, `Meta`) they find the plain type and make a
-/// component of its name, and of an enum's variants they don't say that unknown fields are refused.
+/// component of its name, of an enum's variants they don't say that unknown fields are refused, and of integers how large
+/// they can be.
 fn tidy(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     let aliased: Vec<_> =
@@ -103,6 +104,31 @@ fn tidy(document: &mut Value) {
     }
     for (name, plain) in aliased {
         inline(document, &format!("#/components/schemas/{name}"), &plain);
+    }
+    bound(document);
+}
+
+/// Writes the bound of integers where none is written: no number of ours is beyond what JavaScript holds, or its type.
+fn bound(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let kind = fields.get("type");
+            let is_integer = kind.is_some_and(|kind| {
+                kind == "integer" || kind.as_array().is_some_and(|of| of.iter().any(|one| one == "integer"))
+            });
+            if is_integer && fields.get("minimum").is_some_and(Value::is_number) && !fields.contains_key("maximum") {
+                // The format of that name is of numbers with a sign, which ours don't have.
+                let short = fields.get("format").is_some_and(|format| format == "int32");
+                let max = if short { u64::from(u32::MAX) } else { ID_MAX };
+                if short {
+                    fields.remove("format");
+                }
+                fields.insert("maximum".to_owned(), max.into());
+            }
+            fields.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        _ => {}
     }
 }
 
@@ -220,7 +246,7 @@ fn path_parameter(name: &'static str) -> Parameter {
         "message" => ("The message's id.", integer(1, ID_MAX)),
         "seq" => ("The message's number in the room.", integer(1, ID_MAX)),
         "emoji" => ("An emoji, or a short name; at most 64 bytes.", text().min_length(Some(1)).max_length(Some(64))),
-        "hash" => ("The invite's hash, as the log names it.", text().min_length(Some(1))),
+        "hash" => ("The invite's hash, as the log names it.", text().min_length(Some(64)).max_length(Some(64))),
         _ => ("", text()),
     };
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
@@ -250,8 +276,9 @@ fn query_parameter(query: &Query) -> Parameter {
             parameter.schema(Some(flag))
         }
         Holds::Text => parameter.schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)))),
-        Holds::Ids => {
-            let ids = ArrayBuilder::new().items(integer(1, ID_MAX)).min_items(Some(1)).max_items(Some(PAGE_MAX));
+        Holds::Ids | Holds::FewIds => {
+            let most = if query.holds == Holds::Ids { PAGE_MAX } else { MEMBERS_MAX };
+            let ids = ArrayBuilder::new().items(integer(1, ID_MAX)).min_items(Some(1)).max_items(Some(most));
             parameter.schema(Some(ids)).style(Some(ParameterStyle::Form)).explode(Some(false))
         }
     }

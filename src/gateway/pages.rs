@@ -1,4 +1,4 @@
-//! Static pages, from the binary itself: the web app, and Swagger UI at `/docs`.
+//! Static pages, from the binary itself: the web app, Swagger UI at `/docs`, and ReDoc at `/redoc`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -17,7 +17,9 @@ use super::errors::{Failure, set};
 /// What the web app may do: everything comes from this server, WebSockets included.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
                            form-action 'self'; frame-ancestors 'none'";
-/// Swagger UI sets styles on elements and draws its icons from data URLs.
+/// Where ReDoc shows the API's document.
+const REDOC: &str = "redoc";
+/// Swagger UI and ReDoc set styles on elements; the first draws its icons from data URLs.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -50,6 +52,7 @@ pub fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Response, 
     let found = match name.strip_prefix("docs") {
         Some("") => Some(redirect("/docs/")),
         Some(rest) if rest.starts_with('/') => docs(&rest[1..], headers),
+        _ if name == REDOC => web("redoc/index.html", headers),
         _ => web(name, headers),
     };
     let response = found.ok_or_else(Failure::no_route)?;
@@ -73,7 +76,8 @@ fn web(name: &str, headers: &HeaderMap) -> Option<Response> {
     let file = Web::get(name)?;
     let tag = tag(&file.metadata.sha256_hash());
     let mut response = cached(shared(file.data), mime(name), &tag, headers);
-    set(&mut response, CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    let policy = if name.starts_with("redoc/") { DOCS_POLICY } else { PAGE_POLICY };
+    set(&mut response, CONTENT_SECURITY_POLICY, policy);
     Some(response)
 }
 

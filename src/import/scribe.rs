@@ -12,7 +12,7 @@ use parlance_actors::ports::store::{Append, ReadMark};
 use parlance_domain::message;
 use parlance_domain::room::State;
 use parlance_schema::command::{History, Kind, MemberRole};
-use parlance_schema::content::{Content, Meta};
+use parlance_schema::content::{Content, MESSAGE_TYPE, Meta};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{ID_MAX, MEMBERS_MAX};
 use parlance_schema::message::MessageState;
@@ -22,8 +22,6 @@ use super::Error;
 use super::chats::{Joining, Room};
 use super::sort::Message;
 
-/// Where the kind of a message that isn't text is kept.
-pub(super) const WORD_KEY: &str = "message_type";
 /// Entries after a snapshot that a room may wake from without another one.
 const TAIL_MAX: Seq = 64;
 
@@ -119,7 +117,7 @@ impl<'a> Scribe<'a> {
         let content = (!deleted).then(|| Content::text(&*message.text));
         let mut meta = Meta::new();
         if !deleted && !message.word.is_empty() {
-            meta.insert(WORD_KEY.to_owned(), message.word.clone());
+            meta.insert(MESSAGE_TYPE.to_owned(), message.word.clone());
         }
         let at = millis(message.at);
         let fact = Fact::Posted { id, content: content.clone(), reply_to, mentions: Vec::new(), meta };

@@ -1,6 +1,9 @@
 //! Reading rooms from the store: waking, re-reading after a doubt, looking messages up.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 
 use parlance_domain::message::Target;
 use parlance_domain::room::State;
@@ -43,6 +46,12 @@ pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State,
         state.fold(entry);
     }
     Ok(Some((state, at)))
+}
+
+/// Waits for a reading of the store; a store that panics must not leave who waits for it waiting.
+pub(crate) async fn guarded<T>(reading: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let panicked = |_| Err(StoreError::Unavailable("the store panicked".into()));
+    AssertUnwindSafe(reading).catch_unwind().await.unwrap_or_else(panicked)
 }
 
 impl Shared {

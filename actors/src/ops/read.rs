@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parlance_schema::account::{Principal, UserView};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, PageOf};
-use parlance_schema::limits::{PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 use tokio::sync::oneshot;
@@ -114,6 +114,10 @@ pub(super) async fn typing(shared: &Arc<Shared>, who: Principal, room: RoomId, o
 }
 
 pub(super) async fn mark(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    // Up to the end is any number that is larger, but a number all the same.
+    if seq > ID_MAX {
+        return Err(Fault::invalid(format!("a number is at most {ID_MAX}")));
+    }
     answer(ask(shared, room, |back| relay::Msg::Mark { who, seq, back })?).await?;
     Ok(Answer::Empty {})
 }

@@ -13,6 +13,7 @@ use ractor::ActorRef;
 
 use super::{Mode, Msg, Slot, State, Sub};
 use crate::link::Pushed;
+use crate::node::guarded;
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
 use crate::wire::{Around, Missing, WIRES_MAX, Wire};
@@ -44,7 +45,7 @@ impl State {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
             metrics::counter!("parlance_log_reads_total").increment(1);
-            let entries = shared.store.entries(room, range).await;
+            let entries = guarded(shared.store.entries(room, range)).await;
             let _ = me.cast(Msg::Repaired(entries));
         });
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{Back, From, Mode, Msg, Passage, State, Sub, unreadable};
 use crate::link::{Link, Pushed};
 use crate::names::Names;
-use crate::node::Shared;
+use crate::node::{Shared, guarded};
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
 use crate::wire::Around;
@@ -169,7 +169,7 @@ impl State {
         metrics::counter!("parlance_log_reads_total").increment(1);
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
-            let log = read_passage(&shared, room, range, looks_around).await;
+            let log = guarded(read_passage(&shared, room, range, looks_around)).await;
             let _ = me.cast(Msg::Read { session, from: range.from, log });
         });
     }

@@ -7,6 +7,7 @@ use ractor::ActorRef;
 
 use super::batch::{self, Batch};
 use super::{Msg, Reread, State};
+use crate::node::guarded;
 use crate::ports::store::StoreError;
 
 impl State {
@@ -18,7 +19,7 @@ impl State {
         let pause = Duration::from_millis(u64::from(self.refused.saturating_sub(1).min(20)) * 10);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            let found = shared.reread(room, first, append_id, pairs).await;
+            let found = guarded(shared.reread(room, first, append_id, pairs)).await;
             let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
             let _ = me.cast(Msg::Reread(Box::new(found)));
         });

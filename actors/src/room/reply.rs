@@ -16,15 +16,23 @@ use crate::link::Link;
 pub(crate) struct ReplyTo(Option<To>);
 
 enum To {
-    Link(Arc<Link>, u64),
+    /// The client's number for the request, and the link's.
+    Link(Arc<Link>, u64, u64),
     Call(oneshot::Sender<Result<Done, Fault>>),
 }
 
 impl ReplyTo {
-    /// Request `n` of a connection.
+    /// Request `n` of a connection, by the id with which it was begun.
     #[must_use]
-    pub fn link(link: Arc<Link>, n: u64) -> Self {
-        Self(Some(To::Link(link, n)))
+    pub fn link(link: Arc<Link>, n: u64, id: u64) -> Self {
+        Self(Some(To::Link(link, n, id)))
+    }
+
+    /// Sets when the outcome counts as unknown, in ticks; a caller in this process has a deadline of its own.
+    pub(crate) fn limit(&self, deadline: u64) {
+        if let Some(To::Link(link, _, id)) = &self.0 {
+            link.limit(*id, deadline);
+        }
     }
 
     /// A caller in this process.
@@ -41,14 +49,14 @@ impl ReplyTo {
 
     /// Answers with something else than a command's outcome; a caller in this process has no use for that.
     pub(crate) fn finish(mut self, outcome: Result<Answer, Fault>) {
-        if let Some(To::Link(link, n)) = self.0.take() {
-            reply(&link, n, outcome);
+        if let Some(To::Link(link, n, id)) = self.0.take() {
+            reply(&link, n, id, outcome);
         }
     }
 
     fn answer(&mut self, outcome: Result<Done, Fault>) {
         match self.0.take() {
-            Some(To::Link(link, n)) => reply(&link, n, outcome.map(Answer::Done)),
+            Some(To::Link(link, n, id)) => reply(&link, n, id, outcome.map(Answer::Done)),
             Some(To::Call(call)) => {
                 let _ = call.send(outcome);
             }
@@ -57,12 +65,12 @@ impl ReplyTo {
     }
 }
 
-fn reply(link: &Link, n: u64, outcome: Result<Answer, Fault>) {
+fn reply(link: &Link, n: u64, id: u64, outcome: Result<Answer, Fault>) {
     let outcome = match outcome {
         Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
         Err(fault) => ReplyOutcome::Fault(fault),
     };
-    link.reply(n, &outcome);
+    link.reply(n, id, &outcome);
 }
 
 impl Drop for ReplyTo {

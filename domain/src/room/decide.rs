@@ -239,6 +239,7 @@ fn react(state: &State, member: Option<&Member>, ask: &Ask<'_>, seq: Seq, emoji:
 
 fn unreact(state: &State, ask: &Ask<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
     let target = living(state, ask, seq)?;
+    text::check_reaction(emoji)?;
     let there = target.state.reactions.get(emoji).is_some_and(|users| users.contains(&ask.who.user));
     if there {
         Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })

@@ -2,8 +2,8 @@
 
 use parlance_schema::command::{Command, Kind, MemberRole};
 use parlance_schema::entry::Fact;
-use parlance_schema::limits::{INVITES_MAX, MEMBERS_MAX};
-use parlance_schema::{Code, Fault, UserId};
+use parlance_schema::limits::{ID_MAX, INVITES_MAX, MEMBERS_MAX};
+use parlance_schema::{Code, Fault, Millis, UserId};
 
 use super::decide::{Ask, room_full};
 use super::state::{Member, State};
@@ -27,7 +27,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
             if open >= INVITES_MAX {
                 return Err(Fault::invalid(format!("a room has at most {INVITES_MAX} open invites")));
             }
-            if *uses == Some(0) || expires_at.is_some_and(|end| end <= ask.now) {
+            if *uses == Some(0) || expires_at.is_some_and(|end| !is_ahead(ask, end)) {
                 return Err(Fault::invalid("an invite can be used at least once, and expires later than now"));
             }
             Ok(Fact::Invited { hash: hash.clone(), expires_at: *expires_at, uses: *uses })
@@ -53,7 +53,7 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
         }
         Command::Mute { user, until } => {
             let target = over(state, member, ask, *user)?;
-            if until.is_some_and(|end| end <= ask.now) {
+            if until.is_some_and(|end| !is_ahead(ask, end)) {
                 return Err(Fault::invalid("a mute ends later than now"));
             }
             if target.is_muted(ask.now) && target.muted.is_some_and(|mute| mute.until == *until) {
@@ -81,6 +81,11 @@ pub(super) fn decide(state: &State, member: Option<&Member>, ask: &Ask<'_>) -> R
         Command::Archive | Command::Unarchive => archive(state, member, ask),
         _ => Err(Fault::internal("a command was sent to the wrong place")),
     }
+}
+
+/// Whether a time is later than now, and one that clients can hold.
+fn is_ahead(ask: &Ask<'_>, end: Millis) -> bool {
+    ask.now < end && end <= ID_MAX
 }
 
 /// A room that is not there, and an invite that is not good, look the same.
@@ -187,7 +192,7 @@ fn ban(state: &State, member: Option<&Member>, ask: &Ask<'_>, user: UserId, unti
     } else {
         staff(state, ask)?;
     }
-    if until.is_some_and(|end| end <= ask.now) {
+    if until.is_some_and(|end| !is_ahead(ask, end)) {
         return Err(Fault::invalid("a ban ends later than now"));
     }
     if banned(state, ask, user) && state.bans.get(&user).is_some_and(|ban| ban.until == until) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parlance_schema::account::Principal;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::limits::{BANS_MAX, INVITES_MAX};
+use parlance_schema::limits::{BANS_MAX, INVITES_MAX, MUTES_KEPT_MAX};
 use parlance_schema::{Millis, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,10 @@ pub struct State {
     pub bans: BTreeMap<UserId, Ban>,
     /// Invites by hash.
     pub invites: BTreeMap<String, Invite>,
+    /// Mutes of those who have left, and find them again when they come back, with the number of the entry by which they left.
+    /// Snapshots of earlier versions don't have them.
+    #[serde(default)]
+    pub mutes_kept: BTreeMap<UserId, (Seq, Mute)>,
 }
 
 impl State {
@@ -132,6 +136,7 @@ impl State {
             members: BTreeMap::new(),
             bans: BTreeMap::new(),
             invites: BTreeMap::new(),
+            mutes_kept: BTreeMap::new(),
         };
         for user in members {
             state.admit(*user, entry);
@@ -156,10 +161,10 @@ impl State {
                 self.use_invite(hash);
                 self.admit(entry.by, entry);
             }
-            Fact::Left { heir } => self.dismiss(entry.by, *heir),
-            Fact::Kicked { user, heir } => self.dismiss(*user, *heir),
+            Fact::Left { heir } => self.dismiss(entry.by, *heir, entry),
+            Fact::Kicked { user, heir } => self.dismiss(*user, *heir, entry),
             Fact::Banned { user, until, heir } => {
-                self.dismiss(*user, *heir);
+                self.dismiss(*user, *heir, entry);
                 self.bans.insert(*user, Ban { seq: entry.seq, until: *until });
                 self.forget_bans(entry.at);
             }
@@ -250,22 +255,31 @@ impl State {
     }
 
     fn admit(&mut self, user: UserId, entry: &Entry) {
+        if self.members.contains_key(&user) {
+            return;
+        }
         // Whoever comes first into an empty group owns it.
         let first = self.kind != Kind::Direct && self.members.is_empty();
         let member = Member {
             role: if first { MemberRole::Owner } else { MemberRole::Member },
             joined: entry.seq,
             joined_at: entry.at,
-            muted: None,
+            muted: self.mutes_kept.remove(&user).map(|(_, mute)| mute),
             own: 0,
             last_own: 0,
             posts_before: self.posts,
         };
-        self.members.entry(user).or_insert(member);
+        self.members.insert(user, member);
     }
 
-    fn dismiss(&mut self, user: UserId, heir: Option<UserId>) {
-        self.members.remove(&user);
+    fn dismiss(&mut self, user: UserId, heir: Option<UserId>, entry: &Entry) {
+        // Leaving and coming back is no way out of a mute.
+        if let Some(member) = self.members.remove(&user)
+            && let Some(mute) = member.muted.filter(|_| member.is_muted(entry.at))
+        {
+            self.mutes_kept.insert(user, (entry.seq, mute));
+            self.forget_mutes(entry.at);
+        }
         if let Some(heir) = heir {
             self.set_role(heir, MemberRole::Owner);
         }
@@ -304,6 +318,17 @@ impl State {
     fn forget_invites(&mut self, now: Millis) {
         if self.invites.len() > 2 * INVITES_MAX {
             self.invites.retain(|_, invite| invite.expires_at.is_none_or(|end| now < end));
+        }
+    }
+
+    /// Lets mutes of those who have left go where there are too many to keep: expired ones, then the oldest.
+    fn forget_mutes(&mut self, now: Millis) {
+        if self.mutes_kept.len() > MUTES_KEPT_MAX {
+            self.mutes_kept.retain(|_, (_, mute)| mute.until.is_none_or(|end| now < end));
+        }
+        while self.mutes_kept.len() > MUTES_KEPT_MAX {
+            let oldest = self.mutes_kept.iter().min_by_key(|(_, (seq, _))| *seq).map(|(user, _)| *user);
+            oldest.map(|user| self.mutes_kept.remove(&user));
         }
     }
 

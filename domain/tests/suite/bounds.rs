@@ -4,8 +4,8 @@ use parlance_domain::text::{check_content, check_meta, check_reaction, check_roo
 use parlance_schema::command::{Command, Kind};
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::limits::{
-    BANS_MAX, EDITS_MAX, INVITES_MAX, MEMBERS_MAX, META_BYTES_MAX, META_KEYS_MAX, PART_FIELD_BYTES_MAX, PARTS_MAX,
-    REACTION_BYTES_MAX, REACTIONS_MAX, ROOM_NAME_CHARS_MAX,
+    BANS_MAX, EDITS_MAX, INVITES_MAX, MEMBERS_MAX, META_BYTES_MAX, META_KEYS_MAX, MUTES_KEPT_MAX, PART_FIELD_BYTES_MAX,
+    PARTS_MAX, REACTION_BYTES_MAX, REACTIONS_MAX, ROOM_NAME_CHARS_MAX,
 };
 use parlance_schema::{Code, Seq};
 use proptest::prelude::*;
@@ -154,6 +154,21 @@ fn edits_reactions_bans_and_invites_are_bounded() {
     }
     // An expired one makes way before one that holds.
     assert!(world.state().bans.contains_key(&user(1_000)));
+}
+
+#[test]
+fn mutes_of_those_who_left_are_bounded() {
+    let mut world = World::group([]);
+    for n in 0..MUTES_KEPT_MAX as u64 + 10 {
+        let (who, until) = (user(1_000 + n), (n % 2 == 1).then_some(world.now + 2));
+        world.run(1, Command::Add { users: vec![who] }).unwrap();
+        world.run(1, Command::Mute { user: who, until }).unwrap();
+        world.run(1, Command::Kick { user: who }).unwrap();
+        assert!(world.state().mutes_kept.len() <= MUTES_KEPT_MAX);
+        world.now += 2;
+    }
+    // An expired one makes way before one that holds.
+    assert!(world.state().mutes_kept.contains_key(&user(1_000)));
 }
 
 #[test]

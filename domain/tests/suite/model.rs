@@ -45,6 +45,8 @@ enum Wish {
 struct Model {
     people: Vec<Person>,
     banned: Vec<u64>,
+    /// Who has left while muted, and until when they are.
+    silent_ones_outside: Vec<(u64, u64)>,
     closed: bool,
     said: u64,
     now: u64,
@@ -67,6 +69,8 @@ impl Model {
     }
 
     fn remove(&mut self, id: u64) {
+        let silent = self.people.iter().find(|p| p.id == id && p.mute > self.now).map(|p| (id, p.mute));
+        self.silent_ones_outside.extend(silent);
         let owned = self.rank(id) == 3;
         self.people.retain(|p| p.id != id);
         if owned {
@@ -151,7 +155,9 @@ impl Model {
         }
         for id in new {
             let rank = if self.people.is_empty() { Rank::Owner } else { Rank::Member };
-            self.people.push(Person { id, rank, since: self.entries, mute: 0 });
+            let left = self.silent_ones_outside.iter().position(|(who, _)| *who == id);
+            let mute = left.map_or(0, |at| self.silent_ones_outside.remove(at).1);
+            self.people.push(Person { id, rank, since: self.entries, mute });
         }
         true
     }

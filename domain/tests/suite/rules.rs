@@ -32,6 +32,29 @@ fn the_muted_are_silent_until_their_time() {
 }
 
 #[test]
+fn leaving_and_coming_back_is_no_way_out_of_a_mute() {
+    let mut world = World::group([2, 3]);
+    let until = Some(world.now + 100);
+    world.run(1, Command::Invite { hash: "h".into(), expires_at: None, uses: None }).unwrap();
+    world.run(1, Command::Mute { user: user(2), until: None }).unwrap();
+    world.run(1, Command::Mute { user: user(3), until }).unwrap();
+    for who in [2, 3] {
+        world.run(who, Command::Leave).unwrap();
+        world.run(who, Command::Join { hash: "h".into() }).unwrap();
+        assert_eq!(code(world.run(who, post("x"))), Code::Muted);
+    }
+    world.run(1, Command::Kick { user: user(2) }).unwrap();
+    world.run(1, Command::Add { users: vec![user(2)] }).unwrap();
+    assert_eq!(code(world.run(2, post("x"))), Code::Muted);
+    world.run(1, Command::Unmute { user: user(2) }).unwrap();
+    world.run(2, Command::Leave).unwrap();
+    world.run(2, Command::Join { hash: "h".into() }).unwrap();
+    world.run(2, post("free")).unwrap();
+    world.now += 100;
+    world.run(3, post("free")).unwrap();
+}
+
+#[test]
 fn the_banned_stay_out_until_they_are_let_back_in() {
     let mut world = World::group([2]);
     world.run(1, Command::Ban { user: user(2), until: None }).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlance_schema::content::Content;
+use parlance_schema::content::{Content, MESSAGE_TYPE};
 use parlance_schema::frame::Answer;
 use parlance_schema::op::Op;
 use parlance_schema::view::MessageView;
@@ -14,7 +14,7 @@ use warp::reply::{Reply, Response};
 
 use super::TAG;
 use super::ask::{self, of_body, path_id, query_id};
-use super::view::{ChatMessages, MESSAGE_TYPE, Message};
+use super::view::{ChatMessages, Message};
 use crate::dialect::Name;
 use crate::dialect::page::Page;
 use crate::gateway::errors::{Failure, json};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use parlance_schema::account::{MeView, UserView};
 use parlance_schema::command::{Kind, MemberRole};
-use parlance_schema::content::{Content, Meta, Part};
+use parlance_schema::content::{Content, MESSAGE_TYPE, Meta, Part};
 use parlance_schema::event::Status;
 use parlance_schema::view::{MemberView, MessageView, RoomView};
 use parlance_schema::{MessageId, RoomId, UserId};
@@ -13,9 +13,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::dialect::time::rfc3339;
-
-/// The key under which a message's type stands among its small facts.
-pub const MESSAGE_TYPE: &str = "message_type";
 
 /// Names of users by their ids.
 pub type Names = BTreeMap<UserId, String>;
@@ -28,9 +25,8 @@ pub struct User {
     id: UserId,
     /// The unique name.
     username: String,
-    /// The e-mail address, or null where there is none; shown to the user alone.
+    /// The e-mail address, or `null`; only the user themselves is shown this field.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     email: Option<Option<String>>,
     /// The name to show.
     full_name: String,

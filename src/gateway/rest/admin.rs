@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parlance_actors::service::ActorView;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 
@@ -42,6 +43,6 @@ pub struct Actor {
     /// Whether it runs.
     pub status: String,
     /// A small picture of its state.
-    #[schema(value_type = Object)]
-    pub state: serde_json::Value,
+    #[schema(value_type = Value)]
+    pub state: Value,
 }

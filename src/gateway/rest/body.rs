@@ -14,6 +14,7 @@ use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::gateway::checks::Refusal;
 use crate::gateway::errors::Failure;
+use crate::gateway::number;
 
 /// Characters of a client's own words (a field's name) that an error repeats.
 const ECHO_CHARS_MAX: usize = 64;
@@ -141,6 +142,13 @@ pub fn decode_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     if nesting(bytes) > DEPTH_MAX {
         return Err(Fault::malformed(format!("the body is nested deeper than {DEPTH_MAX}")).into());
     }
+    decode_as_is(bytes).or_else(|failure| match number::rewritten(bytes) {
+        Some(rewritten) => decode_as_is(&rewritten),
+        None => Err(failure),
+    })
+}
+
+fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: Result<T, _> = serde_path_to_error::deserialize(&mut reader);

@@ -49,6 +49,7 @@ pub struct NewInvite {
     expires_at: Option<Millis>,
     /// How often it can be used; absent: without limit.
     #[serde(default)]
+    #[schema(minimum = 1)]
     uses: Option<u32>,
 }
 

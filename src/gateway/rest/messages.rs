@@ -1,11 +1,13 @@
 //! Messages: sending, reading, editing, deleting.
 
 use parlance_schema::content::{Content, Meta};
+use parlance_schema::limits::META_KEYS_MAX;
 use parlance_schema::op::Op;
 use parlance_schema::view::{Done, MessageView};
 use parlance_schema::{Code, Fault, Seq, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::call::Call;
 use super::lists::{MessagePage, Revisions};
@@ -91,7 +93,17 @@ pub struct NewMessage {
     mentions: Vec<UserId>,
     /// Small facts beside it: a flat map of text.
     #[serde(default)]
+    #[schema(schema_with = small_facts)]
     meta: Meta,
+}
+
+fn small_facts() -> Object {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new()
+        .description(Some("Small facts beside it: a flat map of text."))
+        .additional_properties(Some(text))
+        .max_properties(Some(META_KEYS_MAX))
+        .build()
 }
 
 fn send(call: &Call) -> Result<Op, Fault> {

@@ -29,7 +29,7 @@ pub const ROUTES: &[Route] = &[
         .answers(&[ok::<Nothing>("They are told.")]),
     get("/v1/presence", "showPresence", "Shows the presence of users who share a room with the caller.")
         .tag("presence")
-        .query(&[Query::required("users", "Who; at most 100.", Holds::Ids)])
+        .query(&[Query::required("users", "Who; at most 100.", Holds::FewIds)])
         .op(whereabouts)
         .answers(&[ok::<Presences>("Who may be shown.")]),
     put("/v1/presence", "setPresence", "Sets one's own status, for all one's sessions.")

@@ -133,15 +133,8 @@ pub struct Checks {
     store: StoreCheck,
     /// What connects nodes.
     bus: BusCheck,
-    /// What answers in conversations.
+    /// AI assistants.
     assistants: AssistantsCheck,
-}
-
-/// What answers in conversations.
-#[derive(Serialize, ToSchema)]
-pub struct AssistantsCheck {
-    /// `none` where no assistant is set up.
-    state: &'static str,
 }
 
 /// The store's state.
@@ -160,6 +153,13 @@ pub struct StoreCheck {
 pub struct BusCheck {
     /// `local` where the node is alone.
     state: String,
+}
+
+/// AI assistants' state.
+#[derive(Serialize, ToSchema)]
+pub struct AssistantsCheck {
+    /// `none` where the node has no assistants.
+    state: &'static str,
 }
 
 fn works(health: &Health) -> bool {

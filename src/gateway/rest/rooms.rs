@@ -4,7 +4,7 @@ use parlance_schema::command::{History, Kind};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Done, RoomView};
 use parlance_schema::{Code, Fault, UserId};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::call::Call;
@@ -116,11 +116,18 @@ pub struct NewDirect {
 #[schema(min_properties = 1, max_properties = 1)]
 pub struct RoomChange {
     /// The new name.
+    #[serde(default, deserialize_with = "given")]
     #[schema(min_length = 1, max_length = 100, nullable = false)]
     name: Option<String>,
     /// What later members may read.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     history: Option<History>,
+}
+
+/// Reads a field that may be left out but is not `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 fn change(call: &Call) -> Result<Op, Fault> {

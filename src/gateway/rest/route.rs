@@ -137,6 +137,8 @@ pub enum Holds {
     Limit,
     /// Ids with commas between them.
     Ids,
+    /// The same, at most as many as a room has members.
+    FewIds,
     /// Text.
     Text,
     /// `true` or `false`.

@@ -47,6 +47,16 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// The same where a room that is there is told apart from one that isn't, as a dialect's users expect, but for other
+    /// tenants'.
+    pub fn mark_told(&self, role: usize, column: usize) -> char {
+        let told = self.columns == Columns::Rooms && !matches!(ROOMS[column], "elsewhere" | "missing");
+        match self.mark(role, column) {
+            '-' if told && READ.mark(role, column) == '-' => 'x',
+            mark => mark,
+        }
+    }
+
     /// The mark of a role and a column.
     pub fn mark(&self, role: usize, column: usize) -> char {
         let mut marks = self.lines[role].chars().filter(|mark| *mark != ' ');

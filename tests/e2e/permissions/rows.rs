@@ -86,7 +86,7 @@ const fn row(route: &'static str, cases: &'static [Case]) -> Row {
 
 /// All rows.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [ACCOUNTS, LISTS, IN_ROOMS, MEMBERSHIP, MESSAGES, OTHERS].into_iter().flatten()
+    [ACCOUNTS, LISTS, IN_ROOMS, MEMBERSHIP, MESSAGES, CHAT_SERVICE, CHATS, OTHERS].into_iter().flatten()
 }
 
 const ACCOUNTS: &[Row] = &[
@@ -163,6 +163,7 @@ const LISTS: &[Row] = &[
             reads("by name", &FOUND).query("q=$username").shown("users", "id", "user"),
         ],
     ),
+    row("GET /v1/stats", &[reads("", &ALL).op(r#"{"op": "stats"}"#)]),
     row("GET /v1/users/{user}", &[reads("", &SEEN)]),
     row(
         "GET /v1/presence",
@@ -171,7 +172,6 @@ const LISTS: &[Row] = &[
             .op(r#"{"op": "whereabouts", "users": ["$user"]}"#)
             .shown("presence", "user", "user")],
     ),
-    row("GET /v1/stats", &[reads("", &ALL).op(r#"{"op": "stats"}"#)]),
     row(
         "PUT /v1/presence",
         &[changes("", &ALL).body(r#"{"status": "away"}"#).op(r#"{"op": "presence", "status": "away"}"#)],
@@ -313,6 +313,8 @@ const MEMBERSHIP: &[Row] = &[
             .with(&[("user", "outcast")])
             .op(r#"{"op": "unban", "room": "$room", "user": "$outcast"}"#)],
     ),
+    row("GET /v1/rooms/{room}/bans", &[reads("", &STAFF).op(r#"{"op": "bans", "room": "$room"}"#)]),
+    row("GET /v1/rooms/{room}/invites", &[reads("", &STAFF).op(r#"{"op": "invites", "room": "$room"}"#)]),
     row("POST /v1/rooms/{room}/invites", &[changes("", &STAFF).op(r#"{"op": "invite", "room": "$room"}"#)]),
     row(
         "DELETE /v1/rooms/{room}/invites/{hash}",
@@ -338,10 +340,13 @@ const MESSAGES: &[Row] = &[
                 .op(r#"{"op": "send", "room": "$room", "content": {"text": "a word"}}"#),
         ],
     ),
-    row("GET /v1/messages/{message}", &[reads("", &READ).op(r#"{"op": "find", "message": "$message"}"#)]),
     row(
         "GET /v1/rooms/{room}/messages/{seq}",
         &[reads("", &READ).with(&[("seq", "theirs")]).op(r#"{"op": "message", "room": "$room", "seq": "$theirs"}"#)],
+    ),
+    row(
+        "GET /v1/messages/{message}",
+        &[reads("", &READ).with(&[("message", "their_id")]).op(r#"{"op": "find", "message": "$their_id"}"#)],
     ),
     row(
         "PUT /v1/rooms/{room}/messages/{seq}",
@@ -382,6 +387,104 @@ const MESSAGES: &[Row] = &[
         &[changes("", &TAKE_BACK)
             .with(&[("seq", "theirs"), ("emoji", "thumb")])
             .op(r#"{"op": "unreact", "room": "$room", "seq": "$theirs", "emoji": "$thumb"}"#)],
+    ),
+];
+
+const CHAT_SERVICE: &[Row] = &[
+    row(
+        "POST /api/v1/users/register",
+        &[
+            changes("a new name", &ALL)
+                .body(r#"{"username": "$fresh", "email": "$fresh_mail", "password": "correct horse"}"#),
+            reads("a taken name", &TAKEN)
+                .body(r#"{"username": "$name", "email": "$fresh_mail", "password": "correct horse"}"#),
+        ],
+    ),
+    row(
+        "POST /api/v1/users/login",
+        &[
+            reads("a wrong password", &WRONG).body(r#"{"username": "guest", "password": "battery staple"}"#),
+            reads("a disabled account", &WRONG).body(r#"{"username": "disabled", "password": "correct horse"}"#),
+            reads("another tenant's name", &WRONG).body(r#"{"username": "abroad", "password": "correct horse"}"#),
+            changes("a good password", &ALL).body(r#"{"username": "guest", "password": "correct horse"}"#),
+        ],
+    ),
+    row("GET /api/v1/users/me", &[reads("", &ALL)]),
+    row(
+        "PUT /api/v1/users/me",
+        &[
+            changes("the name", &ALL).body(r#"{"full_name": "Somebody Else"}"#),
+            reads("a wrong old password", &WRONG)
+                .body(r#"{"old_password": "battery staple", "new_password": "correct staple"}"#),
+        ],
+    ),
+    row("GET /api/v1/users/search", &[reads("", &FOUND).query("q=$username").shown("items", "id", "user")]),
+    row("GET /api/v1/users/{user_id}", &[reads("", &SEEN).with(&[("user_id", "user")])]),
+    row("GET /api/v1/ws/stats", &[reads("", &ALL)]),
+    row("GET /api/v1/info", &[reads("", &ALL)]),
+];
+
+const CHATS: &[Row] = &[
+    row(
+        "POST /api/v1/chats/",
+        &[
+            changes("a group", &WRITERS).body(r#"{"chat_type": "group", "name": "New"}"#),
+            changes("with somebody", &OPEN_WITH)
+                .body(r#"{"chat_type": "group", "name": "New", "participant_ids": ["$user"]}"#),
+            changes("a direct one", &DIRECT).body(r#"{"chat_type": "direct", "participant_ids": ["$user"]}"#),
+        ],
+    ),
+    row("GET /api/v1/chats/", &[reads("", &LISTED).shown("items", "id", "room")]),
+    row("GET /api/v1/chats/{chat_id}", &[reads("", &READ).with(&[("chat_id", "room")])]),
+    row(
+        "PUT /api/v1/chats/{chat_id}",
+        &[changes("", &STAFF).with(&[("chat_id", "room")]).body(r#"{"name": "Renamed"}"#)],
+    ),
+    row("DELETE /api/v1/chats/{chat_id}", &[changes("", &LEAVE).with(&[("chat_id", "room")])]),
+    row("GET /api/v1/chats/{chat_id}/participants", &[reads("", &READ).with(&[("chat_id", "room")])]),
+    row(
+        "POST /api/v1/chats/{chat_id}/participants",
+        &[
+            changes("of the chat's tenant", &STAFF).with(&[("chat_id", "room")]).body(r#"{"user_ids": ["$newcomer"]}"#),
+            changes("of another tenant", &NOBODY).with(&[("chat_id", "room")]).body(r#"{"user_ids": ["$foreigner"]}"#),
+            changes("one who is banned", &ADD_BANNED)
+                .with(&[("chat_id", "room")])
+                .body(r#"{"user_ids": ["$outcast"]}"#),
+        ],
+    ),
+    row(
+        "DELETE /api/v1/chats/{chat_id}/participants",
+        &[
+            changes("oneself", &LEAVE).with(&[("chat_id", "room")]).query("user_id=$me"),
+            changes("a member", &STAFF).with(&[("chat_id", "room")]).query("user_id=$victim"),
+            changes("an admin", &OWNER).with(&[("chat_id", "room")]).body(r#"{"user_id": "$deputy"}"#),
+        ],
+    ),
+    row("GET /api/v1/ws/chat/{chat_id}/online", &[reads("", &READ).with(&[("chat_id", "room")])]),
+    row(
+        "POST /api/v1/messages/",
+        &[
+            changes("", &WRITE).body(r#"{"chat_id": "$room", "content": "a word"}"#),
+            changes("into an archived one", &CLOSED).archived().body(r#"{"chat_id": "$room", "content": "a word"}"#),
+        ],
+    ),
+    // What is shown counts as read.
+    row("GET /api/v1/messages/chat/{chat_id}", &[changes("", &READ).with(&[("chat_id", "room")])]),
+    row(
+        "PUT /api/v1/messages/{message_id}",
+        &[
+            changes("one's own", &WRITE).with(&[("message_id", "my_id")]).body(r#"{"content": "another word"}"#),
+            changes("somebody else's", &EDIT_ANOTHERS)
+                .with(&[("message_id", "their_id")])
+                .body(r#"{"content": "another word"}"#),
+        ],
+    ),
+    row(
+        "DELETE /api/v1/messages/{message_id}",
+        &[
+            changes("one's own", &DELETE_OWN).with(&[("message_id", "my_id")]),
+            changes("somebody else's", &STAFF).with(&[("message_id", "their_id")]),
+        ],
     ),
 ];
 

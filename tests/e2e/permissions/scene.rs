@@ -166,6 +166,7 @@ impl Troupe {
     pub fn scene(&self) -> Scene {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let fresh = format!("fresh-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let fresh_mail = format!("{fresh}@example.org");
         Scene::from([
             ("me", self.caller.id.into()),
             ("name", self.caller.name.clone().into()),
@@ -173,6 +174,7 @@ impl Troupe {
             ("anothers_token", self.anothers_token.clone().into()),
             ("expired_token", self.expired_token.clone().into()),
             ("fresh", fresh.into()),
+            ("fresh_mail", fresh_mail.into()),
             ("heart", "❤".into()),
             ("thumb", "👍".into()),
         ])
@@ -209,12 +211,8 @@ impl Troupe {
             scene.insert(name, user.id.into());
         }
         if relation == "missing" {
-            scene.extend([
-                ("room", ID_MAX.into()),
-                ("theirs", 3.into()),
-                ("mine", 3.into()),
-                ("message", ID_MAX.into()),
-            ]);
+            scene.extend([("room", ID_MAX.into()), ("theirs", 3.into()), ("mine", 3.into())]);
+            scene.extend([("their_id", ID_MAX.into()), ("my_id", ID_MAX.into())]);
             scene.extend([("code", format!("{ID_MAX}-{:032}", 0).into()), ("hash", format!("{:064}", 0).into())]);
             return scene;
         }
@@ -233,14 +231,14 @@ impl Troupe {
         )
         .await;
         let invite = host.ok(json!({"op": "invite", "room": room})).await;
-        let theirs = sockets.of(&cast.victim).await.post(room, "theirs").await;
-        let shown = sockets.of(&cast.victim).await.ok(json!({"op": "message", "room": room, "seq": theirs})).await;
-        let mut mine = theirs;
+        let say = |text: &str| json!({"op": "send", "room": room, "content": {"text": text}});
+        let theirs = sockets.of(&cast.victim).await.ok(say("theirs")).await;
+        let mut mine = theirs.clone();
         // A readonly user has written nothing.
         if was_in && self.role != Role::Readonly {
             let caller = sockets.of(&self.caller).await;
-            mine = caller.post(room, "mine").await;
-            caller.ok(json!({"op": "react", "room": room, "seq": theirs, "emoji": "👍"})).await;
+            mine = caller.ok(say("mine")).await;
+            caller.ok(json!({"op": "react", "room": room, "seq": theirs["seq"], "emoji": "👍"})).await;
         }
         let standing = match relation {
             "owner" | "admin" => json!({"op": "promote", "room": room, "user": self.caller.id, "role": relation}),
@@ -253,8 +251,8 @@ impl Troupe {
         if let Some(root) = archived {
             sockets.of(root).await.ok(json!({"op": "archive", "room": room})).await;
         }
-        scene.extend([("room", room.into()), ("theirs", theirs.into()), ("mine", mine.into())]);
-        scene.insert("message", shown["id"].clone());
+        scene.extend([("room", room.into()), ("theirs", theirs["seq"].clone()), ("mine", mine["seq"].clone())]);
+        scene.extend([("their_id", theirs["id"].clone()), ("my_id", mine["id"].clone())]);
         scene.extend([("code", invite["code"].clone()), ("hash", invite["hash"].clone())]);
         scene
     }

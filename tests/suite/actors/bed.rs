@@ -207,7 +207,7 @@ pub struct Client {
     pub id: u64,
     pub link: Arc<Link>,
     pub receiver: Box<dyn Receiver>,
-    n: u64,
+    pub n: u64,
     inbox: VecDeque<Value>,
     /// Everything that was pushed, in order.
     pub pushes: Vec<Value>,

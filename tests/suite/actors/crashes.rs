@@ -202,3 +202,43 @@ async fn an_invitation_during_a_crash_is_found() {
     two.reach(room, 2).await;
     assert_eq!(two.pushed("room_added").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_while_it_is_read_leaves_no_room_waiting() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    let mut one = bed.client(1).await;
+    bed.perform(1, send(room, "first")).await.unwrap();
+    // Woken anew, the room must look the message up to decide an edit of it.
+    bed.node.end(Victim::Room(RoomId::new(room)), true);
+    one.ask(send(room, "second")).await;
+    bed.store.panics.store(true, Ordering::SeqCst);
+    let edit = json!({"op": "edit", "room": room, "seq": 2, "content": {"text": "edited"}, "client_id": "e"});
+    assert_eq!(one.refused(edit.clone()).await, "store_unavailable");
+    one.ask(edit).await;
+    // After an append of unknown outcome the room must read its log.
+    bed.store.script([Twist::UnknownThenPanic]);
+    assert_eq!(one.refused(send_as(room, "third", "t")).await, "outcome_unknown");
+    assert_eq!(insist(&mut one, room, "t").await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_the_store_keeps_waiting_has_an_unknown_outcome_after_its_deadline() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    let mut one = bed.client(1).await;
+    bed.store.script([Twist::Slow(18_000)]);
+    let asked = one.tell(send_as(room, "late", "late"));
+    pass(8_000).await;
+    one.drain();
+    assert_eq!(one.link.in_flight(), 1, "it has its time");
+    let reply = one.reply(asked).await;
+    assert_eq!((&reply["fault"]["code"], &reply["fault"]["retry"]), (&json!("outcome_unknown"), &json!("later")));
+    assert_eq!(one.link.in_flight(), 0);
+    // The same number is another request's now: what comes late is not its answer.
+    (one.n, one.replies) = (asked - 1, [].into());
+    assert_eq!(one.tell(send_as(room, "other", "other")), asked);
+    assert_eq!(one.reply(asked).await["ok"]["seq"], 3);
+    assert_eq!(insist(&mut one, room, "late").await, 2);
+    assert_eq!(bed.said(room).await, ["late", "other"]);
+}

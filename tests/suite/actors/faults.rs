@@ -33,6 +33,8 @@ pub enum Twist {
     Overtaken,
     /// It takes so many milliseconds.
     Slow(u64),
+    /// Not written, nobody says so, and the next look at the log panics.
+    UnknownThenPanic,
 }
 
 /// A memory store that fails as told.
@@ -49,6 +51,8 @@ pub struct Faulty {
     /// While set, everything is unavailable.
     pub down: AtomicBool,
     pub epoch: AtomicU64,
+    /// Set: the next reading of messages panics, and is done again when it is asked for again.
+    pub panics: AtomicBool,
     /// Pieces of imports that are written before the disk is full; none: it is never full.
     pub bulks_left: Mutex<Option<u64>>,
     foreign: AtomicU64,
@@ -91,6 +95,13 @@ impl Faulty {
         if down { Err(StoreError::Unavailable("it is down".into())) } else { Ok(()) }
     }
 
+    #[expect(clippy::panic, reason = "this is what the test asked for")]
+    fn panic_as_told(&self) {
+        if self.panics.swap(false, Ordering::SeqCst) {
+            panic!("the store was told to panic");
+        }
+    }
+
     async fn pause(&self, ms: &AtomicU64) {
         let ms = ms.load(Ordering::SeqCst);
         if ms > 0 {
@@ -128,6 +139,10 @@ impl LogStore for Faulty {
         match twist {
             Some(Twist::Unavailable) => return Err(StoreError::Unavailable("as told".into()).into()),
             Some(Twist::UnknownNot) => return Err(unknown()),
+            Some(Twist::UnknownThenPanic) => {
+                self.panics.store(true, Ordering::SeqCst);
+                return Err(unknown());
+            }
             Some(Twist::Foreign(count)) => self.write_behind(append.room, count).await,
             Some(Twist::Overtaken) => self.overtake(&append).await,
             Some(Twist::Slow(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -140,6 +155,7 @@ impl LogStore for Faulty {
 
     async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError> {
         self.up()?;
+        self.panic_as_told();
         self.pause(&self.read_ms).await;
         self.inner.wake(room).await
     }
@@ -157,6 +173,7 @@ impl LogStore for Faulty {
 
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError> {
         self.up()?;
+        self.panic_as_told();
         self.inner.messages(room, range).await
     }
 

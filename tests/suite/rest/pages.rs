@@ -63,6 +63,24 @@ async fn nothing_outside_the_folder_is_served() {
 }
 
 #[tokio::test]
+async fn redoc_needs_no_outside_host() {
+    let gate = Gate::new().await;
+    let page = gate.send_with("GET", "/redoc", None, &[]).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    strict(page.header("content-security-policy"));
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    let parts: Vec<_> = html.split('"').filter(|p| p.ends_with(".js") || p.ends_with(".css")).collect();
+    assert_eq!(parts.len(), 3, "{html}");
+    for part in parts {
+        assert!(part.starts_with("/redoc/"), "{part}");
+        let file = gate.send_with("GET", part, None, &[]).await;
+        assert_eq!(file.status, 200, "{part}");
+        strict(file.header("content-security-policy"));
+    }
+    assert_eq!(gate.send_with("GET", "/redoc/nothing.js", None, &[]).await.status, 404);
+}
+
+#[tokio::test]
 async fn swagger_ui_needs_no_outside_host() {
     let gate = Gate::new().await;
     let got = gate.send_with("GET", "/docs", None, &[]).await;

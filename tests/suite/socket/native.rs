@@ -237,3 +237,12 @@ fn a_borrowed_push_and_reply_look_like_owned_ones() {
         assert_eq!(rmp_serde::from_slice::<Reply>(payload(&msgpack)).unwrap(), reply);
     }
 }
+
+#[test]
+fn a_whole_number_may_have_a_fraction_in_json() {
+    let frame = br#"{"n": 7.0, "op": "send", "room": 1.2e1, "content": {"text": "7.0"}, "mentions": [3.0]}"#;
+    let Request { n, op } = Json.decode(true, frame).unwrap();
+    let Op::Send { room, content, mentions, .. } = op else { panic!("{op:?}") };
+    assert_eq!((n, room.get(), content.text.as_str(), mentions[0].get()), (7, 12, "7.0", 3));
+    assert!(Json.decode(true, br#"{"n": 7, "op": "room", "room": 1.5}"#).is_err());
+}
