@@ -11,8 +11,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::native::{self, Frame};
+use crate::wire::Wire;
 use crate::world::{Room, World};
-use crate::{Failure, ws};
+use crate::{Failure, chat_service, ws};
 
 /// Bytes that one read takes at most.
 const READ_BYTES: usize = 256 * 1024;
@@ -35,6 +36,8 @@ pub struct Conn {
     pub seq: u64,
     /// Requests sent.
     pub n: u64,
+    /// What it speaks.
+    pub wire: Wire,
     user: usize,
     stream: TcpStream,
     phase: Phase,
@@ -73,7 +76,7 @@ pub trait Driver {
         let _ = (conn, payload);
     }
 
-    /// A request was done.
+    /// A request was done; `re` is its number, or 0 where the wire has none: there one's own message comes back instead.
     fn done(&mut self, conn: &mut Conn, re: u64) {
         let _ = (conn, re);
     }
@@ -87,6 +90,8 @@ impl Driver for Quiet {}
 /// All connections.
 pub struct Engine {
     addr: SocketAddr,
+    wire: Wire,
+    orders: chat_service::Orders,
     poll: Poll,
     events: Events,
     buf: Vec<u8>,
@@ -101,9 +106,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the kernel gives no poll.
-    pub fn new(addr: SocketAddr) -> Result<Self, Failure> {
-        let (poll, events) = (Poll::new()?, Events::with_capacity(1024));
-        Ok(Self { addr, poll, events, buf: vec![0; READ_BYTES], conns: Vec::new(), open: 0, delivered: 0 })
+    pub fn new(addr: SocketAddr, wire: Wire) -> Result<Self, Failure> {
+        let (poll, events, orders) = (Poll::new()?, Events::with_capacity(1024), chat_service::Orders::default());
+        let (buf, conns) = (vec![0; READ_BYTES], Vec::new());
+        Ok(Self { addr, wire, orders, poll, events, buf, conns, open: 0, delivered: 0 })
     }
 
     /// The connection at a place.
@@ -146,8 +152,9 @@ impl Engine {
         let index = self.conns.len();
         let mut stream = TcpStream::connect(self.addr)?;
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        let phase = Phase::Connecting;
-        self.conns.push(Some(Conn { room, seq, n: 0, user, stream, phase, pending: Vec::new(), out: Vec::new() }));
+        let (phase, wire) = (Phase::Connecting, self.wire);
+        let (pending, out) = (Vec::new(), Vec::new());
+        self.conns.push(Some(Conn { room, seq, n: 0, wire, user, stream, phase, pending, out }));
         Ok(())
     }
 
@@ -208,7 +215,12 @@ impl Engine {
                 return Ok(());
             }
             conn.stream.set_nodelay(true)?;
-            conn.out = native::upgrade(self.addr, &world.users[conn.user].token).into_bytes();
+            let token = &world.users[conn.user].token;
+            conn.out = match conn.wire {
+                Wire::Native => native::upgrade(self.addr, token),
+                Wire::ChatService => chat_service::upgrade(self.addr, world.rooms[conn.room].id, token),
+            }
+            .into_bytes();
             conn.phase = Phase::Upgrading;
         }
         loop {
@@ -240,14 +252,31 @@ impl Engine {
                 return Err(Failure::new(String::from_utf8_lossy(&self.buf[..end]).into_owned()));
             }
             at = head + 4;
-            let room = &world.rooms[conn.room];
-            conn.n = 1;
-            conn.phase = Phase::Resuming;
-            conn.send(&native::resume(1, room.id, room.epoch, conn.seq));
+            match conn.wire {
+                Wire::Native => {
+                    let room = &world.rooms[conn.room];
+                    conn.n = 1;
+                    conn.phase = Phase::Resuming;
+                    conn.send(&native::resume(1, room.id, room.epoch, conn.seq));
+                }
+                Wire::ChatService => {
+                    conn.phase = Phase::Open;
+                    self.open += 1;
+                }
+            }
         }
         while let Some(head) = ws::header(&self.buf[at..end]).filter(|head| at + head.end() <= end) {
             let payload = &self.buf[at + head.start..at + head.end()];
             match head.opcode {
+                ws::TEXT if conn.wire == Wire::ChatService => {
+                    if let Some(mine) = chat_message(&mut self.orders, conn, world, payload)? {
+                        self.delivered += 1;
+                        driver.entry(conn, payload);
+                        if mine {
+                            driver.done(conn, 0);
+                        }
+                    }
+                }
                 ws::TEXT => match native::frame(payload) {
                     Frame::Entry { room, seq } => {
                         in_order(conn, &world.rooms[conn.room], room, seq)?;
@@ -320,4 +349,25 @@ fn in_order(conn: &mut Conn, mine: &Room, room: u64, seq: u64) -> Result<(), Fai
     }
     conn.seq = seq;
     Ok(())
+}
+
+/// Whether the message in a frame is the connection's own; `None` where there is none in it.
+fn chat_message(
+    orders: &mut chat_service::Orders,
+    conn: &mut Conn,
+    world: &World,
+    payload: &[u8],
+) -> Result<Option<bool>, Failure> {
+    let room = &world.rooms[conn.room];
+    match chat_service::frame(payload) {
+        chat_service::Frame::Message { chat, id, sender } if chat == room.id => {
+            orders.take(conn.room, conn.seq - room.last, id).map_err(|e| e.context(format!("chat {chat}")))?;
+            conn.seq += 1;
+            Ok(Some(sender == world.users[conn.user].id))
+        }
+        chat_service::Frame::Other => Ok(None),
+        chat_service::Frame::Message { .. } | chat_service::Frame::Fault => {
+            Err(Failure::new(String::from_utf8_lossy(payload).into_owned()))
+        }
+    }
 }

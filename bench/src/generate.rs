@@ -6,6 +6,7 @@ pub mod fanout;
 pub mod latency;
 pub mod memory;
 pub mod resume;
+pub mod sockets;
 pub mod wake;
 
 use std::net::SocketAddr;
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Conn, Engine, Quiet};
 use crate::procfs::{self, Cpu};
+use crate::wire::Wire;
 use crate::world::World;
-use crate::{Failure, native, sentences};
+use crate::{Failure, chat_service, native, sentences};
 
 /// Longest time that connecting, or the arrival of what is still on its way, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +42,8 @@ pub enum Scenario {
     Resume,
     /// A first send in a room that sleeps.
     Wake,
+    /// Resident memory per connection, then CPU per delivery at saturation.
+    Sockets,
 }
 
 /// How to measure it.
@@ -63,6 +67,9 @@ pub struct Options {
     /// Seconds to measure.
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
+    /// What the connections speak.
+    #[arg(long, value_enum, default_value_t)]
+    pub wire: Wire,
     /// Whether the server has a log that it can read.
     #[arg(long)]
     pub has_log: bool,
@@ -85,6 +92,9 @@ pub struct Measured {
     /// Reads of the log.
     #[serde(default)]
     pub log_reads: u64,
+    /// KiB of resident memory per connection, where it is not the row's value.
+    #[serde(default)]
+    pub conn_kib: f64,
 }
 
 /// What the kernel has counted at the beginning of a measured window.
@@ -172,7 +182,11 @@ fn everybody(world: &World) -> Vec<(usize, usize, u64)> {
 
 fn put_message(conn: &mut Conn, room: u64, client_id: u64, texts: &[String], frame: &mut String) {
     conn.n += 1;
-    native::send(frame, conn.n, room, client_id, &texts[client_id as usize % texts.len()]);
+    let literal = &texts[client_id as usize % texts.len()];
+    match conn.wire {
+        Wire::Native => native::send(frame, conn.n, room, client_id, literal),
+        Wire::ChatService => chat_service::send(frame, room, literal),
+    }
     conn.send(frame);
 }
 
@@ -182,7 +196,7 @@ fn put_message(conn: &mut Conn, room: u64, client_id: u64, texts: &[String], fra
 /// When the server breaks a promise or doesn't answer in time.
 pub fn main(options: Options) -> Result<Measured, Failure> {
     let world = serde_json::from_slice(&std::fs::read(&options.world)?)?;
-    let engine = Engine::new(options.addr)?;
+    let engine = Engine::new(options.addr, options.wire)?;
     let scenario = options.scenario;
     let texts = sentences::literals();
     let session = Session { options, world, engine, texts, frame: String::new(), sent: 0 };
@@ -193,5 +207,6 @@ pub fn main(options: Options) -> Result<Measured, Failure> {
         Scenario::Acks => acks::measure(session),
         Scenario::Resume => resume::measure(session),
         Scenario::Wake => wake::measure(session),
+        Scenario::Sockets => sockets::measure(session),
     }
 }

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ceiling;
+mod chat_service;
 mod child;
 mod engine;
 mod failure;
@@ -18,6 +19,7 @@ mod run;
 mod sentences;
 mod stats;
 mod table;
+mod wire;
 mod world;
 mod ws;
 

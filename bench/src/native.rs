@@ -64,14 +64,15 @@ pub enum Frame {
     Other,
 }
 
-fn number(text: &[u8]) -> (u64, &[u8]) {
+/// Reads the digits that a text begins with, and gives what follows them.
+pub fn number(text: &[u8]) -> (u64, &[u8]) {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let value = text[..digits].iter().fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
     (value, &text[digits..])
 }
 
 /// Finds `needle`, and gives what follows it.
-fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
+pub fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
     let first = needle[0];
     let mut at = 0;
     loop {

@@ -87,10 +87,11 @@ mod tests {
         let before = Cpu::read(pid).unwrap();
         let begun = std::time::Instant::now();
         let mut x = 1u64;
-        while begun.elapsed().as_millis() < 50 {
-            x = std::hint::black_box(x.wrapping_mul(31));
+        // Where others use the machine, a while of work may be little work.
+        while Cpu::read(pid).unwrap().since(&before) <= 10_000.0 {
+            assert!(begun.elapsed().as_secs() < 30, "work is not seen");
+            (0..100_000).for_each(|_| x = std::hint::black_box(x.wrapping_mul(31)));
         }
-        assert!(Cpu::read(pid).unwrap().since(&before) > 10_000.0);
         assert!(resident_kib(pid).unwrap() > 500);
         assert!(idle_us(0).unwrap() > 0);
     }

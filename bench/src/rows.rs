@@ -1,5 +1,6 @@
 //! The rows: what each measures, beside which ceiling, and what must hold.
 
+mod dialect;
 mod imported;
 mod socket;
 mod stored;
@@ -16,6 +17,7 @@ use crate::ceiling::store;
 use crate::child::{Child, Scratch};
 use crate::generate::{Measured, Scenario};
 use crate::table::Line;
+use crate::wire::Wire;
 use crate::world::{Shape, User, World};
 use crate::{Failure, native, stats};
 
@@ -51,12 +53,14 @@ pub enum Row {
     Wake,
     /// Another service's messages brought in.
     Import,
+    /// Another service's sockets beside native ones.
+    Dialect,
 }
 
 impl Row {
     /// All rows, in the table's order.
-    pub const ALL: [Self; 7] =
-        [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake, Self::Import];
+    pub const ALL: [Self; 8] =
+        [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake, Self::Import, Self::Dialect];
 
     fn title(self) -> (&'static str, &'static str) {
         match self {
@@ -67,6 +71,9 @@ impl Row {
             Self::Resume => ("1,000 sessions resume 50 messages: CPU per session", "µs"),
             Self::Wake => ("a room wakes, log of 1,000,000 entries", "ms"),
             Self::Import => ("import of 500,000 messages in 1,000 groups of 20, from CSV", "1/s"),
+            Self::Dialect => {
+                ("10,000 chat-service sockets beside 10,000 native ones, the worse of memory and CPU", "×")
+            }
         }
     }
 }
@@ -128,6 +135,7 @@ impl Bench {
             Row::Resume => self.resume(),
             Row::Wake => self.wake(),
             Row::Import => self.import(),
+            Row::Dialect => self.dialect(),
         };
         let failed = |why: Failure| Outcome { ceiling: f64::NAN, broken: vec![why.to_string()], ..Outcome::default() };
         let outcome = outcome.unwrap_or_else(failed);
@@ -153,16 +161,20 @@ impl Bench {
 
     fn measure_bare(&self, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
         let server = self.start(&std::env::current_exe()?, &["ceiling-fanout".to_owned()], true)?;
-        self.generate(&server, &shape.bare(), scenario)
+        self.generate(&server, &shape.bare(), scenario, Wire::Native)
     }
 
     fn measure_real(&self, binary: &Path, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
+        self.measure_wire(binary, scenario, shape, Wire::Native)
+    }
+
+    fn measure_wire(&self, binary: &Path, scenario: Scenario, shape: Shape, wire: Wire) -> Result<Measured, Failure> {
         let data = self.scratch.fresh("data")?;
         let users = self.seed(binary, &data, shape.users())?;
         let server = self.start(binary, &native::serve(&data), false)?;
         let room = |r| native::create(server.addr, &users, shape.members_of(r), &format!("Bench {r}"));
         let rooms = (0..shape.rooms).map(room).collect::<Result<_, _>>()?;
-        let measured = self.generate(&server, &World { users, rooms }, scenario)?;
+        let measured = self.generate(&server, &World { users, rooms }, scenario, wire)?;
         server.child.stop()?;
         Ok(measured)
     }
@@ -182,13 +194,13 @@ impl Bench {
         Ok(Server { child, addr, bare })
     }
 
-    fn generate(&self, server: &Server, world: &World, scenario: Scenario) -> Result<Measured, Failure> {
+    fn generate(&self, server: &Server, world: &World, scenario: Scenario, wire: Wire) -> Result<Measured, Failure> {
         let file = self.scratch.path().join("world.json");
         std::fs::write(&file, serde_json::to_vec(world)?)?;
-        let scenario = scenario.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
-        let mut args: Vec<String> = ["generate", "--scenario"].map(String::from).to_vec();
-        args.push(scenario);
+        let mut args = vec!["generate".to_owned()];
         for (name, value) in [
+            ("--scenario", named(scenario)),
+            ("--wire", named(wire)),
             ("--addr", server.addr.to_string()),
             ("--pid", server.child.pid().to_string()),
             ("--core", self.server_core.to_string()),
@@ -231,6 +243,11 @@ impl Bench {
         }
         self.ask(self.server_core, &args)
     }
+}
+
+/// How a value is named on the command line.
+fn named(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The median of one figure of all rounds; `None` of none.

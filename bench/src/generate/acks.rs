@@ -17,5 +17,5 @@ pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     let spent = window.close(&session.options)?;
     let per_s = (load.acked - acked) as f64 / spent.seconds;
     load.stop(&mut session, 1)?;
-    Ok(Measured { value: per_s, per_s, busy: spent.busy, idle: spent.idle, log_reads: 0 })
+    Ok(Measured { value: per_s, per_s, busy: spent.busy, idle: spent.idle, ..Measured::default() })
 }

@@ -26,8 +26,9 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    /// Has each sender send its first messages.
+    /// Has each sender send its first messages; what was sent before is acknowledged.
     pub(super) fn start(session: &mut Session, senders: &[usize], window: usize) -> Result<Self, Failure> {
+        let acked = session.sent;
         for &sender in senders {
             for _ in 0..window {
                 session.send(sender)?;
@@ -38,7 +39,7 @@ impl Closed {
             rooms: session.world.rooms.iter().map(|room| room.id).collect(),
             frame: String::new(),
             sent: session.sent,
-            acked: 0,
+            acked,
             stopping: false,
         })
     }
@@ -68,17 +69,22 @@ impl Driver for Closed {
 
 pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     session.connect_all()?;
+    saturated(&mut session, SENDERS)
+}
+
+/// CPU per delivery of everybody who is connected, with so many senders in each room.
+pub(super) fn saturated(session: &mut Session, senders: usize) -> Result<Measured, Failure> {
     let members = session.world.rooms[0].members.len();
     let senders: Vec<usize> =
-        (0..session.world.rooms.len()).flat_map(|r| (0..SENDERS).map(move |s| r * members + s)).collect();
-    let mut load = Closed::start(&mut session, &senders, WINDOW)?;
+        (0..session.world.rooms.len()).flat_map(|r| (0..senders).map(move |s| r * members + s)).collect();
+    let mut load = Closed::start(session, &senders, WINDOW)?;
     session.engine.spend(&session.world, &mut load, WARM_UP)?;
     let (window, before) = (Window::open(&session.options)?, session.engine.delivered);
     let seconds = Duration::from_secs_f64(session.options.seconds);
     session.engine.spend(&session.world, &mut load, seconds)?;
     let spent = window.close(&session.options)?;
     let delivered = (session.engine.delivered - before) as f64;
-    load.stop(&mut session, members as u64)?;
-    let per_s = delivered / spent.seconds;
-    Ok(Measured { value: spent.cpu_us / delivered, per_s, busy: spent.busy, idle: spent.idle, log_reads: 0 })
+    load.stop(session, members as u64)?;
+    let (value, per_s) = (spent.cpu_us / delivered, delivered / spent.seconds);
+    Ok(Measured { value, per_s, busy: spent.busy, idle: spent.idle, ..Measured::default() })
 }

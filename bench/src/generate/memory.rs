@@ -28,13 +28,18 @@ fn at_rest(session: &mut Session) -> Result<u64, Failure> {
     Ok(procfs::resident_kib(session.options.pid)?)
 }
 
-pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
+/// Connects everybody, sends the burst, and gives the memory per connection in KiB.
+pub(super) fn per_connection(session: &mut Session) -> Result<f64, Failure> {
     let before = procfs::resident_kib(session.options.pid)?;
     session.connect_all()?;
     let members = session.world.rooms[0].members.len();
     let senders: Vec<usize> = (0..session.world.rooms.len()).map(|r| r * members).collect();
     session.burst(&senders, BURST, members as u64)?;
-    let after = at_rest(&mut session)?;
+    let after = at_rest(session)?;
     let conns = (senders.len() * members) as f64;
-    Ok(Measured { value: after.saturating_sub(before) as f64 / conns, ..Measured::default() })
+    Ok(after.saturating_sub(before) as f64 / conns)
+}
+
+pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
+    Ok(Measured { value: per_connection(&mut session)?, ..Measured::default() })
 }

@@ -17,7 +17,7 @@ const ACKS_MIN: f64 = 0.7;
 /// Senders of that row, each in a room of its own.
 const SENDERS: usize = 64;
 /// The part of the window in which a saturated server's core is idle at most.
-const IDLE_MAX: f64 = 0.1;
+pub(super) const IDLE_MAX: f64 = 0.1;
 /// The part of the asked rate that must have been delivered.
 const RATE_MIN: f64 = 0.98;
 

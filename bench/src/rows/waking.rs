@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Bench, Outcome, PREPARING, median, told};
 use crate::child::Child;
 use crate::generate::{Scenario, wake};
+use crate::wire::Wire;
 use crate::world::World;
 use crate::{Failure, native};
 
@@ -84,7 +85,7 @@ impl Bench {
         let server = self.start(binary, &native::serve(&data), false)?;
         // The room that warms the server up is shared, so its position is asked for.
         world.rooms[0].last = native::last(server.addr, &world.users[world.rooms[0].members[0]], world.rooms[0].id)?;
-        let measured = self.generate(&server, world, Scenario::Wake)?;
+        let measured = self.generate(&server, world, Scenario::Wake, Wire::Native)?;
         world.rooms[1].last += wake::SENT;
         server.child.stop()?;
         Ok(measured.value)
