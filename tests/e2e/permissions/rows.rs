@@ -163,6 +163,7 @@ const LISTS: &[Row] = &[
             reads("by name", &FOUND).query("q=$username").shown("users", "id", "user"),
         ],
     ),
+    row("GET /v1/stats", &[reads("", &ALL).op(r#"{"op": "stats"}"#)]),
     row("GET /v1/users/{user}", &[reads("", &SEEN)]),
     row(
         "GET /v1/presence",
