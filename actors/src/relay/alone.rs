@@ -12,7 +12,7 @@ use crate::ports::store::ReadMark;
 use crate::relays::lock;
 
 /// How long what was read by delivery waits to be marked and told together.
-const SETTLE_MS: u64 = 2_000;
+const SETTLE_MS: u64 = 5_000;
 
 impl State {
     /// Tells the members of a user's first connection for this room.

@@ -92,7 +92,6 @@ impl Writer {
             db,
             queue,
             checkpoints: Checkpoints::new(checkpoint_pages),
-            groups: [0; 2],
             refusing: false,
             fatal,
             waiting: metrics::gauge!("parlance_store_queue"),
@@ -162,8 +161,6 @@ struct Worker {
     db: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     checkpoints: Checkpoints,
-    /// Jobs of the last two groups.
-    groups: [usize; 2],
     /// Whether the last write was refused.
     refusing: bool,
     fatal: Fatal,
@@ -208,16 +205,11 @@ impl Worker {
         done.map_err(|fail| (self.fatal)(&format!("checkpoint failed: {}", StoreError::from(fail))))
     }
 
-    /// Those whose writes were just answered are about to write again: while more come, the processor is theirs, since a
-    /// larger group costs one sync all the same. Half of those who wrote lately are enough: what the others do until they
-    /// write again then goes on during this group's sync. Where nobody else wants the processor this returns at once.
+    /// Those whose writes were just answered are about to write again: while more come, the processor is theirs. A larger
+    /// group costs one sync all the same. Where nobody else wants the processor this returns at once.
     fn let_others_come(&self) {
-        let enough = self.groups.iter().sum::<usize>() / 2;
         for _ in 0..YIELDS_MAX {
             let before = self.queue.len();
-            if before + 1 >= enough {
-                return;
-            }
             std::thread::yield_now();
             if self.queue.len() == before {
                 return;
@@ -237,7 +229,6 @@ impl Worker {
             bytes += job.size().bytes;
             group.push(job);
         }
-        self.groups = [self.groups[1], group.len()];
         self.group_size.record(group.len() as f64);
         group
     }
