@@ -79,7 +79,7 @@ async fn what_is_delivered_is_read_and_told_in_one_go() {
     assert!(native.pushed("read").is_empty(), "marks wait, to be told together");
     assert_eq!((unread(&bed, 2, room).await, unread(&bed, 3, room).await), (json!(0), json!(20)));
     say(&bed, 1, room, "one more").await;
-    pass(3_000).await;
+    pass(6_000).await;
     native.drain();
     let marks: Vec<_> = native.pushed("read").iter().map(|push| push["seq"].as_u64().unwrap()).collect();
     assert_eq!(marks, [21, 22], "asking looks at once, and the rest comes together");
