@@ -247,8 +247,7 @@ async fn hosts_that_misbehave_harm_themselves_alone() {
         let again = honest(&stage, &http).await;
         let crowd = Crowd::gather(server, token).await;
         let with = honest(&stage, &http).await;
-        let open = server.metric("parlance_connections").await;
-        assert!(open >= 0.8 * (2 * CROWD) as f64, "only {open} connections are there");
+        is_there(server).await;
         peak = peak.max(server.resident_bytes());
         if pair == PAIRS - 1 {
             all_are_counted(server).await;
@@ -274,6 +273,19 @@ async fn hosts_that_misbehave_harm_themselves_alone() {
     let bound = 2 * CROWD as u64 * CONNECTION_BYTES_MAX;
     assert!(grown <= bound, "{grown} bytes more, of {bound}");
     println!("{}", stage.judge().await);
+}
+
+/// Waits until nearly all of the crowd is there; those whose time is over are closed in waves, and come back.
+async fn is_there(server: &Server) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let open = server.metric("parlance_connections").await;
+        if open >= 0.8 * (2 * CROWD) as f64 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "only {open} connections are there");
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Waits until each kind of misbehaviour shows in the metrics.
