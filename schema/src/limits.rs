@@ -50,6 +50,9 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Nesting of a decoded frame or body.
 pub const DEPTH_MAX: usize = 32;
 
+/// Bytes of a node's name.
+pub const NODE_ID_BYTES_MAX: usize = 64;
+
 /// Commands of one session that may wait for their reply.
 pub const CREDITS: usize = 64;
 /// Commands a second that one session may give, with a burst of as many.
