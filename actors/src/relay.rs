@@ -220,6 +220,7 @@ impl Actor for Relay {
             Msg::Event(event) => match event.take() {
                 RoomEvent::Appended(entries) => state.published(&me, &entries),
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
+                RoomEvent::Last(last) => state.heard_last(&me, last),
             },
             Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
             Msg::CatchUp { session } => {

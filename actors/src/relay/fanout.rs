@@ -37,6 +37,17 @@ impl State {
         }
     }
 
+    /// The log ends at `last`, says its owner: what isn't here yet is read.
+    pub(super) fn heard_last(&mut self, me: &ActorRef<Msg>, last: Seq) {
+        if self.broken.is_some() || last <= self.last() {
+            return;
+        }
+        match &mut self.repairing {
+            Some(highest) => *highest = last.max(*highest),
+            None => self.repair(me, last),
+        }
+    }
+
     /// Reads what is missing between the last number folded and what was published.
     fn repair(&mut self, me: &ActorRef<Msg>, highest: Seq) {
         self.repairing = Some(highest);
