@@ -3,6 +3,7 @@
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
 mod dialects;
+mod scylla;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
 pub use dialects::{ChatService, Dialects};
+pub use scylla::Scylla;
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -214,6 +216,8 @@ pub struct Log {
 pub enum StoreKind {
     /// A file in the data folder.
     Sqlite,
+    /// A keyspace on a CQL server, which many nodes share.
+    Scylla,
     /// Nothing outlives the process.
     Memory,
 }
@@ -224,6 +228,8 @@ pub enum StoreKind {
 pub struct Store {
     /// Which store.
     pub kind: StoreKind,
+    /// Where the keyspace is.
+    pub scylla: Scylla,
 }
 
 impl Default for Server {
@@ -307,7 +313,7 @@ impl Default for Log {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: StoreKind::Sqlite }
+        Self { kind: StoreKind::Sqlite, scylla: Scylla::default() }
     }
 }
 
@@ -383,13 +389,15 @@ impl Config {
             .with_list_parse_key("gateway.origins")
             .with_list_parse_key("gateway.hosts")
             .with_list_parse_key("gateway.proxies")
+            .with_list_parse_key("store.scylla.nodes")
             .source(Some(settings));
         let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
         dialects::apply(&mut config, &environment)?;
+        scylla::apply(&mut config, &environment);
         overrides.apply(&mut config);
-        let gateway = &mut config.gateway;
-        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies] {
+        let (gateway, store) = (&mut config.gateway, &mut config.store.scylla);
+        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes] {
             // A list in a variable may have spaces, and an empty one is a list of nothing.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
@@ -424,6 +432,7 @@ impl Config {
         between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
         self.check_gateway()?;
         dialects::check(self)?;
+        scylla::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -479,7 +488,7 @@ fn is_ours((name, _): &(String, String)) -> bool {
 }
 
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE && name != dialects::SECRET && !name.starts_with(DEV_PREFIX)
+    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str()) && !name.starts_with(DEV_PREFIX)
 }
 
 impl Overrides {

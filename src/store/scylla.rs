@@ -62,7 +62,7 @@ pub struct Scylla {
 /// What statements are sent with, and what is remembered between them.
 struct Db {
     session: Session,
-    statements: Statements,
+    statements: Box<Statements>,
     batches: Batches,
     slots: Slots,
     fresh: Fresh,
@@ -106,7 +106,7 @@ impl Scylla {
     /// When no server answers, refuses what is needed, or the keyspace belongs to something newer.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let (session, server) = connect::open(&options).await?;
-        let statements = Statements::prepare(&session).await?;
+        let statements = Box::pin(Statements::prepare(&session)).await?;
         let epoch = connect::epoch(&session, &statements).await?;
         let batches = Batches::new(&statements);
         let (slots, fresh, turns) = (Slots::default(), Fresh::default(), tokio::sync::Mutex::default());

@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod accounts;
 mod bed;
+mod crash;
+mod migrations;
+mod owners;
 
 /// The one conformance suite.
 #[allow(dead_code, reason = "imports are no part of what this store does")]

@@ -22,8 +22,8 @@ use super::statements::Statements;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Settings of a store on a CQL server.
-#[derive(Clone, Debug)]
+/// Settings of a store on a CQL server. A password has no place where they might be shown.
+#[derive(Clone)]
 pub struct Options {
     /// Servers to ask first, as `host:port`.
     pub nodes: Vec<String>,
@@ -57,18 +57,12 @@ pub struct Tls {
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No server answers, or it refuses us.
+    /// No server answers.
     #[error("the CQL server can't be reached: {0}")]
-    Session(#[from] NewSessionError),
-    /// It refused a statement.
+    Away(String),
+    /// It refused a statement, or us.
     #[error("the CQL server refuses: {0}")]
-    Execution(#[from] ExecutionError),
-    /// It doesn't know what a statement is about.
-    #[error("the CQL server refuses: {0}")]
-    Prepare(#[from] PrepareError),
-    /// The keyspace can't be used.
-    #[error("the keyspace can't be used: {0}")]
-    Keyspace(#[from] UseKeyspaceError),
+    Refused(String),
     /// The database was written by a newer version.
     #[error("the database is at version {found}, and this binary knows up to {known}: use a newer one")]
     Newer {
@@ -94,6 +88,30 @@ impl OpenError {
     /// An answer that makes no sense.
     pub(super) fn answer(error: impl std::fmt::Display) -> Self {
         Self::Other(format!("the CQL server's answer: {error}"))
+    }
+}
+
+impl From<NewSessionError> for OpenError {
+    fn from(error: NewSessionError) -> Self {
+        Self::Away(error.to_string())
+    }
+}
+
+impl From<ExecutionError> for OpenError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<PrepareError> for OpenError {
+    fn from(error: PrepareError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<UseKeyspaceError> for OpenError {
+    fn from(error: UseKeyspaceError) -> Self {
+        Self::Refused(error.to_string())
     }
 }
 
@@ -182,10 +200,9 @@ pub(super) async fn synced(session: &Session, server: Server, options: &Options)
         let mut statement = Statement::new(question);
         statement.set_consistency(Consistency::One);
         statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(target, None)));
-        let said = match session.query_unpaged(statement, ()).await.map(|answer| answer.into_rows_result()) {
-            Ok(Ok(rows)) => rows.maybe_first_row::<(String,)>().ok().flatten().map(|(value,)| value),
-            _ => None,
-        };
+        let answer = session.query_unpaged(statement, ()).await.ok();
+        let rows = answer.and_then(|answer| answer.into_rows_result().ok());
+        let said = rows.and_then(|rows| rows.maybe_first_row::<(String,)>().ok().flatten()).map(|(value,)| value);
         all &= said.map_or(options.synced, |value| !value.contains("periodic"));
     }
     all

@@ -34,8 +34,8 @@ macro_rules! statements {
 
         impl Statements {
             /// Prepares all of them.
-            pub async fn prepare(db: &Session) -> Result<Self, PrepareError> {
-                Ok(Self { $($name: prepare(db, Kind::$kind, $cql).await?,)+ })
+            pub async fn prepare(db: &Session) -> Result<Box<Self>, PrepareError> {
+                Ok(Box::new(Self { $($name: Box::pin(prepare(db, Kind::$kind, $cql)).await?,)+ }))
             }
         }
     };
