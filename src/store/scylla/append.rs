@@ -62,6 +62,10 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
         }
         Err(error) => {
             slot.stale = true;
+            // If it was done after all, what follows is to be written though nobody may append here for long.
+            if matches!(error, StoreError::Unknown(_)) {
+                repair::later(Arc::clone(db), append.room);
+            }
             return Err(error.into());
         }
     }
