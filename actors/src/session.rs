@@ -125,6 +125,9 @@ impl Actor for Session {
                 state.request(&me, op, reply);
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),

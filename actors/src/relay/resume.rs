@@ -22,9 +22,10 @@ use crate::wire::Around;
 
 impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
-    pub(super) async fn subscribe(&mut self, link: Arc<Link>, from: From, back: Back<Resumed>) {
+    pub(super) async fn subscribe(&mut self, me: &ActorRef<Msg>, link: Arc<Link>, from: From, back: Back<Resumed>) {
         self.active = Instant::now();
-        if self.broken.is_some() || self.off {
+        let pulled = if self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
+        if self.broken.is_some() || self.off || pulled.is_err() {
             let _ = back.send(Err(unreadable()));
             return;
         }
