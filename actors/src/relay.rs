@@ -232,7 +232,10 @@ impl Actor for Relay {
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        let Some(msg) = state.park(msg) else { return Ok(()) };
+        if state.parks(&msg) {
+            state.behind.park(msg);
+            return Ok(());
+        }
         match msg {
             Msg::Event(event) => match event.take() {
                 RoomEvent::Appended(entries) => state.published(&me, &entries),

@@ -85,6 +85,10 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
+        if self.shared.cluster.is_alone() {
+            // News that a token is void can't be lost on the way here.
+            link.keep_token(None);
+        }
         if self.shared.draining.load(Ordering::Acquire) {
             return Err(Fault::new(Code::Restarting, "the node is draining").after(100));
         }

@@ -1,9 +1,10 @@
 //! What a relay is known to lack: because this node's own command was done elsewhere, because its owner says so, or because a
 //! client has seen more. On a node that is alone there is nothing of the kind.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parlance_schema::limits::PAGE_MAX;
+use parlance_schema::limits::{MEMBERS_MAX, PAGE_MAX};
 use parlance_schema::{Seq, UserId};
 use ractor::ActorRef;
 
@@ -28,11 +29,20 @@ pub(super) struct Behind {
     tries: u32,
     /// Seconds since the relay began, as far as they matter.
     age: u32,
+    /// Read marks beyond what is known here.
+    marks: BTreeMap<UserId, Seq>,
+}
+
+impl Behind {
+    /// Keeps a question for later.
+    pub(super) fn park(&mut self, msg: Msg) {
+        self.parked.push(msg);
+    }
 }
 
 impl State {
-    /// Keeps a question until what this node did is here: who has an answer to a command sees what came of it.
-    pub(super) fn park(&mut self, msg: Msg) -> Option<Msg> {
+    /// Whether a question waits until what this node did is here: who has an answer to a command sees what came of it.
+    pub(super) fn parks(&self, msg: &Msg) -> bool {
         let asks = matches!(
             msg,
             Msg::View { .. }
@@ -43,11 +53,7 @@ impl State {
                 | Msg::Mark { .. }
                 | Msg::Subscribe { .. }
         );
-        if !asks || !self.lacks() || self.behind.parked.len() >= PARKED_MAX {
-            return Some(msg);
-        }
-        self.behind.parked.push(msg);
-        None
+        asks && self.lacks() && self.behind.parked.len() < PARKED_MAX
     }
 
     fn lacks(&self) -> bool {
@@ -113,8 +119,22 @@ impl State {
         me.send_after(pause, move || Msg::Heard(highest));
     }
 
+    /// A mark beyond what is known here counts once that is.
+    pub(super) fn mark_later(&mut self, user: UserId, seq: Seq) {
+        if self.behind.marks.len() < MEMBERS_MAX || self.behind.marks.contains_key(&user) {
+            let there = self.behind.marks.entry(user).or_default();
+            *there = seq.max(*there);
+        }
+    }
+
     /// Goes on with what waited.
     pub(super) fn unpark(&mut self, me: &ActorRef<Msg>) {
+        let last = self.last();
+        if self.behind.marks.values().any(|seq| *seq <= last) {
+            for (user, seq) in std::mem::take(&mut self.behind.marks) {
+                self.heard_mark(me, user, seq);
+            }
+        }
         if self.behind.parked.is_empty() || self.lacks() {
             return;
         }
