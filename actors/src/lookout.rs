@@ -131,12 +131,14 @@ impl Actor for Lookout {
             }
             Msg::Viewed => state.viewed(),
             Msg::Connected | Msg::Round => {
+                let anew = matches!(msg, Msg::Connected);
                 for (room, relay) in state.shared.relays.all() {
-                    if state.shared.cluster.elsewhere(room).is_some() {
+                    // Cut off, this node may not know that others have taken its rooms over.
+                    if anew || state.shared.cluster.elsewhere(room).is_some() {
                         state.shared.looks.look(room);
-                        if let Msg::Connected = msg {
-                            let _ = relay.cast(relay::Msg::Reconnected);
-                        }
+                    }
+                    if anew {
+                        let _ = relay.cast(relay::Msg::Reconnected);
                     }
                 }
             }

@@ -191,12 +191,7 @@ impl Actor for Sessions {
         Ok(State { shared, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Msg>,
-        msg: Msg,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         if let Msg::Sweep = msg {
             state.sweep();
             return Ok(());
