@@ -64,8 +64,7 @@ async fn until(holds: impl Fn() -> bool) {
 /// Sends the clients to the other nodes, so many a second: each is served here until it is its turn.
 async fn let_go(shared: &Shared) {
     let began = Instant::now();
-    let mut gone = 0_u64;
-    for (link, _) in shared.sessions.all() {
+    for (gone, (link, _)) in (0_u64..).zip(shared.sessions.all()) {
         let due = u64::from(shared.options.reconnects_per_s.max(1)) * began.elapsed().as_millis() as u64 / 1_000;
         if gone > due {
             sleep(STEP).await;
@@ -74,7 +73,6 @@ async fn let_go(shared: &Shared) {
             return;
         }
         close(&link, 0);
-        gone += 1;
     }
 }
 
