@@ -18,6 +18,8 @@ DEPLOY = ROOT / "deploy"
 PATIENCE_S = 60
 # Sections of settings that a node alone has no use for.
 CLUSTER_SECTIONS = {"PARLANCE_CLUSTER", "PARLANCE_NATS", "PARLANCE_STORE__SCYLLA"}
+# Password hashes that cost little, as they are no part of what is tested.
+CHEAP = {"PARLANCE_AUTH__ARGON2__MEMORY_KIB": "1024", "PARLANCE_AUTH__ARGON2__ITERATIONS": "1", "PARLANCE_LOG__FILTER": "warn"}
 
 
 def beside_python(name):
@@ -80,7 +82,8 @@ class Process:
 
     def __enter__(self):
         self.log = tempfile.TemporaryFile("w+", errors="replace")
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, **self.options)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(self.command, **streams, **self.options)
         return self
 
     def said(self):
@@ -111,9 +114,8 @@ class Server(Process):
 
     def __init__(self, data, port, **changes):
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PARLANCE_")}
-        cheap = {"PARLANCE_AUTH__ARGON2__MEMORY_KIB": "1024", "PARLANCE_AUTH__ARGON2__ITERATIONS": "1", "PARLANCE_LOG__FILTER": "warn"}
         command = [os.environ["PARLANCE_BIN"], "--data", data, "--listen", f"127.0.0.1:{port}"]
-        super().__init__(command, env=inherited | cheap | changes, cwd="/")
+        super().__init__(command, env=inherited | CHEAP | changes, cwd="/")
         self.port = port
 
     def __enter__(self):

@@ -83,7 +83,8 @@ class Compose(unittest.TestCase):
                 self.assertEqual(list(service["networks"]), ["inside"], name)
 
     def test_nodes_and_proxies_know_each_other(self):
-        address = {name: service["networks"]["front"]["ipv4_address"] for name, service in self.services.items() if "front" in (service.get("networks") or {})}
+        networks = {name: service.get("networks") or {} for name, service in self.services.items()}
+        address = {name: its["front"]["ipv4_address"] for name, its in networks.items() if "front" in its}
         listed = re.findall(r"^server (\S+):8080 ", (DEPLOY / "nginx/nodes.conf").read_text(), re.MULTILINE)
         self.assertEqual(listed, [address[name] for name in sorted(self.nodes)])
         for name, node in self.nodes.items():

@@ -41,17 +41,19 @@ class Image(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for sources, to in COPIES:
                 for source in sources:
-                    target = os.path.join(folder, to, os.path.basename(source)) if to.endswith("/") else os.path.join(folder, to)
+                    target = os.path.join(folder, to, os.path.basename(source) if to.endswith("/") else "")
                     if (ROOT / source).is_dir():
                         shutil.copytree(ROOT / source, target)
                     elif not os.path.isabs(to):
                         shutil.copy(ROOT / source, target)
             done = run("cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1", cwd=folder)
             self.assertEqual(done.returncode, 0, done.stderr)
-            built = {name for name in re.findall(r'include_str!\("([^"]+)"\)', (ROOT / "src/store/sqlite/migrate.rs").read_text())}
-            self.assertTrue(built)
-            for name in built:
-                self.assertTrue(os.path.exists(os.path.join(folder, "src/store/sqlite", name)), name)
+            included = 0
+            for source in (ROOT / "src").rglob("*.rs"):
+                for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text()):
+                    included += 1
+                    self.assertTrue(os.path.exists(os.path.join(folder, source.parent.relative_to(ROOT), name)), name)
+            self.assertGreater(included, 0)
 
     def test_what_is_copied_is_not_ignored(self):
         lines = (ROOT / ".dockerignore").read_text().splitlines()
@@ -68,7 +70,8 @@ class Image(unittest.TestCase):
         health, port = DEPLOY / "docker/health", free_port()
 
         def check(*path):
-            return run(health, *path, env={"PATH": os.environ["PATH"], "PARLANCE_SERVER__LISTEN": f"0.0.0.0:{port}"}).returncode
+            environment = {"PATH": os.environ["PATH"], "PARLANCE_SERVER__LISTEN": f"0.0.0.0:{port}"}
+            return run(health, *path, env=environment).returncode
 
         with tempfile.TemporaryDirectory() as data:
             with Server(data, port, PARLANCE_GATEWAY__HOSTS="chat.example.org"):

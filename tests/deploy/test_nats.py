@@ -31,8 +31,10 @@ class Nats(unittest.TestCase):
     def conf(self, index):
         """The file as it is, but for its addresses and its folder."""
         text = CONF
-        for old, new in (("0.0.0.0:4222", f"127.0.0.1:{self.clients[index]}"), ("127.0.0.1:8222", f"127.0.0.1:{self.monitors[index]}"),
-                         ("0.0.0.0:6222", f"127.0.0.1:{self.routes[index]}"), ("store_dir: /data", f"store_dir: {self.folder}/data-{index}")):
+        for old, new in (("0.0.0.0:4222", f"127.0.0.1:{self.clients[index]}"),
+                         ("127.0.0.1:8222", f"127.0.0.1:{self.monitors[index]}"),
+                         ("0.0.0.0:6222", f"127.0.0.1:{self.routes[index]}"),
+                         ("store_dir: /data", f"store_dir: {self.folder}/data-{index}")):
             self.assertIn(old, text)
             text = text.replace(old, new)
         path = self.folder / f"{index}.conf"

@@ -84,13 +84,14 @@ class Nginx(Process):
         (self.folder / "tmp").mkdir()
         for path in folder.glob("*.conf"):
             text = path.read_text().replace("/tmp/", f"{self.folder}/tmp/").replace("/run/secrets/", f"{self.folder}/")
-            text = text.replace("[::]:", "[::1]:")
             for old, new in ((8080, self.port), (8443, self.tls_port)):
-                text = text.replace(f"listen {old}", f"listen 127.0.0.1:{new}").replace(f"listen [::1]:{old}", f"listen 127.0.0.2:{new}")
+                text = text.replace(f"listen {old}", f"listen 127.0.0.1:{new}")
+                text = text.replace(f"listen [::]:{old}", f"listen 127.0.0.2:{new}")
             path.write_text(text)
         listed = (folder / "nodes.conf").read_text().splitlines()[1:]
         # The first line's parameters, on the test's ports.
-        (folder / "nodes.conf").write_text("".join(f"server 127.0.0.1:{port} {listed[0].split(' ', 2)[2]}\n" for port in self.nodes))
+        parameters = listed[0].split(" ", 2)[2]
+        (folder / "nodes.conf").write_text("".join(f"server 127.0.0.1:{port} {parameters}\n" for port in self.nodes))
         return folder / self.file
 
     def __enter__(self):
@@ -255,7 +256,7 @@ class Checks:
             nginx = self.nginx("plain.conf", data_port, other)
             token = self.account(nginx)
             url = f"ws://127.0.0.1:{nginx.port}/v1/connect"
-            options = {"subprotocols": [PROTOCOL], "additional_headers": {"Authorization": f"Bearer {token}"}, "open_timeout": PATIENCE_S}
+            options = {"subprotocols": [PROTOCOL], "additional_headers": {"Authorization": f"Bearer {token}"}}
             # A page of the address that the browser knows may; had the Host not arrived, it might not.
             with connect(url, origin=f"http://127.0.0.1:{nginx.port}", **options) as socket:
                 self.assertEqual(socket.subprotocol, PROTOCOL)
