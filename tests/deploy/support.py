@@ -17,7 +17,7 @@ DEPLOY = ROOT / "deploy"
 # How long anything may take to come about, in seconds.
 PATIENCE_S = 60
 # Sections of settings that a node alone has no use for.
-CLUSTER_SECTIONS = {"PARLANCE_CLUSTER", "PARLANCE_NATS", "PARLANCE_STORE__SCYLLA"}
+CLUSTER_SECTIONS = {"PARLANCE_CLUSTER", "PARLANCE_NATS", "PARLANCE_STORE__SCYLLA", "PARLANCE_STORE__SCYLLA__TLS"}
 # Password hashes that cost little, as they are no part of what is tested.
 CHEAP = {"PARLANCE_AUTH__ARGON2__MEMORY_KIB": "1024", "PARLANCE_AUTH__ARGON2__ITERATIONS": "1", "PARLANCE_LOG__FILTER": "warn"}
 
