@@ -4,6 +4,7 @@
 
 mod actors;
 mod auth;
+mod bus;
 mod dialect;
 mod docs;
 mod host;
