@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod bus;
+mod membership;
 mod server;

@@ -9,6 +9,7 @@ mod dialect;
 mod docs;
 mod host;
 mod import;
+mod membership;
 mod rest;
 mod socket;
 mod store;
