@@ -11,7 +11,6 @@ use async_nats::jetstream::{Context, context::ContextBuilder};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use parlance_actors::ports::Random;
-use parlance_actors::ports::bus::BusState;
 use parlance_actors::ports::membership::{Membership, MembershipError, NodeId, NodeInfo, NodeState, View};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -293,7 +292,7 @@ impl Keeper {
 
     async fn renew(&mut self, state: NodeState) -> Result<(), Refusal> {
         // What is sent now would be done whenever the connection is back.
-        if *self.shared.connection.state().borrow() == BusState::Away {
+        if !self.shared.connection.connected(attempt_max(self.shared.bucket.lease) / 2).await {
             return Err(Refusal::Failed("nats is away".into()));
         }
         let failed = |error: bucket::Error| Refusal::Failed(error.to_string());
