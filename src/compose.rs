@@ -1,4 +1,6 @@
-//! Puts a node together: the only file that names concrete backends.
+//! Puts a node together: with `compose/`, the only place that names concrete backends.
+
+mod cluster;
 
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
+use parlance_actors::ports::membership::NodeState;
+use parlance_actors::ports::{Authority, Clock, Membership, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use tokio::net::TcpListener;
@@ -99,15 +102,20 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
+    /// The nodes that live, this one among them.
+    pub membership: Arc<dyn Membership>,
+    nats: Option<Arc<bus::Nats>>,
 }
 
 impl Running {
     /// Tells the clients, lets what is going on end, and stops.
     pub async fn stop(self) {
         self.listener.stop();
+        cluster::drain(self.membership.as_ref()).await;
         self.node.drain(DRAIN_SPREAD_MS).await;
         self.listener.finish(Duration::from_secs(5)).await;
         self.node.stop().await;
+        cluster::leave(self.membership.as_ref(), self.nats.as_deref()).await;
     }
 }
 
@@ -147,7 +155,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         Err(error) => return Err(Failure::Other(error.to_string())),
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
-    let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
+    let cluster::Joined { bus, membership, nats } = cluster::join(config, random.clone()).await?;
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
@@ -185,7 +193,8 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    Ok(Running { listener, node })
+    cluster::announce(membership.as_ref(), NodeState::Ready).await?;
+    Ok(Running { listener, node, membership, nats })
 }
 
 /// Accounts, as sessions ask them.

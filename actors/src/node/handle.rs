@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{Msg, Shared};
 use crate::link::{Link, Receiver};
+use crate::ports::bus::BusState;
 use crate::service::{ActorView, After, Health, Service, What};
 use crate::{ops, relay, room, session, sessions};
 
@@ -182,6 +183,10 @@ impl Service for Handle {
 
     async fn health(&self) -> Health {
         let store = self.shared.store.health().await;
-        Health { ready: store.writable, store, bus: "local".into() }
+        let bus = match *self.shared.bus.state().borrow() {
+            BusState::Connected(_) => self.shared.bus.backend().to_owned(),
+            BusState::Away => format!("{}: away", self.shared.bus.backend()),
+        };
+        Health { ready: store.writable, store, bus }
     }
 }
