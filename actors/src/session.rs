@@ -14,7 +14,7 @@ use parlance_domain::rate::Rate;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::{COMMAND_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::{COMMAND_DEADLINE_MS, OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -61,6 +61,12 @@ pub(crate) struct Args {
     pub(crate) link: Arc<Link>,
     /// Whether it takes a crashed one's place.
     pub(crate) again: bool,
+}
+
+/// Gives an operation up that takes too long; what it did until then stays done.
+async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = |_| Err(Fault::new(Code::OutcomeUnknown, "this took too long").after(1_000));
+    tokio::time::timeout(Duration::from_millis(OPERATION_DEADLINE_MS), operation).await.unwrap_or_else(late)
 }
 
 /// Tells the Session that an operation has ended, however it did.
@@ -242,7 +248,7 @@ impl State {
         let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            reply.finish(ops::perform(&shared, link.principal, op).await);
+            reply.finish(in_time(ops::perform(&shared, link.principal, op)).await);
             drop(done);
         });
     }
@@ -266,7 +272,7 @@ impl State {
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
-            match subscribe_all(&shared, &link, positions).await {
+            match in_time(subscribe_all(&shared, &link, positions)).await {
                 Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
                 Err(fault) => reply.finish(Err(fault)),
             }
