@@ -5,6 +5,7 @@
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 mod subscribe;
+mod sweep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(crate) enum Msg {
     Drained,
     /// The socket is gone.
     Closed,
+    /// Looks whether news were missed.
+    Sweep,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
@@ -131,9 +134,13 @@ impl Actor for Session {
                 state.request(&me, op, reply);
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
+            Msg::Sweep => state.sweep(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -259,6 +266,9 @@ impl State {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
+                    if link.token().is_some() {
+                        link.keep_token(Some(&token));
+                    }
                     Ok(Answer::Empty {})
                 }
                 Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),

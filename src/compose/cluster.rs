@@ -16,8 +16,6 @@ use crate::membership::jetstream::Leases;
 
 /// How long a start waits for NATS.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// How long a node that stops waits for the others to be told.
-const TELL_MAX: Duration = Duration::from_secs(2);
 
 /// What reaches the other nodes.
 pub struct Joined {
@@ -55,7 +53,7 @@ pub async fn join(config: &Config, random: Arc<dyn Random>) -> Result<Joined, Fa
 }
 
 /// Says what this node is about; it is a failure only where another node has its name.
-pub async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(), Failure> {
+async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(), Failure> {
     match membership.announce(state).await {
         Ok(()) => Ok(()),
         Err(error @ MembershipError::NameTaken(_)) => {
@@ -65,21 +63,5 @@ pub async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(
             tracing::warn!(%error, ?state, "the other nodes are not told yet");
             Ok(())
         }
-    }
-}
-
-/// Says that this node is about to stop, if that can be said soon.
-pub async fn drain(membership: &dyn Membership) {
-    let told = tokio::time::timeout(TELL_MAX, membership.announce(NodeState::Draining)).await;
-    if !matches!(told, Ok(Ok(()))) {
-        tracing::warn!("the other nodes could not be told that this one stops");
-    }
-}
-
-/// Leaves the cluster.
-pub async fn leave(membership: &dyn Membership, nats: Option<&Nats>) {
-    membership.leave().await;
-    if let Some(nats) = nats {
-        nats.close().await;
     }
 }
