@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parlance_actors::ports::bus::{AskError, Question, Reply, Responder, Subscription};
 use parlance_schema::Fault;
 use parlance_schema::node::NodeId;
 use tokio::sync::Semaphore;
+use tokio::task::coop;
 
 use super::Wire;
 
@@ -40,16 +42,24 @@ impl Questions {
 
     /// Answers a question that came from another node, to where the answer is awaited.
     pub fn answer(self: &Arc<Self>, from: NodeId, question: Question, to: async_nats::Subject) {
-        let (this, responder, permit) = (self.clone(), self.responder(), self.free.clone().try_acquire_owned());
-        tokio::spawn(async move {
-            let busy = |why: &str| Reply::Refused(Fault::busy(why).after(BUSY_AFTER_MS));
-            let reply = match (responder, permit) {
-                (Some(responder), Ok(_held)) => responder(from, question).await,
-                (None, _) => busy("the node stops"),
-                (_, Err(_)) => busy("the node has too much to answer"),
-            };
-            this.send(to, &reply).await;
-        });
+        let this = self.clone();
+        match (self.responder(), self.free.clone().try_acquire_owned()) {
+            (Some(responder), Ok(held)) => {
+                tokio::spawn(async move {
+                    let reply = responder(from, question).await;
+                    this.send(to, &reply).await;
+                    drop(held);
+                });
+            }
+            (None, _) => self.refuse(to, "the node stops"),
+            (_, Err(_)) => self.refuse(to, "the node has too much to answer"),
+        }
+    }
+
+    /// Refuses without waiting: where the connection is full as well, the other node's time-out tells.
+    fn refuse(&self, to: async_nats::Subject, why: &str) {
+        let reply = Reply::Refused(Fault::busy(why).after(BUSY_AFTER_MS));
+        let _ = coop::unconstrained(self.send(to, &reply)).now_or_never();
     }
 
     async fn send(&self, to: async_nats::Subject, reply: &Reply) {
