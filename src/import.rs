@@ -10,6 +10,7 @@ mod bar;
 mod chats;
 mod field;
 mod job;
+mod lanes;
 mod logs;
 mod messages;
 mod people;
