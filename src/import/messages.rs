@@ -1,5 +1,6 @@
 //! The messages' file, read and brought into the rooms' order.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -85,11 +86,15 @@ pub(super) async fn read(
     let mut sorter = Sorter::new(scratch, options.sort_bytes);
     let mut read = Read::default();
     let (mut largest, mut count) = (0, 0);
+    // Batches that were looked at are filled again: memory that is new each time costs more than what is done with it.
+    let spare = RefCell::new(Vec::new());
     let next = || {
         bar.now_at(rows.bytes());
-        rows.batch()
+        rows.batch(spare.borrow_mut().pop().unwrap_or_default())
     };
-    let done = |parsed: Parsed| {
+    let work = |batch: Batch| (Parsed::new(&batch, rooms, people), batch);
+    let done = |(parsed, batch): (Parsed, Batch)| {
+        spare.borrow_mut().push(batch);
         count += parsed.rows;
         largest = largest.max(parsed.largest);
         read.replies |= parsed.read.replies;
@@ -105,7 +110,7 @@ pub(super) async fn read(
         }
         sorter.add(parsed.chunk)
     };
-    lanes::in_order(next, |batch| Parsed::new(&batch, rooms, people), done)?;
+    lanes::in_order(next, work, done)?;
     job.check_digest(What::Messages, rows.digest())?;
     read.sorted = sorter.sorted()?;
     if job.progress.phase < Phase::Logs {

@@ -8,6 +8,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_ROWS: usize = 8_192;
 
 /// Some rows of a file, in its order.
+#[derive(Default)]
 pub struct Batch {
     buffer: Vec<u8>,
     rows: Vec<Placed>,
@@ -26,14 +27,15 @@ struct Placed {
 }
 
 impl Rows {
-    /// Reads the next rows; `None` at the file's end.
+    /// Reads the next rows in place of those that a batch has; `None` at the file's end.
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn batch(&mut self) -> Result<Option<Batch>, Error> {
-        let columns = self.spans.len();
-        let buffer = Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8);
-        let mut batch = Batch { buffer, rows: Vec::new(), spans: Vec::new(), columns };
+    pub fn batch(&mut self, mut batch: Batch) -> Result<Option<Batch>, Error> {
+        batch.buffer.clear();
+        batch.rows.clear();
+        batch.spans.clear();
+        batch.columns = self.spans.len();
         while batch.buffer.len() < BATCH_BYTES && batch.rows.len() < BATCH_ROWS {
             let from = batch.buffer.len();
             match self.next()? {
