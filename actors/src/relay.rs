@@ -23,7 +23,7 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
+use parlance_schema::view::{BanView, MemberView, OpenInvite};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ use crate::node::Shared;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::store::{Range, ReadMark, StoreError};
 use crate::relays::lock;
+use crate::session::Asker;
 use crate::wire::WIRES_MAX;
 pub(crate) use views::View;
 
@@ -46,7 +47,7 @@ pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(Counted<RoomEvent>),
     /// A session wants the room's entries; they come after [`Sub::start`].
-    Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
+    Subscribe { link: Arc<Link>, from: From, asker: Asker },
     /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
@@ -144,6 +145,15 @@ struct Slot {
     frames: [Option<Bytes>; WIRES_MAX],
 }
 
+/// Consecutive entries of the ring, as one wire writes them.
+struct Piece {
+    /// The wire, the first entry, and the last one that was asked for.
+    wanted: (usize, Seq, Seq),
+    /// The last one that is in it.
+    last: Seq,
+    frames: Vec<Bytes>,
+}
+
 /// The Relay actor.
 pub(crate) struct Relay;
 
@@ -165,6 +175,8 @@ pub(crate) struct State {
     /// Why the room could not be read; tried again at each tick.
     broken: Option<StoreError>,
     ring: Ring<Slot>,
+    /// What the last one to come back missed; forgotten when something new comes, and at each tick.
+    piece: Option<Piece>,
     marks: BTreeMap<UserId, ReadMark>,
     unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
@@ -201,6 +213,7 @@ impl Actor for Relay {
             folded: None,
             broken: None,
             ring: Ring::new(1, RING_BYTES_MAX),
+            piece: None,
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
             settling: false,
@@ -221,7 +234,7 @@ impl Actor for Relay {
                 RoomEvent::Appended(entries) => state.published(&me, &entries),
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
             },
-            Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
+            Msg::Subscribe { link, from, asker } => asker.answer(state.subscribe(link, from).await),
             Msg::CatchUp { session } => {
                 state.welcome(session);
                 state.catch_up(&me, session);
@@ -364,6 +377,7 @@ impl State {
     }
 
     async fn tick(&mut self, me: &ActorRef<Msg>) {
+        self.piece = None;
         if self.broken.is_some() {
             self.load(me).await;
         }

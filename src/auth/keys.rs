@@ -18,6 +18,7 @@ use parlance_actors::ports::Random;
 use parlance_schema::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::seen::Seen;
 use super::{Secret, random_bytes};
 
 /// The longest life of an access token, in seconds: what the command line may hand out at most.
@@ -82,6 +83,8 @@ pub(super) struct Keys {
     /// The key that signs.
     pub(super) signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
+    /// Tokens that they have signed.
+    pub(super) seen: Seen,
 }
 
 impl Keys {
@@ -220,7 +223,7 @@ fn read(path: &Path) -> Result<(Keys, Stamp), KeyError> {
         verifying.insert(key.kid.clone(), DecodingKey::from_secret(&bytes));
     }
     let (kid, signing) = signing.ok_or_else(|| malformed("there is no key in it"))?;
-    Ok((Keys { kid, signing, verifying }, stamp_of(&meta)))
+    Ok((Keys { kid, signing, verifying, seen: Seen::default() }, stamp_of(&meta)))
 }
 
 fn contents(path: &Path) -> Result<Contents, KeyError> {
