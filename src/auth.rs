@@ -12,6 +12,7 @@ pub(crate) mod password;
 mod profile;
 pub(crate) mod rules;
 mod secret;
+mod seen;
 mod standing;
 mod token;
 

@@ -13,7 +13,6 @@ use parlance_actors::node;
 use parlance_actors::ports::{Authority, Clock, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
-use tokio::net::TcpListener;
 use warp::{Filter, Rejection};
 
 use crate::auth::keys::KeyRing;
@@ -224,8 +223,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
             // The listener takes filters that may reject; this one answers everything.
             .and_then(async |reply| Ok::<_, Rejection>(reply));
-    let tcp = TcpListener::bind(config.server.listen)
-        .await
+    let tcp = listener::bind(config.server.listen)
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener_options(config, dialects.clone())?;
     let listener = if config.server.dev_faults {

@@ -183,6 +183,13 @@ impl Link {
         }
     }
 
+    /// Queues what a connection begins with, before all else: the answer to its handshake.
+    pub fn push_first(&self, bytes: Bytes) {
+        let mut out = self.out();
+        out.bytes += bytes.len();
+        out.queue.push_front(bytes);
+    }
+
     fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
         // Replies have as much room again as entries, so that a full outbox still answers.
         if out.bytes + frame.len() > 2 * OUTBOX_BYTES_MAX && out.bytes > 0 {

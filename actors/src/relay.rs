@@ -24,7 +24,7 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
+use parlance_schema::view::{BanView, MemberView, OpenInvite};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -36,6 +36,7 @@ use crate::node::Shared;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::store::{Range, ReadMark, StoreError};
 use crate::relays::lock;
+use crate::session::Asker;
 use crate::wire::WIRES_MAX;
 pub(crate) use views::View;
 
@@ -47,7 +48,7 @@ pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(Counted<RoomEvent>),
     /// A session wants the room's entries; they come after [`Sub::start`].
-    Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
+    Subscribe { link: Arc<Link>, from: From, asker: Asker },
     /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
@@ -155,6 +156,15 @@ struct Slot {
     frames: [Option<Bytes>; WIRES_MAX],
 }
 
+/// Consecutive entries of the ring, as one wire writes them.
+struct Piece {
+    /// The wire, the first entry, and the last one that was asked for.
+    wanted: (usize, Seq, Seq),
+    /// The last one that is in it.
+    last: Seq,
+    frames: Vec<Bytes>,
+}
+
 /// The Relay actor.
 pub(crate) struct Relay;
 
@@ -176,6 +186,8 @@ pub(crate) struct State {
     /// Why the room could not be read; tried again at each tick.
     broken: Option<StoreError>,
     ring: Ring<Slot>,
+    /// What the last one to come back missed; forgotten when something new comes, and at each tick.
+    piece: Option<Piece>,
     marks: BTreeMap<UserId, ReadMark>,
     unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
@@ -216,6 +228,7 @@ impl Actor for Relay {
             folded: None,
             broken: None,
             ring: Ring::new(1, RING_BYTES_MAX),
+            piece: None,
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
             settling: false,
@@ -242,7 +255,7 @@ impl Actor for Relay {
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
                 RoomEvent::Last(last) => state.heard_last(&me, last),
             },
-            Msg::Subscribe { link, from, back } => state.subscribe(&me, link, from, back).await,
+            Msg::Subscribe { link, from, asker } => asker.answer(state.subscribe(&me, link, from).await),
             Msg::CatchUp { session } => {
                 state.welcome(session);
                 state.catch_up(&me, session);
@@ -392,6 +405,7 @@ impl State {
 
     async fn tick(&mut self, me: &ActorRef<Msg>) {
         self.look_once_more();
+        self.piece = None;
         if self.broken.is_some() {
             self.load(me).await;
         }

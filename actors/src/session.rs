@@ -9,6 +9,7 @@ mod sweep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parlance_domain::rate::Rate;
@@ -30,7 +31,7 @@ use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
 
-pub(crate) use subscribe::{enter, position};
+pub(crate) use subscribe::{Asker, enter, position};
 use subscribe::{subscribe, subscribe_all};
 
 /// What a Session can be told.
@@ -280,13 +281,8 @@ impl State {
 
     /// Subscribes to all of the user's rooms, each from the client's position.
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
-        tokio::spawn(async move {
-            match in_time(subscribe_all(&shared, &link, positions)).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
-                Err(fault) => reply.finish(Err(fault)),
-            }
-        });
+        reply.limit(ticks() + OPERATION_DEADLINE_MS);
+        now_or_beside(subscribe_all(self.shared.clone(), self.link.clone(), me.clone(), reply, positions));
     }
 
     /// Tells the client where each room stands, then lets the entries come.
@@ -364,5 +360,14 @@ impl State {
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),
         })
+    }
+}
+
+/// Does something now where there is nothing to wait for, else in a task of its own.
+fn now_or_beside(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        // There it is polled again, and woken when it can go on.
+        tokio::spawn(work);
     }
 }

@@ -147,6 +147,7 @@ impl State {
     /// Queues consecutive, folded entries for all who are live, and keeps them in the ring.
     fn send(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        self.piece = None;
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
         let mut made: [Option<Result<Made, Missing>>; WIRES_MAX] = Default::default();
