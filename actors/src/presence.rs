@@ -133,8 +133,10 @@ impl Actor for Presence {
     async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
         *shared.presence.actor.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(me.clone());
         // What changed while there was no actor is told now.
-        for online in &shared.presence.users {
-            let _ = me.cast(Msg::Changed(*online.key()));
+        let mut users: Vec<_> = shared.presence.users.iter().map(|online| *online.key()).collect();
+        users.sort_unstable();
+        for user in users {
+            let _ = me.cast(Msg::Changed(user));
         }
         Ok(shared)
     }
