@@ -29,10 +29,15 @@ pub struct Weather {
 }
 
 #[derive(Clone)]
-enum Parcel {
+enum News {
     Room(RoomId, RoomEvent),
     User(UserId, Notice),
     Nodes(NodeId, NodeEvent),
+}
+
+enum Parcel {
+    News(News),
+    Question(Question, oneshot::Sender<Reply>),
 }
 
 /// What hangs on the bus at one node.
@@ -148,7 +153,7 @@ impl Fabric {
     }
 
     /// Sends something to all nodes but the sender.
-    fn send(self: &Arc<Self>, from: usize, parcel: &Parcel) {
+    fn send(self: &Arc<Self>, from: usize, news: &News) {
         let (nodes, weather) = {
             let net = self.net();
             (net.ends.len(), net.weather)
@@ -160,14 +165,14 @@ impl Fabric {
             for _ in 0..=u64::from(self.rng.chance(weather.twice)) {
                 let at = Instant::now() + Duration::from_millis(self.rng.below(weather.late_ms + 1));
                 if self.rng.chance(weather.overtaking) {
-                    let (fabric, parcel) = (self.clone(), parcel.clone());
+                    let (fabric, news) = (self.clone(), news.clone());
                     let at = at + Duration::from_millis(self.rng.below(10 * weather.late_ms + 1));
                     tokio::spawn(async move {
                         sleep_until(at).await;
-                        fabric.arrive(from, to, parcel).await;
+                        fabric.arrive(from, to, Parcel::News(news)).await;
                     });
                 } else {
-                    let _ = self.net().lanes[from][to].send((at, parcel.clone()));
+                    let _ = self.net().lanes[from][to].send((at, Parcel::News(news.clone())));
                 }
             }
         }
@@ -180,48 +185,49 @@ impl Fabric {
         }
     }
 
-    async fn arrive(&self, from: usize, to: usize, parcel: Parcel) {
+    async fn arrive(self: &Arc<Self>, from: usize, to: usize, parcel: Parcel) {
         let gate = self.gate(to);
-        if gate.opens().await && self.passes(from, to) {
-            self.hand_over(to, parcel);
+        if !gate.opens().await || !self.passes(from, to) {
+            return;
+        }
+        match parcel {
+            Parcel::News(news) => self.hand_over(to, news),
+            Parcel::Question(question, back) => self.put(from, to, question, back),
         }
     }
 
-    fn hand_over(&self, to: usize, parcel: Parcel) {
+    fn hand_over(&self, to: usize, news: News) {
         // The sinks are called without the lock, so that one may subscribe or drop a subscription.
-        match parcel {
-            Parcel::Room(room, event) => {
+        match news {
+            News::Room(room, event) => {
                 let sinks: Vec<_> = {
                     let net = self.net();
                     net.ends[to].rooms.iter().filter(|(_, of, _)| *of == room).map(|(_, _, s)| s.clone()).collect()
                 };
                 sinks.iter().for_each(|sink| sink(event.clone()));
             }
-            Parcel::User(user, notice) => {
+            News::User(user, notice) => {
                 let sinks: Vec<_> = {
                     let net = self.net();
                     net.ends[to].users.iter().filter(|(_, of, _)| *of == user).map(|(_, _, s)| s.clone()).collect()
                 };
                 sinks.iter().for_each(|sink| sink(notice.clone()));
             }
-            Parcel::Nodes(from, event) => {
+            News::Nodes(from, event) => {
                 let sinks: Vec<_> = self.net().ends[to].nodes.iter().map(|(_, sink)| sink.clone()).collect();
                 sinks.iter().for_each(|sink| sink((from.clone(), event.clone())));
             }
         }
     }
 
-    /// Has a node asked, and what it answers brought back, unless either way is cut.
-    async fn put(self: &Arc<Self>, from: usize, to: usize, question: Question, back: oneshot::Sender<Reply>) {
-        let gate = self.gate(to);
-        if !gate.opens().await {
-            return;
-        }
+    /// Puts a question to a node, in the order in which questions come, and brings its answer back, unless either way is cut.
+    fn put(self: &Arc<Self>, from: usize, to: usize, question: Question, back: oneshot::Sender<Reply>) {
         let responder = self.net().ends[to].responder.as_ref().map(|(_, responder)| responder.clone());
         let Some(responder) = responder else { return };
-        let fabric = self.clone();
+        let (fabric, gate) = (self.clone(), self.gate(to));
+        let answer = responder(name(from), question);
         tokio::spawn(async move {
-            let reply = responder(name(from), question).await;
+            let reply = answer.await;
             let late = fabric.net().weather.late_ms;
             sleep(Duration::from_millis(fabric.rng.below(late + 1))).await;
             if gate.opens().await && fabric.passes(to, from) {
@@ -232,25 +238,26 @@ impl Fabric {
 
     async fn ask(self: &Arc<Self>, from: usize, to: usize, question: Question) -> Result<Reply, AskError> {
         let weather = self.net().weather;
-        sleep(Duration::from_millis(self.rng.below(weather.late_ms + 1))).await;
         let there = {
             let net = self.net();
             net.ends[to].responder.is_some() && !net.ends[to].gate.is_dead()
         };
         let lost = !self.passes(from, to) || self.rng.chance(weather.lost);
-        if (!there || lost) && self.rng.chance(500) {
-            return Err(AskError::Unreachable);
-        }
         let (back, reply) = oneshot::channel();
         if there && !lost {
+            // Now and then a lane stands still for longer than anybody waits.
+            let still = if self.rng.chance(weather.overtaking / 10) { self.rng.between(2_000, 6_000) } else { 0 };
+            let at = Instant::now() + Duration::from_millis(still + self.rng.below(weather.late_ms + 1));
+            let lane = self.net().lanes[from][to].clone();
             if self.rng.chance(weather.twice) {
-                self.put(from, to, question.clone(), oneshot::channel().0).await;
+                let _ = lane.send((at, Parcel::Question(question.clone(), oneshot::channel().0)));
             }
-            if self.rng.chance(weather.overtaking) {
-                // It comes when nobody waits for it any more, perhaps.
-                sleep(Duration::from_millis(self.rng.below(4_000))).await;
-            }
-            self.put(from, to, question, back).await;
+            let _ = lane.send((at, Parcel::Question(question, back)));
+        } else if self.rng.chance(500) {
+            sleep(Duration::from_millis(self.rng.below(weather.late_ms + 1))).await;
+            return Err(AskError::Unreachable);
+        } else {
+            drop(back);
         }
         match reply.await {
             Ok(reply) => Ok(reply),
@@ -268,20 +275,20 @@ struct Plug {
 }
 
 impl Plug {
-    fn publish(&self, parcel: Parcel) {
+    fn publish(&self, news: News) {
         if self.gate.is_dead() {
             return;
         }
-        if !matches!(parcel, Parcel::Nodes(..)) {
-            self.fabric.hand_over(self.node, parcel.clone());
+        if !matches!(news, News::Nodes(..)) {
+            self.fabric.hand_over(self.node, news.clone());
         }
         if !self.gate.is_paused() {
-            return self.fabric.send(self.node, &parcel);
+            return self.fabric.send(self.node, &news);
         }
         let (fabric, gate, node) = (self.fabric.clone(), self.gate.clone(), self.node);
         tokio::spawn(async move {
             if gate.opens().await {
-                fabric.send(node, &parcel);
+                fabric.send(node, &news);
             }
         });
     }
@@ -324,11 +331,11 @@ impl Drop for Ticket {
 #[async_trait]
 impl Bus for Plug {
     fn publish_room(&self, room: RoomId, event: RoomEvent) {
-        self.publish(Parcel::Room(room, event));
+        self.publish(News::Room(room, event));
     }
 
     fn publish_user(&self, user: UserId, notice: Notice) {
-        self.publish(Parcel::User(user, notice));
+        self.publish(News::User(user, notice));
     }
 
     fn subscribe_room(&self, room: RoomId, sink: Sink<RoomEvent>) -> Subscription {
@@ -340,7 +347,7 @@ impl Bus for Plug {
     }
 
     fn publish_nodes(&self, event: NodeEvent) {
-        self.publish(Parcel::Nodes(name(self.node), event));
+        self.publish(News::Nodes(name(self.node), event));
     }
 
     fn subscribe_nodes(&self, sink: Sink<(NodeId, NodeEvent)>) -> Subscription {
