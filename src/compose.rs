@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
+use parlance_actors::ports::membership::Alone;
+use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use tokio::net::TcpListener;
@@ -148,6 +149,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
     let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
+    let membership: Arc<dyn Membership> = Arc::new(Alone::new(random.bits()));
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
     let keys = KeyRing::open(&config.data.dir, random.as_ref(), clock.now())?;
@@ -163,7 +165,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         connections_per_user: config.limits.connections_per_user,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
+    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };

@@ -11,6 +11,7 @@
 //! Nothing here is global: all that the actors of one node share hangs on one [`node::Shared`], so that a simulation can run
 //! many nodes in one process.
 
+mod cluster;
 pub mod ids;
 mod janitor;
 pub mod link;

@@ -15,11 +15,12 @@ use parlance_schema::limits;
 use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
+use crate::cluster::Cluster;
 use crate::ids::Ids;
 use crate::meters::Meters;
 use crate::names::Names;
 use crate::ports::bus::RoomEvent;
-use crate::ports::{Authority, Bus, Clock, Random, Store};
+use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
 use crate::{janitor, presence, relays, rooms, sessions};
 pub(crate) use knowledge::guarded;
 
@@ -67,6 +68,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// What goes between nodes.
     pub bus: Arc<dyn Bus>,
+    /// Who else is there.
+    pub membership: Arc<dyn Membership>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -81,6 +84,7 @@ pub struct Ports {
 pub struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) cluster: Cluster,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authority: Arc<dyn Authority>,
@@ -140,6 +144,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
         ids: ports.ids,
         store: ports.store,
         bus: ports.bus,
+        cluster: Cluster::new(ports.membership),
         clock: ports.clock,
         random: ports.random,
         authority: ports.authority,

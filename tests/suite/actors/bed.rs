@@ -13,6 +13,7 @@ use parlance::gateway::native::Json;
 use parlance_actors::ids::Ids;
 use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
+use parlance_actors::ports::membership::Alone;
 use parlance_actors::ports::store::{Account, AccountStore, LogStore, Range};
 use parlance_actors::ports::{Authority, Clock, Random};
 use parlance_actors::service::{After, Service};
@@ -118,6 +119,7 @@ impl Bed {
         let ports = Ports {
             store: store.clone(),
             bus: bus.clone(),
+            membership: Arc::new(Alone::new(1)),
             clock: ticker.clone(),
             random: ticker,
             authority: Arc::new(Naive),

@@ -1,0 +1,63 @@
+//! Who is at home where, as this node sees it. A hint, like the membership that it comes from: it decides who is asked.
+
+use std::sync::Arc;
+
+use parlance_domain::placement;
+use parlance_schema::node::{NodeId, View};
+use parlance_schema::{RoomId, UserId};
+use tokio::sync::watch;
+
+use crate::ports::Membership;
+
+/// The cluster, as the membership's latest view has it.
+pub(crate) struct Cluster {
+    pub(crate) membership: Arc<dyn Membership>,
+    me: NodeId,
+    view: watch::Receiver<Arc<View>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(membership: Arc<dyn Membership>) -> Self {
+        Self { me: membership.me().id, view: membership.view(), membership }
+    }
+
+    /// This node's name.
+    pub(crate) fn me(&self) -> &NodeId {
+        &self.me
+    }
+
+    /// Whether no other node is in view.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.view.borrow().nodes().iter().all(|node| node.id == self.me)
+    }
+
+    /// The view now.
+    pub(crate) fn now(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// The view, to be watched.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// The room's home; `None` where no node is ready.
+    pub(crate) fn home(&self, room: RoomId) -> Option<NodeId> {
+        placement::home(room, self.view.borrow().ready().map(|node| &node.id)).cloned()
+    }
+
+    /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.
+    pub(crate) fn elsewhere(&self, room: RoomId) -> Option<NodeId> {
+        let view = self.view.borrow();
+        // The way of every command of a node that is alone.
+        if view.nodes().len() < 2 && view.nodes().iter().all(|node| node.id == self.me) {
+            return None;
+        }
+        placement::home(room, view.ready().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
+    }
+
+    /// Whether it is this node that speaks of a user whose own node has died.
+    pub(crate) fn speaks_for(&self, user: UserId) -> bool {
+        self.elsewhere(RoomId::new(user.get())).is_none()
+    }
+}
