@@ -17,6 +17,7 @@ use super::bus::{Fabric, Weather};
 use super::disk::Disk;
 use super::gate::Gate;
 use super::journal::Journal;
+use super::leases::{Leases, Seat};
 use super::rng::Rng;
 use super::store::{Moods, Store};
 
@@ -66,6 +67,7 @@ pub struct Node {
     pub at: usize,
     pub gate: Arc<Gate>,
     pub handle: Handle,
+    pub seat: Arc<Seat>,
     /// Whether it is told to stop: no client should come here.
     pub leaving: std::sync::atomic::AtomicBool,
 }
@@ -74,6 +76,7 @@ pub struct Cluster {
     pub journal: Arc<Journal>,
     pub disk: Arc<Disk>,
     pub fabric: Arc<Fabric>,
+    pub leases: Arc<Leases>,
     pub options: Options,
     pub nodes: usize,
     /// How the store misbehaves, seen from all nodes.
@@ -99,6 +102,7 @@ impl Cluster {
             journal,
             disk,
             fabric: Fabric::new(nodes, rng.fork("bus"), weather),
+            leases: Arc::default(),
             options,
             nodes,
             moods: Arc::new(Mutex::new(moods)),
@@ -114,6 +118,7 @@ impl Cluster {
 
     /// Starts a node in place of one that was killed, or for the first time.
     pub async fn boot(self: &Arc<Self>, at: usize) {
+        self.kill(at);
         let gate = Arc::new(Gate::default());
         let rng = self.rng.fork(&format!("node {at}"));
         let store = Arc::new(Store {
@@ -122,16 +127,18 @@ impl Cluster {
             rng: Arc::new(rng.fork("store")),
             moods: self.moods.clone(),
         });
+        let seat = Seat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
         let ports = Ports {
             store: store.clone(),
             bus: self.fabric.plug(at, gate.clone()),
+            membership: seat.clone(),
             clock: Arc::new(Wall { since: self.began, gate: gate.clone() }),
             random: Arc::new(Dice(rng.fork("dice"))),
             authority: Arc::new(Nobody),
             ids: Arc::new(Ids::with_block(store, 512)),
         };
         let handle = node::start(ports, self.options).await.unwrap();
-        let node = Arc::new(Node { at, gate, handle, leaving: false.into() });
+        let node = Arc::new(Node { at, gate, handle, seat, leaving: false.into() });
         self.running.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(node);
         self.journal.note(format!("node {at} starts"));
     }

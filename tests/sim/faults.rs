@@ -9,7 +9,7 @@ use parlance_actors::service::Service;
 use parlance_schema::RoomId;
 use tokio::time::{Instant, sleep};
 
-use crate::bus::Weather;
+use crate::bus::{Weather, name};
 use crate::cluster::{Cluster, Node};
 use crate::rng::Rng;
 use crate::store::Moods;
@@ -35,9 +35,15 @@ pub enum Kind {
     BusAway,
     /// A node's wall clock jumps by an hour.
     Clock,
+    /// All leases end at once.
+    Expiry,
+    /// A node believes that others are not there, and takes their rooms.
+    Delusion,
+    /// A node is drained and started again, as in a rolling restart.
+    Drain,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 12] = [
     Kind::Crash,
     Kind::Kill,
     Kind::Pause,
@@ -47,6 +53,9 @@ const KINDS: [Kind; 9] = [
     Kind::Cut,
     Kind::BusAway,
     Kind::Clock,
+    Kind::Expiry,
+    Kind::Delusion,
+    Kind::Drain,
 ];
 
 /// What a seed's run is like.
@@ -177,6 +186,20 @@ async fn strike(cluster: &Arc<Cluster>, kind: Kind, node: &Arc<Node>, rng: &Rng,
             held.await;
             gate.skew_ms.store(if rng.chance(500) { 0 } else { skew }, SeqCst);
         }
+        Kind::Expiry => cluster.leases.expire(),
+        Kind::Delusion => {
+            let others = (0..cluster.nodes).filter(|at| *at == node.at || rng.chance(400)).map(name).collect();
+            node.seat.mislead(Some(others));
+            held.await;
+            node.seat.mislead(None);
+        }
+        Kind::Drain => {
+            node.leaving.store(true, SeqCst);
+            node.handle.drain(rng.between(100, 2_000)).await;
+            cluster.kill(node.at);
+            held.await;
+            cluster.boot(node.at).await;
+        }
     }
 }
 
@@ -207,6 +230,7 @@ pub async fn mend(cluster: &Arc<Cluster>) {
                 node.gate.pause(false);
                 node.gate.store_away.store(false, SeqCst);
                 node.gate.store_slow_ms.store(0, SeqCst);
+                node.seat.mislead(None);
                 cluster.fabric.away(at, false);
             }
         }

@@ -1,7 +1,7 @@
 //! The simulation: the real domain and actors of several nodes on one thread, with time that passes only when nobody has
 //! anything to do, over a simulated store and bus, which fail as a seed says. The same seed is the same run.
 //!
-//! `cluster`, `bus`, `store`, `disk` and `gate` are the world; `client` lives in it and writes a `journal`; `faults` makes
+//! `cluster`, `bus`, `leases`, `store`, `disk` and `gate` are the world; `client` lives in it and writes a `journal`; `faults` makes
 //! trouble; `checker` judges what clients saw. `SIM_SEEDS` says how many seeds to run (200), `SIM_FIRST` from which on (1), and
 //! `SIM_SEED` names one to run alone.
 
@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod gate;
 mod journal;
+mod leases;
 mod rng;
 mod run;
 mod store;
