@@ -3,7 +3,7 @@
 //!
 //! `cluster`, `bus`, `leases`, `store`, `disk` and `gate` are the world; `client` lives in it and writes a `journal`; `faults` makes
 //! trouble; `checker` judges what clients saw. `SIM_SEEDS` says how many seeds to run (200), `SIM_FIRST` from which on (1), and
-//! `SIM_SEED` names one to run alone.
+//! `SIM_SEED` names one to run alone, whose whole trace is written to the file `SIM_TRACE`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed; what was run is told")]
 
@@ -79,11 +79,17 @@ fn all_promises_hold_on_all_seeds() {
                 outcome.rest_ms
             );
         }
+        if let Some(path) = std::env::var_os("SIM_TRACE") {
+            std::fs::write(path, journal::show(&outcome.seen, usize::MAX, |_| true)).unwrap();
+        }
         false
     });
     println!("{count} seeds: {entries:?} sights; at rest after at most {rest:?} ms");
-    for outcome in wrong.iter().take(3) {
-        println!("{}", outcome.report());
+    for outcome in &wrong {
+        println!("seed {}: {}", outcome.seed, outcome.verdict[0].what);
+    }
+    if let Some(first) = wrong.first() {
+        println!("{}", first.report());
     }
     let seeds: Vec<u64> = wrong.iter().map(|outcome| outcome.seed).collect();
     assert!(wrong.is_empty(), "wrong: {seeds:?}");
