@@ -152,7 +152,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let membership: Arc<dyn Membership> = Arc::new(Alone::new(random.bits()));
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
-    let keys = KeyRing::open(&config.data.dir, random.as_ref(), clock.now())?;
+    let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
     let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
     let accounts = Arc::new(Accounts::new(ports, ids.clone(), keys, &config.auth).map_err(Failure::Other)?);
     let authority: Arc<dyn Authority> = Arc::new(Tokens(accounts.clone()));

@@ -140,6 +140,8 @@ pub struct Auth {
     pub refresh_token_s: u64,
     /// Whether strangers may make an account.
     pub registration: Registration,
+    /// The file with the signing keys, the same on all nodes of a cluster; empty: one in the data folder, made on first start.
+    pub keys_file: PathBuf,
     /// The cost of a password hash.
     pub argon2: Argon2,
 }
@@ -266,6 +268,7 @@ impl Default for Auth {
             access_token_s: limits::ACCESS_TOKEN_S,
             refresh_token_s: limits::REFRESH_TOKEN_S,
             registration: Registration::Open,
+            keys_file: PathBuf::new(),
             argon2: Argon2::default(),
         }
     }

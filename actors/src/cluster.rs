@@ -26,6 +26,11 @@ impl Cluster {
         &self.me
     }
 
+    /// The random number of this start.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.membership.me().incarnation
+    }
+
     /// Whether no other node is in view.
     pub(crate) fn is_alone(&self) -> bool {
         self.view.borrow().nodes().iter().all(|node| node.id == self.me)
@@ -39,11 +44,6 @@ impl Cluster {
     /// The view, to be watched.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
-    }
-
-    /// The room's home; `None` where no node is ready.
-    pub(crate) fn home(&self, room: RoomId) -> Option<NodeId> {
-        placement::home(room, self.view.borrow().ready().map(|node| &node.id)).cloned()
     }
 
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.

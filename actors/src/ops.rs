@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
-use parlance_schema::event::Status;
+use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::op::Op;
@@ -17,6 +17,7 @@ use parlance_schema::{ClientId, Code, Fault, RoomId, TenantId};
 use tokio::time::Instant;
 
 use crate::node::Shared;
+use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, ReplyTo};
 
@@ -85,7 +86,7 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
             read::messages(shared, who, read::Page { room, before, after, limit }, skip, read).await
         }
         Op::Find { message } => read::find(shared, who, message).await,
-        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant))),
+        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant).await)),
         Op::Entries { room, before, after, limit } => {
             read::entries(shared, who, read::Page { room, before, after, limit }).await
         }
@@ -106,8 +107,25 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
     }
 }
 
+/// How long another node may take to count its connections.
+const COUNT: Duration = Duration::from_secs(2);
+
+/// Counts the connections to all nodes that answer.
+async fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+    let mut stats = connections(shared, tenant);
+    let view = shared.cluster.now();
+    let others = view.nodes().iter().filter(|node| node.id != *shared.cluster.me());
+    let asked = others.map(|node| shared.bus.ask(&node.id, Question::Stats { tenant }, COUNT));
+    for answer in futures_util::future::join_all(asked).await {
+        if let Ok(Reply::Stats(theirs)) = answer {
+            stats.add(&theirs);
+        }
+    }
+    stats
+}
+
 /// Counts the connections to this node.
-fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+pub(crate) fn connections(shared: &Shared, tenant: TenantId) -> StatsView {
     let per_room = shared.relays.connections(tenant);
     StatsView { connections: shared.sessions.count(tenant), open_rooms: per_room.len() as u64, per_room }
 }
@@ -116,7 +134,12 @@ fn set_presence(shared: &Shared, who: Principal, status: Status) -> Result<Answe
     if status == Status::Offline {
         return Err(Fault::invalid("one is offline by disconnecting"));
     }
-    if shared.presence.set_all(who.user, status) {
+    let here = shared.presence.set_all(who.user, status);
+    let elsewhere = shared.presence.others.connections(who.user) > 0;
+    if elsewhere {
+        shared.bus.publish_user(who.user, Notice::Status { status });
+    }
+    if here || elsewhere {
         Ok(Answer::Empty {})
     } else {
         Err(Fault::new(Code::NotFound, "there is no connection to set the status of"))

@@ -7,6 +7,7 @@
 //! Restarted by [`crate::relays`]; its subscribers' positions outlive it.
 
 mod alone;
+mod behind;
 mod fanout;
 mod resume;
 mod views;
@@ -71,6 +72,16 @@ pub(crate) enum Msg {
     Mark { who: Principal, seq: Seq, back: Back<()> },
     /// The counts at a mark were read from the log.
     Counted { user: UserId, mark: Result<ReadMark, StoreError>, back: Option<Back<()>> },
+    /// A command from this node came to the entry with this number.
+    Expect(Seq),
+    /// What was expected should have come by now.
+    Overdue,
+    /// The log ends at this number, at least.
+    Heard(Seq),
+    /// The bus has come back: read marks may have been missed.
+    Reconnected,
+    /// Read marks, as they are stored.
+    Marked(Result<Vec<(UserId, ReadMark)>, StoreError>),
     /// Writes read marks down.
     Flush,
     /// Marks as read what was delivered to connections that are for this room alone.
@@ -173,6 +184,7 @@ pub(crate) struct State {
     late: Vec<u64>,
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     repairing: Option<Seq>,
+    behind: behind::Behind,
     active: Instant,
     /// Set once it is off the list: nobody subscribes any more.
     off: bool,
@@ -193,6 +205,9 @@ impl Actor for Relay {
         };
         // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
         let bus = args.shared.bus.subscribe_room(args.room, sink);
+        if args.shared.cluster.elsewhere(args.room).is_some() {
+            args.shared.looks.look(args.room);
+        }
         let mut state = State {
             room: args.room,
             shared: args.shared,
@@ -206,6 +221,7 @@ impl Actor for Relay {
             settling: false,
             late: Vec::new(),
             repairing: None,
+            behind: behind::Behind::default(),
             active: Instant::now(),
             off: false,
             leaving: false,
@@ -216,13 +232,17 @@ impl Actor for Relay {
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if state.parks(&msg) {
+            state.behind.park(msg);
+            return Ok(());
+        }
         match msg {
             Msg::Event(event) => match event.take() {
                 RoomEvent::Appended(entries) => state.published(&me, &entries),
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
                 RoomEvent::Last(last) => state.heard_last(&me, last),
             },
-            Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
+            Msg::Subscribe { link, from, back } => state.subscribe(&me, link, from, back).await,
             Msg::CatchUp { session } => {
                 state.welcome(session);
                 state.catch_up(&me, session);
@@ -250,6 +270,11 @@ impl Actor for Relay {
             Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
+            Msg::Expect(seq) => state.expect(&me, seq),
+            Msg::Overdue => state.overdue(&me),
+            Msg::Heard(last) => state.heard_last(&me, last),
+            Msg::Reconnected => state.read_marks(&me),
+            Msg::Marked(marks) => state.marked(marks),
             Msg::Flush => state.flush_marks(),
             Msg::Settle => {
                 state.settling = false;
@@ -261,6 +286,7 @@ impl Actor for Relay {
             Msg::Crash => panic!("a relay was told to crash"),
             Msg::Picture(reply) => drop(reply.send(state.picture())),
         }
+        state.unpark(&me);
         for session in std::mem::take(&mut state.late) {
             state.catch_up(&me, session);
         }
@@ -365,6 +391,7 @@ impl State {
     }
 
     async fn tick(&mut self, me: &ActorRef<Msg>) {
+        self.look_once_more();
         if self.broken.is_some() {
             self.load(me).await;
         }

@@ -122,6 +122,11 @@ impl Registry {
         rooms
     }
 
+    /// Whether a session gets a room's entries, or is about to.
+    pub(crate) fn serves(&self, room: RoomId, session: u64) -> bool {
+        self.seats.get(&room).is_some_and(|seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session))
+    }
+
     /// Connections by room, of a tenant's rooms that have any.
     pub(crate) fn connections(&self, tenant: TenantId) -> BTreeMap<RoomId, u64> {
         let theirs = self.seats.iter().filter(|slot| slot.tenant.get() == Some(&tenant));

@@ -5,6 +5,7 @@
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 mod subscribe;
+mod sweep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use parlance_domain::rate::Rate;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::{COMMAND_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::{COMMAND_DEADLINE_MS, OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -46,6 +47,8 @@ pub(crate) enum Msg {
     Drained,
     /// The socket is gone.
     Closed,
+    /// Looks whether news were missed.
+    Sweep,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
@@ -61,6 +64,12 @@ pub(crate) struct Args {
     pub(crate) link: Arc<Link>,
     /// Whether it takes a crashed one's place.
     pub(crate) again: bool,
+}
+
+/// Gives an operation up that takes too long; what it did until then stays done.
+async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = |_| Err(Fault::new(Code::OutcomeUnknown, "this took too long").after(1_000));
+    tokio::time::timeout(Duration::from_millis(OPERATION_DEADLINE_MS), operation).await.unwrap_or_else(late)
 }
 
 /// Tells the Session that an operation has ended, however it did.
@@ -125,9 +134,13 @@ impl Actor for Session {
                 state.request(&me, op, reply);
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
+            Msg::Sweep => state.sweep(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -242,7 +255,7 @@ impl State {
         let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            reply.finish(ops::perform(&shared, link.principal, op).await);
+            reply.finish(in_time(ops::perform(&shared, link.principal, op)).await);
             drop(done);
         });
     }
@@ -253,6 +266,9 @@ impl State {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
+                    if link.token().is_some() {
+                        link.keep_token(Some(&token));
+                    }
                     Ok(Answer::Empty {})
                 }
                 Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
@@ -266,7 +282,7 @@ impl State {
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
-            match subscribe_all(&shared, &link, positions).await {
+            match in_time(subscribe_all(&shared, &link, positions)).await {
                 Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
                 Err(fault) => reply.finish(Err(fault)),
             }

@@ -201,7 +201,7 @@ async fn seed(
 fn open(backend: &dyn Backend, config: &Config, ids: u64) -> Result<Accounts, Failure> {
     let store = backend.open_store(config)?;
     let (clock, random) = (backend.clock(), backend.random());
-    let keys = KeyRing::open(&config.data.dir, &*random, clock.now())?;
+    let keys = KeyRing::configured(&config.auth, &config.data.dir, &*random, clock.now())?;
     let ids = Arc::new(Ids::with_block(store.clone(), ids));
     let ports = Ports { store, clock, random, bus: Arc::new(Nobody) };
     Accounts::new(ports, ids, keys, &config.auth).map_err(Failure::Other)

@@ -305,6 +305,9 @@ pub enum AccountError {
     /// Another account has this e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// The account is not what it was thought to be; nothing was written.
+    #[error("the account was changed meanwhile")]
+    Changed,
     /// As for every other call.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -339,6 +342,20 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// When a name is taken, or the store fails.
     async fn update_account(&self, account: &Account) -> Result<(), AccountError>;
+
+    /// Replaces an account's fields as [`AccountStore::update_account`] does, if they are still what they were `before`. A
+    /// store to which several processes write does both in one step; what is provided here does for one.
+    ///
+    /// # Errors
+    /// [`AccountError::Changed`] when they are not; else as for [`AccountStore::update_account`].
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
+        let now = self.account(Who::Id(before.id)).await?;
+        // When somebody was last seen is noted on another way.
+        if now.map(|now| Account { last_seen: before.last_seen, ..now }).as_ref() != Some(before) {
+            return Err(AccountError::Changed);
+        }
+        self.update_account(after).await
+    }
 
     /// Finds an account.
     ///

@@ -22,9 +22,10 @@ use crate::wire::Around;
 
 impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
-    pub(super) async fn subscribe(&mut self, link: Arc<Link>, from: From, back: Back<Resumed>) {
+    pub(super) async fn subscribe(&mut self, me: &ActorRef<Msg>, link: Arc<Link>, from: From, back: Back<Resumed>) {
         self.active = Instant::now();
-        if self.broken.is_some() || self.off {
+        let pulled = if self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
+        if self.broken.is_some() || self.off || pulled.is_err() {
             let _ = back.send(Err(unreadable()));
             return;
         }
@@ -47,6 +48,8 @@ impl State {
                 let _ = back.send(Err(Fault::already("the room is pushed")));
                 return;
             }
+            // Found long after it was told: from now on, as after a reset.
+            From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
             From::Joining => (joined - 1, Outcome::Live),
             From::Position(None) => (self.last(), Outcome::Live),
             From::Position(Some(position)) => match self.check(position).await {
@@ -116,7 +119,12 @@ impl State {
             return Ok(Some(slot.entry.append));
         }
         metrics::counter!("parlance_log_reads_total").increment(1);
-        Ok(self.shared.entry(self.room, seq).await?.map(|entry| entry.append))
+        let entry = self.shared.entry(self.room, seq).await?;
+        if entry.is_none() && !self.shared.cluster.is_alone() {
+            // What is folded here is in the log: this was read where it isn't yet.
+            return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
+        }
+        Ok(entry.map(|entry| entry.append))
     }
 
     /// Queues what a subscriber has missed, from the ring where it is there, else from the log.
