@@ -43,7 +43,8 @@ impl Cluster {
 
     /// The view, to be watched.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
-        self.view.clone()
+        // Each from the port itself, so that who watches is woken in the order in which they began to.
+        self.membership.view()
     }
 
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.

@@ -115,7 +115,9 @@ impl Table {
         // The number first: what is newer than it is told once more.
         let number = self.number.load(Ordering::Acquire);
         let here = self.users.iter().filter(|online| !online.sessions.is_empty());
-        let users = here.map(|online| (*online.key(), online.status(), online.sessions.len() as u32)).collect();
+        let mut users: Vec<_> =
+            here.map(|online| (*online.key(), online.status(), online.sessions.len() as u32)).collect();
+        users.sort_unstable_by_key(|(user, ..)| *user);
         PresenceNews { incarnation, number, users }
     }
 

@@ -327,7 +327,9 @@ impl State {
     /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
     fn leave(&mut self, me: &ActorRef<Msg>) {
         self.shared.rooms.forget(self.room, me.get_id());
-        if let Some(folded) = &self.folded
+        // While an append is in flight the state runs ahead of the log, which may go on otherwise.
+        if self.batch.is_none()
+            && let Some(folded) = &self.folded
             && folded.last > self.snapshot_at
             && let Some(bytes) = crate::node::encode_state(folded)
         {

@@ -165,7 +165,7 @@ impl State {
         if anew || self.began.elapsed() >= ROUND {
             self.bus.mark_unchanged();
             self.began = Instant::now();
-            self.due = self.shared.sessions.sessions.iter().map(|slot| *slot.key()).collect();
+            self.due = self.shared.sessions.all().iter().map(|(link, _)| link.id).collect();
             self.at_once = self.due.len().div_ceil(ROUND_S);
         }
         for session in self.due.split_off(self.due.len().saturating_sub(self.at_once)) {
@@ -194,12 +194,7 @@ impl Actor for Sessions {
         Ok(State { shared, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Msg>,
-        msg: Msg,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         if let Msg::Sweep = msg {
             state.sweep();
             return Ok(());

@@ -128,12 +128,14 @@ fn refused(room: u64, pair: (u64, &str), tries: &[&Told<'_>], log: &Log, verdict
     }
 }
 
-/// Commands of one connection to one room that were done at their first try have the order in which they were sent.
+/// Commands of one connection to one room that were done at their first try have the order in which they were sent, but for
+/// those that look people up first.
 fn order(commands: &BTreeMap<(u64, u64, &str), Vec<&Told<'_>>>, verdict: &mut Verdict) {
     let mut sent: BTreeMap<(Conn, u64), Vec<(usize, u64)>> = BTreeMap::new();
     for ((_, room, _), tries) in commands {
         if let [told] = tries.as_slice()
             && told.conn > 0
+            && told.what.op["op"] != "add"
             && let Some((_, Came::Done { seq, again: false, .. })) = told.answered
         {
             sent.entry((told.conn, *room)).or_default().push((told.sent, *seq));
