@@ -31,9 +31,9 @@ impl Cluster {
         self.membership.me().incarnation
     }
 
-    /// Whether no other node is in view.
+    /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
     pub(crate) fn is_alone(&self) -> bool {
-        self.view.borrow().nodes().iter().all(|node| node.id == self.me)
+        self.membership.is_alone()
     }
 
     /// The view now.

@@ -24,8 +24,10 @@ impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
     pub(super) async fn subscribe(&mut self, me: &ActorRef<Msg>, link: Arc<Link>, from: From, back: Back<Resumed>) {
         self.active = Instant::now();
-        let pulled = if self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
-        if self.broken.is_some() || self.off || pulled.is_err() {
+        // What can't be read is not read on: nobody knows where that would begin.
+        let shut = self.broken.is_some() || self.off;
+        let pulled = if !shut && self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
+        if shut || pulled.is_err() {
             let _ = back.send(Err(unreadable()));
             return;
         }
