@@ -33,8 +33,6 @@ impl Switches {
 /// How somebody looks at the store.
 #[derive(Clone, Copy, Debug)]
 pub enum Sight {
-    /// To decide: everything in doubt is settled by looking.
-    Serial,
     /// As it is, what is in doubt included.
     Sharp,
     /// Without what is in doubt, and lists as they were so long ago.
@@ -133,12 +131,12 @@ impl Disk {
     }
 
     pub fn entries(&self, room: RoomId, range: Range, sight: Sight) -> Vec<Arc<Entry>> {
-        self.lock().logs.get_mut(&room).map(|log| log.range(range, sight)).unwrap_or_default()
+        self.lock().logs.get(&room).map(|log| log.range(range, sight)).unwrap_or_default()
     }
 
     pub fn messages(&self, room: RoomId, range: Range, sight: Sight) -> Vec<StoredMessage> {
-        let mut all = self.lock();
-        let Some(log) = all.logs.get_mut(&room) else { return Vec::new() };
+        let all = self.lock();
+        let Some(log) = all.logs.get(&room) else { return Vec::new() };
         let entries = log.range(Range { limit: usize::MAX, ..range }, sight);
         let posts = entries.into_iter().filter(|entry| is_post(entry)).take(range.limit);
         posts.map(|entry| StoredMessage { state: log.states.get(&entry.seq).cloned(), entry }).collect()
@@ -242,10 +240,7 @@ impl Log {
         }
     }
 
-    fn range(&mut self, range: Range, sight: Sight) -> Vec<Arc<Entry>> {
-        if matches!(sight, Sight::Serial) {
-            self.settle();
-        }
+    fn range(&self, range: Range, sight: Sight) -> Vec<Arc<Entry>> {
         let seen = match sight {
             Sight::Blind(_) => self.rows.iter().take_while(|row| row.settled).count(),
             _ => self.rows.len(),
