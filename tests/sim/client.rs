@@ -274,7 +274,7 @@ impl Client {
             }
             "reset" => {
                 let from = frame["from"].as_u64().unwrap_or_default();
-                self.see(Seen::Resumed { conn, user, room, had: None, from, outcome: "reset".into() });
+                self.see(Seen::Resumed { conn, user, room, had: None, from, last: from, outcome: "reset".into() });
             }
             "reconnect" => return Some(frame["after_ms"].as_u64().unwrap_or_default()),
             _ => {}
@@ -323,8 +323,8 @@ impl Client {
                 let append = self.places.get(&room).filter(|place| place.seq == from).and_then(|place| place.append);
                 self.places.insert(room, Place { epoch: number("epoch"), seq: from, append });
             }
-            let had = had.get(&room).copied();
-            self.see(Seen::Resumed { conn: conn.id, user: self.user, room, had, from, outcome });
+            let (had, last) = (had.get(&room).copied(), number("last"));
+            self.see(Seen::Resumed { conn: conn.id, user: self.user, room, had, from, last, outcome });
         }
     }
 

@@ -88,8 +88,9 @@ pub enum Seen {
     Stray { conn: Conn, n: u64 },
     /// A request on an open connection that nobody answered in time.
     Unanswered { conn: Conn, n: u64 },
-    /// Where a room stands: the number that the client has, from which the pushes go on, and what it was told.
-    Resumed { conn: Conn, user: u64, room: u64, had: Option<u64>, from: u64, outcome: String },
+    /// Where a room stands: the number that the client has, from which the pushes go on, the last one there is, and what it
+    /// was told.
+    Resumed { conn: Conn, user: u64, room: u64, had: Option<u64>, from: u64, last: u64, outcome: String },
     /// A room is pushed from now on.
     Added { conn: Conn, user: u64, room: u64, from: u64 },
     /// Nothing more comes from a room.

@@ -7,11 +7,17 @@ use serde_json::Value;
 use super::{Case, Log, Verdict, wrong};
 use crate::journal::{Came, Conn, Line, Seen, Try};
 
+/// Milliseconds after which a node that does not answer another one is not waited for any longer.
+const ASKED_MS: u64 = 2_500;
+
 /// One try, with where in the journal it was sent and answered.
 struct Told<'a> {
     conn: Conn,
     what: &'a Try,
     sent: usize,
+    /// When it was sent, and how long it was until the answer, in milliseconds.
+    at: u64,
+    took: u64,
     answered: Option<(usize, &'a Came)>,
 }
 
@@ -20,11 +26,12 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
     for (place, (at, seen)) in case.seen.iter().enumerate() {
         match seen {
             Seen::Tried { conn, id, what } => {
-                tries.insert(*id, Told { conn: *conn, what, sent: place, answered: None });
+                tries.insert(*id, Told { conn: *conn, what, sent: place, at: *at, took: 0, answered: None });
             }
             Seen::Answered { id, came } => {
                 if let Some(told) = tries.get_mut(id) {
                     told.answered = Some((place, came));
+                    told.took = at - told.at;
                 }
                 if let Came::Fault { code, .. } = came
                     && matches!(code.as_str(), "internal" | "malformed")
@@ -116,6 +123,10 @@ fn refused(room: u64, pair: (u64, &str), tries: &[&Told<'_>], log: &Log, verdict
         if others().any(|other| acked(&other)) {
             let what = &told.what;
             wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been acknowledged"));
+        }
+        // A node that doesn't answer for so long is passed over, and may do it all the same when it wakes.
+        if told.took >= ASKED_MS {
+            continue;
         }
         let over =
             |other: &Told<'_>| matches!(other.answered, Some((at, came)) if at < told.sent && *came != Came::Nothing);

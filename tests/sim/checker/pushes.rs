@@ -9,10 +9,16 @@ use crate::journal::{Conn, Line, Seen};
 /// How a room stands on a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
-    /// The next number that may come.
-    Next(u64),
+    /// The next number that may come, and the last one that there was when this began.
+    Next(u64, u64),
     /// The user was removed: nothing may come but word of it.
     Removed,
+}
+
+impl Stands {
+    fn lets(self, seq: u64) -> bool {
+        matches!(self, Self::Next(next, _) if next == seq)
+    }
 }
 
 pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
@@ -20,20 +26,20 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
     let none = Log::new(&[]);
     for (at, seen) in &case.seen {
         match seen {
-            Seen::Resumed { conn, user, room, had, from, outcome } => {
+            Seen::Resumed { conn, user, room, had, from, last, outcome } => {
                 let log = logs.get(room).unwrap_or(&none);
                 if let Some(what) = resumed(*user, log, *had, *from, outcome) {
                     let told = format!("told `{outcome}` from {from}, having {had:?}");
                     wrong(verdict, *room, format!("room {room}: user {user} on {conn} at {at} ms: {told}: {what}"));
                 }
                 match outcome.as_str() {
-                    "live" => drop(stands.insert((*conn, *room), Stands::Next(from + 1))),
+                    "live" => drop(stands.insert((*conn, *room), Stands::Next(from + 1, *last))),
                     _ => drop(stands.remove(&(*conn, *room))),
                 }
             }
             Seen::Added { conn, user, room, from } => {
-                let old = stands.insert((*conn, *room), Stands::Next(from + 1));
-                if old.is_some_and(|old| old != Stands::Next(from + 1)) {
+                let old = stands.insert((*conn, *room), Stands::Next(from + 1, *from));
+                if old.is_some_and(|old| !old.lets(from + 1)) {
                     let told = format!("room {room}: user {user} on {conn} at {at} ms");
                     wrong(verdict, *room, format!("{told}: added from {from}, where it stands at {old:?}"));
                 }
@@ -41,14 +47,18 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
             Seen::Gone { conn, room, .. } => drop(stands.remove(&(*conn, *room))),
             Seen::Pushed { conn, user, room, line } => {
                 let stand = stands.get(&(*conn, *room)).copied();
-                if stand != Some(Stands::Next(line.seq)) {
+                if !stand.is_some_and(|stand| stand.lets(line.seq)) {
                     let told = format!("room {room}: user {user} on {conn} at {at} ms was pushed {}", line.seq);
                     wrong(verdict, *room, format!("{told}, where it stands at {stand:?}"));
                 }
-                let removed = moves(line).contains(&(*user, false));
-                let next = if removed { Stands::Removed } else { Stands::Next(line.seq + 1) };
+                let log = logs.get(room).unwrap_or(&none);
+                let last = if let Some(Stands::Next(_, last)) = stand { last } else { 0 };
+                // Who had come back when this began is shown the time of their absence, where it may be shown.
+                let back = last > line.seq && log.member(*user, last);
+                let removed = moves(line).contains(&(*user, false)) && !back;
+                let next = if removed { Stands::Removed } else { Stands::Next(line.seq + 1, last) };
                 stands.insert((*conn, *room), next);
-                seen_by(*user, *room, std::slice::from_ref(line), logs.get(room).unwrap_or(&none), verdict);
+                seen_by(*user, *room, std::slice::from_ref(line), log, verdict);
             }
             Seen::Paged { user, room, lines } => seen_by(*user, *room, lines, logs.get(room).unwrap_or(&none), verdict),
             Seen::Closed { conn, code: Some(code) } if !is_excused(*code) => {
