@@ -163,6 +163,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         commands_per_s: config.limits.commands_per_s,
         room_idle_ms: config.limits.room_idle_ms,
         connections_per_user: config.limits.connections_per_user,
+        reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
     let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;

@@ -166,6 +166,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user at once.
     pub connections_per_user: usize,
+    /// Clients a second that are asked to come back when the server stops.
+    pub reconnects_per_s: u32,
     /// Connections of one address at once; 0 is without limit.
     pub connections_per_address: usize,
     /// Milliseconds within which a request's header must have come.
@@ -286,6 +288,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             connections_per_user: limits::CONNECTIONS_PER_USER,
+            reconnects_per_s: limits::RECONNECTS_PER_S,
             connections_per_address: 1_000,
             header_ms: 10_000,
             request_ms: 30_000,
@@ -413,6 +416,7 @@ impl Config {
         between("auth.argon2.memory_kib", u64::from(a.argon2.memory_kib), memory_min, 1024 * 1024)?;
         between("limits.connections", l.connections as u64, 1, 1_000_000)?;
         between("limits.connections_per_user", l.connections_per_user as u64, 1, 10_000)?;
+        between("limits.reconnects_per_s", u64::from(l.reconnects_per_s), 1, 1_000_000)?;
         between("limits.commands_per_s", u64::from(l.commands_per_s), 0, 1_000_000)?;
         between("limits.slow_close_ms", l.slow_close_ms, 1_000, 3_600_000)?;
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;

@@ -7,7 +7,8 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, UserId};
 use tokio::sync::watch;
 
-use crate::ports::Membership;
+use crate::ports::bus::BusState;
+use crate::ports::{Bus, Membership};
 
 /// The cluster, as the membership's latest view has it.
 pub(crate) struct Cluster {
@@ -34,6 +35,14 @@ impl Cluster {
     /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
     pub(crate) fn is_alone(&self) -> bool {
         self.membership.is_alone()
+    }
+
+    /// Sets the metrics of the cluster's state.
+    pub(crate) fn measure(&self, bus: &dyn Bus) {
+        let connected = *bus.state().borrow() != BusState::Away;
+        metrics::gauge!("parlance_bus_connected").set(f64::from(u8::from(connected)));
+        metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
+        metrics::gauge!("parlance_cluster_nodes").set(self.now().nodes().len() as f64);
     }
 
     /// The view now.

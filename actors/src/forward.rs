@@ -171,10 +171,10 @@ impl Lane {
         let (mut hint, mut hops, mut tries, mut lost) = (None, 0, 0, None);
         loop {
             let now = Instant::now();
-            while batch.front().is_some_and(|waiting| waiting.until <= now) {
-                batch.pop_front().map(Waiting::give_up);
-            }
-            let Some(until) = batch.back().map(|waiting| waiting.until) else { return };
+            let (late, rest): (VecDeque<_>, VecDeque<_>) = batch.into_iter().partition(|waiting| waiting.until <= now);
+            late.into_iter().for_each(Waiting::give_up);
+            batch = rest;
+            let Some(until) = batch.iter().map(|waiting| waiting.until).max() else { return };
             let target = hint.take().or_else(|| self.shared.cluster.elsewhere(self.room));
             let outcome = match target.filter(|node| node != self.shared.cluster.me()) {
                 None => self.here(&batch, until).await,
@@ -247,18 +247,23 @@ impl Lane {
         let count = commands.len() as u64;
         let question = Question::Commands { room: self.room, commands };
         let mut view = self.shared.cluster.watch();
-        let elsewhere = view.wait_for(|view| view.get(node).is_none());
+        // Another node's view may have sent us to one that isn't in ours yet.
+        let seen = view.borrow().get(node).is_some();
+        let gone = async {
+            if view.wait_for(|view| seen && view.get(node).is_none()).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         let answer = tokio::select! {
             biased;
             answer = self.shared.bus.ask(node, question, ASK) => answer,
             // It is gone, and won't answer.
-            _ = elsewhere => Err(AskError::Unanswered),
+            () = gone => Err(AskError::Unanswered),
         };
         let (word, outcome) = match answer {
             Ok(Reply::Done(outcomes)) => ("done", Outcome::Done(outcomes)),
             Ok(Reply::NotMine(home)) => ("not_mine", Outcome::NotMine(home)),
-            Ok(Reply::Refused(fault)) => ("refused", Outcome::Done(vec![Err(fault); batch.len()])),
-            Ok(_) => ("refused", Outcome::Unreachable),
+            Ok(_) => ("refused", Outcome::NotMine(None)),
             Err(AskError::Unreachable) => ("unreachable", Outcome::Unreachable),
             Err(AskError::Unanswered) => ("unanswered", Outcome::Unanswered),
         };

@@ -15,7 +15,7 @@ use crate::link::Link;
 /// How long rooms may take to end their appends and to be handed over.
 const ROOMS: Duration = Duration::from_secs(5);
 /// How long clients are let go one by one, at most; who is left is given a time to come back at.
-const PACED: Duration = Duration::from_secs(20);
+const PACED: Duration = Duration::from_secs(15);
 /// How often some are let go.
 const STEP: Duration = Duration::from_millis(50);
 /// How long connections may take to close.
@@ -30,8 +30,12 @@ pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     }
     let others = cluster.now().ready().any(|node| node.id != *cluster.me());
     if others {
-        let left = async { until(|| shared.lanes.is_empty() && none_elsewhere(shared)).await };
-        if timeout(ROOMS, left).await.is_err() {
+        let handed = async {
+            until(|| none_elsewhere(shared)).await;
+            // Lanes of those who go on sending never end.
+            let _ = timeout(STEP, until(|| shared.lanes.is_empty())).await;
+        };
+        if timeout(ROOMS, handed).await.is_err() {
             tracing::warn!("some rooms were not handed over in time; they wake elsewhere all the same");
         }
         let_go(shared).await;
@@ -42,7 +46,7 @@ pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     for (at, link) in links.iter().enumerate() {
         close(link, 200 + spread_ms * at as u64 / count.max(1));
     }
-    let _ = timeout(CLOSING, until(|| shared.sessions.len() == 0)).await;
+    let _ = timeout(CLOSING, until(|| shared.sessions.len() == 0 && shared.lanes.is_empty())).await;
     cluster.membership.leave().await;
 }
 
@@ -60,8 +64,7 @@ async fn until(holds: impl Fn() -> bool) {
 /// Sends the clients to the other nodes, so many a second: each is served here until it is its turn.
 async fn let_go(shared: &Shared) {
     let began = Instant::now();
-    let mut gone = 0_u64;
-    for (link, _) in shared.sessions.all() {
+    for (gone, (link, _)) in (0_u64..).zip(shared.sessions.all()) {
         let due = u64::from(shared.options.reconnects_per_s.max(1)) * began.elapsed().as_millis() as u64 / 1_000;
         if gone > due {
             sleep(STEP).await;
@@ -70,7 +73,6 @@ async fn let_go(shared: &Shared) {
             return;
         }
         close(&link, 0);
-        gone += 1;
     }
 }
 

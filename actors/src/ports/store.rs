@@ -285,6 +285,14 @@ pub struct Account {
     pub valid_after: Millis,
 }
 
+impl Account {
+    /// Whether what can be changed is the same: when somebody was last seen is noted on another way.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        *self == Self { last_seen: self.last_seen, ..other.clone() }
+    }
+}
+
 /// Which account.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
@@ -349,12 +357,10 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// [`AccountError::Changed`] when they are not; else as for [`AccountStore::update_account`].
     async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
-        let now = self.account(Who::Id(before.id)).await?;
-        // When somebody was last seen is noted on another way.
-        if now.map(|now| Account { last_seen: before.last_seen, ..now }).as_ref() != Some(before) {
-            return Err(AccountError::Changed);
+        match self.account(Who::Id(before.id)).await? {
+            Some(now) if now.is_as(before) => self.update_account(after).await,
+            _ => Err(AccountError::Changed),
         }
-        self.update_account(after).await
     }
 
     /// Finds an account.

@@ -3,6 +3,8 @@
 mod forwarding;
 #[path = "../../common/net.rs"]
 pub mod net;
+mod people;
+mod repair;
 
 use std::sync::Arc;
 
