@@ -34,7 +34,7 @@ use crate::mailbox::Counted;
 use crate::node::{Shared, guarded};
 use crate::ports::store::{AppendError, StoreError};
 use batch::Batch;
-pub(crate) use batch::weight;
+pub(crate) use batch::{done, weight};
 pub(crate) use reply::ReplyTo;
 
 /// A command on its way to the room.

@@ -9,36 +9,56 @@ use crate::journal::{Conn, Line, Seen};
 /// How a room stands on a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
-    /// The next number that may come, and the last one that there was when this began.
-    Next(u64, u64),
-    /// The user was removed: nothing may come but word of it.
-    Removed,
+    /// The next number that may come.
+    Next(u64),
+    /// The user was removed by this entry: nothing may come but word of it, unless they are back.
+    Removed(u64),
+}
+
+/// Milliseconds between an entry's being there and somebody's seeing it, at most, where it is seen at all.
+const SOON_MS: u64 = 500;
+
+/// When each entry was first seen by anybody.
+fn first_seen(case: &Case) -> BTreeMap<(u64, u64), u64> {
+    let mut first = BTreeMap::new();
+    for (at, seen) in &case.seen {
+        let (room, lines) = match seen {
+            Seen::Pushed { room, line, .. } => (*room, std::slice::from_ref(line)),
+            Seen::Paged { room, lines, .. } => (*room, lines.as_slice()),
+            _ => continue,
+        };
+        for line in lines {
+            first.entry((room, line.seq)).or_insert(*at);
+        }
+    }
+    first
 }
 
 impl Stands {
     fn lets(self, seq: u64) -> bool {
-        matches!(self, Self::Next(next, _) if next == seq)
+        self == Self::Next(seq)
     }
 }
 
 pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
     let mut stands: BTreeMap<(Conn, u64), Stands> = BTreeMap::new();
     let none = Log::new(&[]);
+    let first = first_seen(case);
     for (at, seen) in &case.seen {
         match seen {
-            Seen::Resumed { conn, user, room, had, from, last, outcome } => {
+            Seen::Resumed { conn, user, room, had, from, outcome, .. } => {
                 let log = logs.get(room).unwrap_or(&none);
                 if let Some(what) = resumed(*user, log, *had, *from, outcome) {
                     let told = format!("told `{outcome}` from {from}, having {had:?}");
                     wrong(verdict, *room, format!("room {room}: user {user} on {conn} at {at} ms: {told}: {what}"));
                 }
                 match outcome.as_str() {
-                    "live" => drop(stands.insert((*conn, *room), Stands::Next(from + 1, *last))),
+                    "live" => drop(stands.insert((*conn, *room), Stands::Next(from + 1))),
                     _ => drop(stands.remove(&(*conn, *room))),
                 }
             }
             Seen::Added { conn, user, room, from } => {
-                let old = stands.insert((*conn, *room), Stands::Next(from + 1, *from));
+                let old = stands.insert((*conn, *room), Stands::Next(from + 1));
                 if old.is_some_and(|old| !old.lets(from + 1)) {
                     let told = format!("room {room}: user {user} on {conn} at {at} ms");
                     wrong(verdict, *room, format!("{told}: added from {from}, where it stands at {old:?}"));
@@ -47,16 +67,23 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
             Seen::Gone { conn, room, .. } => drop(stands.remove(&(*conn, *room))),
             Seen::Pushed { conn, user, room, line } => {
                 let stand = stands.get(&(*conn, *room)).copied();
-                if !stand.is_some_and(|stand| stand.lets(line.seq)) {
+                let log = logs.get(room).unwrap_or(&none);
+                // Who was away and is back is shown the time in between, where it may be shown.
+                let back = |removed: u64| {
+                    let again = (removed + 1..=log.last()).find(|seq| log.member(*user, *seq));
+                    let known = again.and_then(|again| first.get(&(*room, again)));
+                    removed + 1 == line.seq && known.is_some_and(|known| *known <= at + SOON_MS)
+                };
+                let may = match stand {
+                    Some(Stands::Removed(removed)) => back(removed),
+                    stand => stand == Some(Stands::Next(line.seq)),
+                };
+                if !may {
                     let told = format!("room {room}: user {user} on {conn} at {at} ms was pushed {}", line.seq);
                     wrong(verdict, *room, format!("{told}, where it stands at {stand:?}"));
                 }
-                let log = logs.get(room).unwrap_or(&none);
-                let last = if let Some(Stands::Next(_, last)) = stand { last } else { 0 };
-                // Who had come back when this began is shown the time of their absence, where it may be shown.
-                let back = last > line.seq && log.member(*user, last);
-                let removed = moves(line).contains(&(*user, false)) && !back;
-                let next = if removed { Stands::Removed } else { Stands::Next(line.seq + 1, last) };
+                let removed = moves(line).contains(&(*user, false));
+                let next = if removed { Stands::Removed(line.seq) } else { Stands::Next(line.seq + 1) };
                 stands.insert((*conn, *room), next);
                 seen_by(*user, *room, std::slice::from_ref(line), log, verdict);
             }
