@@ -3,6 +3,7 @@
 //! The final logs are those that a moderator read, page by page, over every node, after all had come to rest.
 
 mod acks;
+mod calm;
 mod logs;
 mod messages;
 mod pushes;
@@ -11,10 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::faults::Calm;
 use crate::journal::{Line, Seen};
 
 /// A run, to be judged.
 pub struct Case {
+    /// How little went wrong.
+    pub calm: Calm,
     pub seen: Vec<(u64, Seen)>,
     /// Each room's log as each node shows it in the end.
     pub finals: BTreeMap<u64, Vec<Vec<Line>>>,
@@ -100,6 +104,7 @@ pub fn judge(case: &Case) -> Verdict {
     logs::judge(case, &logs, &mut verdict);
     acks::judge(case, &logs, &mut verdict);
     pushes::judge(case, &logs, &mut verdict);
+    calm::judge(case, &mut verdict);
     messages::judge(case, &logs, &mut verdict);
     verdict
 }

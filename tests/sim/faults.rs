@@ -14,6 +14,9 @@ use crate::cluster::{Cluster, Node};
 use crate::rng::Rng;
 use crate::store::Moods;
 
+/// A network on a good day.
+pub const FAIR: Weather = Weather { lost: 0, twice: 0, overtaking: 0, late_ms: 5 };
+
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -58,6 +61,17 @@ const KINDS: [Kind; 12] = [
     Kind::Drain,
 ];
 
+/// How little goes wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calm {
+    /// Nothing at all but clients who don't read for a while: all is done at once.
+    Wholly,
+    /// Actors crash, and nothing else: no connection ends for it.
+    Crashes,
+    /// Anything may go wrong.
+    No,
+}
+
 /// What a seed's run is like.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -65,6 +79,8 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     pub moods: Moods,
     pub weather: Weather,
+    /// What clients may then rely on.
+    pub calm: Calm,
     /// Milliseconds of work under trouble.
     pub work_ms: u64,
     pub room_idle_ms: u64,
@@ -89,12 +105,23 @@ impl Plan {
             overtaking: some(100),
             late_ms: if rng.chance(800) { rng.between(1, 40) } else { rng.between(40, 900) },
         };
+        let calm = match rng.below(20) {
+            0 => Calm::Wholly,
+            1 => Calm::Crashes,
+            _ => Calm::No,
+        };
+        let (kinds, moods, weather) = match calm {
+            Calm::Wholly => (Vec::new(), Moods::default(), FAIR),
+            Calm::Crashes => (vec![Kind::Crash; 3], Moods::default(), FAIR),
+            Calm::No => (kinds, moods, weather),
+        };
         let room_idle_ms = if rng.chance(500) { rng.between(1_500, 5_000) } else { 60_000 };
         Self {
             nodes: rng.between(2, 4) as usize,
             kinds,
             moods,
             weather,
+            calm,
             work_ms: rng.between(10_000, 25_000),
             room_idle_ms,
         }
@@ -237,6 +264,6 @@ pub async fn mend(cluster: &Arc<Cluster>) {
     }
     cluster.fabric.heal();
     *cluster.moods.lock().unwrap() = Moods::default();
-    cluster.fabric.set_weather(Weather { lost: 0, twice: 0, overtaking: 0, late_ms: 5 });
+    cluster.fabric.set_weather(FAIR);
     cluster.journal.note("all trouble ends");
 }

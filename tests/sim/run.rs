@@ -7,26 +7,22 @@ use std::time::Duration;
 
 use parlance_actors::link::ticks;
 use parlance_actors::node::Options;
-use parlance_actors::service::Service;
-use parlance_schema::Fault;
+use parlance_actors::service::{ActorView, Service};
+use parlance_schema::{Fault, limits};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::bus::Weather;
 use crate::checker::{Case, Log, Verdict, Wrong, judge};
 use crate::client::{Client, Stage, USERS};
 use crate::cluster::{Cluster, MODERATOR, Node, principal};
 use crate::disk::{Disk, Switches};
-use crate::faults::{Plan, mend, trouble};
+use crate::faults::{FAIR, Plan, mend, trouble};
 use crate::journal::{self, Journal, Line, Seen};
 use crate::rng::Rng;
 use crate::store::Moods;
 
 /// Within so much time after the last trouble all clients must have everything, in milliseconds.
 const REST_MS: u64 = 120_000;
-
-/// Bytes of recent entries that a relay may keep, about.
-const RING_BYTES: u64 = 256 * 1024;
 
 /// What a run came to.
 pub struct Outcome {
@@ -75,10 +71,9 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
     let plan = Plan::new(&rng.fork("plan"));
     let journal = Arc::new(Journal::new());
     let options = Options { commands_per_s: 0, room_idle_ms: plan.room_idle_ms, ..Options::default() };
-    let calm = Weather { lost: 0, twice: 0, overtaking: 0, late_ms: 5 };
     let disk = Arc::new(Disk::new(switches));
     let world = (disk, journal.clone());
-    let cluster = Cluster::start(plan.nodes, &rng, world, options, (Moods::default(), calm)).await;
+    let cluster = Cluster::start(plan.nodes, &rng, world, options, (Moods::default(), FAIR)).await;
     let rooms = Arc::new(open_rooms(&cluster, &rng.fork("rooms")).await);
     let stage = Arc::new(Stage::default());
     for user in 1..=USERS {
@@ -88,11 +83,13 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
     sleep(Duration::from_millis(2_000)).await;
     *cluster.moods.lock().unwrap() = plan.moods;
     cluster.fabric.set_weather(plan.weather);
+    let watched = tokio::spawn(watch(cluster.clone(), stage.clone()));
     trouble(cluster.clone(), plan.clone(), &rng.fork("trouble"), rooms).await;
     mend(&cluster).await;
     stage.settling.store(true, SeqCst);
     let (rest_ms, mut verdict) = come_to_rest(&cluster, &stage).await;
-    let mut case = Case { seen: Vec::new(), finals: BTreeMap::new(), messages: BTreeMap::new() };
+    verdict.extend(watched.await.unwrap());
+    let mut case = Case { calm: plan.calm, seen: Vec::new(), finals: BTreeMap::new(), messages: BTreeMap::new() };
     for room in journal.rooms() {
         let mut shown = Vec::new();
         for node in cluster.all() {
@@ -101,7 +98,7 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
         case.finals.insert(room, shown);
         case.messages.insert(room, read_messages(&cluster, room).await);
     }
-    verdict.extend(bounded(&cluster).await);
+    verdict.extend(emptied(&cluster).await);
     case.seen = journal.take();
     verdict.extend(judge(&case));
     verdict.extend(PANICS.take().into_iter().map(|what| Wrong { what, room: None }));
@@ -229,11 +226,35 @@ async fn pages(node: &Node, op: &str, room: u64) -> Vec<Value> {
     }
 }
 
-/// Looks at the pictures that actors show of themselves: soon after there is nothing to do, queues are empty.
-async fn bounded(cluster: &Cluster) -> Verdict {
+/// Looks now and then whether what must be bounded is, as long as there is work.
+async fn watch(cluster: Arc<Cluster>, stage: Arc<Stage>) -> Verdict {
+    let mut verdict = Verdict::new();
+    while !stage.settling.load(SeqCst) {
+        sleep(Duration::from_millis(2_500)).await;
+        for node in cluster.all() {
+            let bounds = [
+                ("waiting", limits::ROOM_QUEUE_MAX as u64),
+                ("appending", limits::APPEND_ENTRIES_MAX as u64),
+                ("in_flight", limits::CREDITS as u64),
+                ("outbox_bytes", 2 * limits::OUTBOX_BYTES_MAX as u64),
+                // One entry more than fits may be in it.
+                ("ring_bytes", 2 * limits::RING_BYTES_MAX as u64),
+            ];
+            verdict.extend(beyond(&node, &bounds).await);
+        }
+    }
+    verdict
+}
+
+/// Soon after there is nothing to do, queues are empty.
+async fn emptied(cluster: &Cluster) -> Verdict {
     let mut left = Verdict::new();
     for _ in 0..60 {
-        left = filled(cluster).await;
+        left.clear();
+        for node in cluster.all() {
+            let queues = ["waiting", "appending", "in_flight", "outbox_bytes"].map(|queue| (queue, 0));
+            left.extend(beyond(&node, &queues).await);
+        }
         if left.is_empty() {
             break;
         }
@@ -242,19 +263,11 @@ async fn bounded(cluster: &Cluster) -> Verdict {
     left
 }
 
-/// What is in queues, and bounds that are not kept.
-async fn filled(cluster: &Cluster) -> Verdict {
-    let mut verdict = Verdict::new();
-    for node in cluster.all() {
-        for actor in node.handle.actors().await {
-            let number = |key: &str| actor.state[key].as_u64().unwrap_or_default();
-            let queues = ["waiting", "appending", "in_flight", "outbox_bytes"];
-            let filled = queues.into_iter().any(|key| number(key) > 0) || actor.state["behind"] == true;
-            if filled || number("ring_bytes") > 2 * RING_BYTES {
-                let what = format!("{} on node {} is at rest with {}", actor.path, node.at, actor.state);
-                verdict.push(Wrong { what, room: None });
-            }
-        }
-    }
-    verdict
+/// The actors of a node that have more of something than they may, by the pictures that they show of themselves.
+async fn beyond(node: &Node, bounds: &[(&str, u64)]) -> Verdict {
+    let over = |actor: &ActorView| bounds.iter().any(|(key, most)| actor.state[*key].as_u64() > Some(*most));
+    let actors = node.handle.actors().await;
+    let tell =
+        |actor: &ActorView| format!("{} on node {} has {}, at most {bounds:?}", actor.path, node.at, actor.state);
+    actors.iter().filter(|actor| over(actor)).map(|actor| Wrong { what: tell(actor), room: None }).collect()
 }

@@ -155,7 +155,9 @@ impl Client {
     /// Reads a page over another node, whether one may or not.
     fn read_elsewhere(&self, room: u64) {
         let Some(node) = self.elsewhere() else { return };
-        let (cluster, user) = (self.cluster.clone(), self.user);
+        // Now and then somebody tries who never was a member of anything.
+        let user = if self.rng.chance(300) { USERS + 1 } else { self.user };
+        let cluster = self.cluster.clone();
         let op = serde_json::from_value(json!({"op": "entries", "room": room, "limit": 200})).unwrap();
         tokio::spawn(async move {
             node.gate.pass().await;
