@@ -1,4 +1,6 @@
-//! Puts a node together: the only file that names concrete backends.
+//! Puts a node together: with `compose/`, the only place that names concrete backends.
+
+mod cluster;
 
 use std::io::Write;
 use std::path::Path;
@@ -8,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::membership::Alone;
-use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random, Store};
+use parlance_actors::ports::membership::NodeState;
+use parlance_actors::ports::{Authority, Clock, Membership, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use tokio::net::TcpListener;
@@ -100,6 +102,9 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
+    /// The nodes that live, this one among them.
+    pub membership: Arc<dyn Membership>,
+    nats: Option<Arc<bus::Nats>>,
 }
 
 impl Running {
@@ -109,6 +114,7 @@ impl Running {
         self.node.drain(DRAIN_SPREAD_MS).await;
         self.listener.finish(Duration::from_secs(5)).await;
         self.node.stop().await;
+        cluster::leave(self.membership.as_ref(), self.nats.as_deref()).await;
     }
 }
 
@@ -148,8 +154,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         Err(error) => return Err(Failure::Other(error.to_string())),
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
-    let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
-    let membership: Arc<dyn Membership> = Arc::new(Alone::new(random.bits()));
+    let cluster::Joined { bus, membership, nats } = cluster::join(config, random.clone()).await?;
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
@@ -166,7 +171,8 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
+    let ports = node::Ports { store, bus, membership: membership.clone(), clock, random, authority, ids };
+    let node = node::start(ports, options).await?;
     let node = Arc::new(node);
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
@@ -188,7 +194,8 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    Ok(Running { listener, node })
+    cluster::announce(membership.as_ref(), NodeState::Ready).await?;
+    Ok(Running { listener, node, membership, nats })
 }
 
 /// Accounts, as sessions ask them.

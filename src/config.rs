@@ -2,6 +2,7 @@
 //!
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
+mod cluster;
 mod dialects;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
+pub use cluster::{Cluster, Nats};
 pub use dialects::{ChatService, Dialects};
 
 /// The file that is read when none is named and it is there.
@@ -48,6 +50,10 @@ pub struct Config {
     pub log: Log,
     /// What keeps rooms and accounts.
     pub store: Store,
+    /// Who this node is among others.
+    pub cluster: Cluster,
+    /// How it reaches them.
+    pub nats: Nats,
     /// Services whose clients are served as well.
     pub dialects: Dialects,
 }
@@ -386,13 +392,15 @@ impl Config {
             .with_list_parse_key("gateway.origins")
             .with_list_parse_key("gateway.hosts")
             .with_list_parse_key("gateway.proxies")
+            .with_list_parse_key("nats.servers")
             .source(Some(settings));
         let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
         dialects::apply(&mut config, &environment)?;
+        cluster::apply(&mut config, &environment);
         overrides.apply(&mut config);
         let gateway = &mut config.gateway;
-        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies] {
+        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut config.nats.servers] {
             // A list in a variable may have spaces, and an empty one is a list of nothing.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
@@ -428,6 +436,7 @@ impl Config {
         between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
         self.check_gateway()?;
         dialects::check(self)?;
+        cluster::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -483,7 +492,10 @@ fn is_ours((name, _): &(String, String)) -> bool {
 }
 
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE && name != dialects::SECRET && !name.starts_with(DEV_PREFIX)
+    name != FILE_VARIABLE
+        && name != dialects::SECRET
+        && !cluster::SECRETS.contains(&name.as_str())
+        && !name.starts_with(DEV_PREFIX)
 }
 
 impl Overrides {

@@ -7,8 +7,7 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, UserId};
 use tokio::sync::watch;
 
-use crate::ports::bus::BusState;
-use crate::ports::{Bus, Membership};
+use crate::ports::Membership;
 
 /// The cluster, as the membership's latest view has it.
 pub(crate) struct Cluster {
@@ -38,9 +37,7 @@ impl Cluster {
     }
 
     /// Sets the metrics of the cluster's state.
-    pub(crate) fn measure(&self, bus: &dyn Bus) {
-        let connected = *bus.state().borrow() != BusState::Away;
-        metrics::gauge!("parlance_bus_connected").set(f64::from(u8::from(connected)));
+    pub(crate) fn measure(&self) {
         metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
         metrics::gauge!("parlance_cluster_nodes").set(self.now().nodes().len() as f64);
     }

@@ -152,7 +152,7 @@ impl Actor for Rooms {
             return Ok(());
         }
         metrics::gauge!("parlance_rooms_awake").set(all.len() as f64);
-        shared.cluster.measure(shared.bus.as_ref());
+        shared.cluster.measure();
         for (_, room) in all {
             let _ = room.cast(room::Msg::Tick);
         }

@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Shared;
 use crate::link::Link;
 
+/// How long it may take to tell the other nodes.
+const TELL: Duration = Duration::from_secs(2);
 /// How long rooms may take to end their appends and to be handed over.
 const ROOMS: Duration = Duration::from_secs(5);
 /// How long clients are let go one by one, at most; who is left is given a time to come back at.
@@ -21,12 +23,13 @@ const STEP: Duration = Duration::from_millis(50);
 /// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Hands the rooms over, lets the clients go, and takes the node off the others' views.
+/// Says that the node stops, hands the rooms over, and lets the clients go.
 pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     shared.draining.store(true, Ordering::Release);
     let cluster = &shared.cluster;
-    if let Err(error) = cluster.membership.announce(NodeState::Draining).await {
-        tracing::warn!(%error, "the other nodes don't know that this one drains");
+    let told = timeout(TELL, cluster.membership.announce(NodeState::Draining)).await;
+    if !matches!(told, Ok(Ok(()))) {
+        tracing::warn!("the other nodes could not be told that this one stops");
     }
     let others = cluster.now().ready().any(|node| node.id != *cluster.me());
     if others {
@@ -47,7 +50,6 @@ pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
         close(link, 200 + spread_ms * at as u64 / count.max(1));
     }
     let _ = timeout(CLOSING, until(|| shared.sessions.len() == 0 && shared.lanes.is_empty())).await;
-    cluster.membership.leave().await;
 }
 
 /// Whether no room is awake here that has another home.

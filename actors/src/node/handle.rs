@@ -72,8 +72,8 @@ impl Handle {
         (self.shared.sessions.len(), self.shared.presence.len())
     }
 
-    /// Hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
-    /// that no more than [`super::Options::reconnects_per_s`] do at once, closes their connections, and leaves the cluster.
+    /// Announces that the node drains, hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
+    /// that no more than [`super::Options::reconnects_per_s`] do at once, and closes their connections.
     pub async fn drain(&self, spread_ms: u64) {
         drain::drain(&self.shared, spread_ms).await;
     }
@@ -181,11 +181,11 @@ impl Service for Handle {
         let store = self.shared.store.health().await;
         let (bus, cluster) = (self.shared.bus.state(), &self.shared.cluster);
         let connected = *bus.borrow() != BusState::Away;
-        let view = cluster.now();
+        let (view, backend) = (cluster.now(), self.shared.bus.backend());
         Health {
             ready: store.writable && !self.shared.draining.load(Ordering::Acquire),
             store,
-            bus: self.shared.bus.backend().into(),
+            bus: if connected { backend.to_owned() } else { format!("{backend}: away") },
             cluster: ClusterHealth {
                 node: cluster.me().clone(),
                 connected,
