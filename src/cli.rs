@@ -32,11 +32,11 @@ pub trait Backend: Send + Sync {
     /// Serves until the process is told to end.
     async fn serve(&self, config: Config) -> Result<(), Failure>;
 
-    /// Opens the configured store, for this process alone.
+    /// Opens the configured store; where it is a folder, for this process alone.
     ///
     /// # Errors
     /// `InUse` when another process has it.
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure>;
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure>;
 
     /// Makes a consistent copy of the store in a new file; a server may run meanwhile.
     ///

@@ -27,7 +27,7 @@ use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
-use crate::store::{memory, sqlite};
+use crate::store::{memory, scylla, sqlite};
 use crate::telemetry;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
@@ -57,11 +57,15 @@ impl Backend for Real {
         Ok(())
     }
 
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
-        open_store(config)
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+        open_store(config).await
     }
 
     async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure> {
+        if config.store.kind != StoreKind::Sqlite {
+            let say = "a backup copies the store in the data folder; for a keyspace see docs/operating.md";
+            return Err(Failure::Other(say.to_owned()));
+        }
         let (dir, to) = (config.data.dir.clone(), to.to_owned());
         let copied = tokio::task::spawn_blocking(move || sqlite::backup(&dir, &to)).await;
         copied.map_err(|error| Failure::Other(error.to_string()))?.map_err(|error| Failure::Other(error.to_string()))
@@ -76,7 +80,7 @@ impl Backend for Real {
     }
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     match config.store.kind {
         StoreKind::Memory => Ok(Arc::new(memory::Memory::new())),
         StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite_options()) {
@@ -84,6 +88,27 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
             Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
             Err(error) => Err(Failure::Other(error.to_string())),
         },
+        StoreKind::Scylla => match scylla::Scylla::open(scylla_options(&config.store.scylla)).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => Err(Failure::Other(error.to_string())),
+        },
+    }
+}
+
+fn scylla_options(settings: &crate::config::Scylla) -> scylla::Options {
+    let tls = &settings.tls;
+    let given = |file: &Path| !file.as_os_str().is_empty();
+    let own = given(&tls.certificate).then(|| (tls.certificate.clone(), tls.key.clone()));
+    scylla::Options {
+        nodes: settings.nodes.clone(),
+        keyspace: settings.keyspace.clone(),
+        datacenter: settings.datacenter.clone(),
+        user: settings.user.clone(),
+        password: settings.password.reveal().to_owned(),
+        tls: given(&tls.authority).then(|| scylla::Tls { authority: tls.authority.clone(), own }),
+        replicas: settings.replicas,
+        request: Duration::from_millis(settings.request_ms),
+        synced: settings.synced,
     }
 }
 
@@ -144,7 +169,7 @@ fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener
 /// # Errors
 /// When the store, the keys or the address can't be used.
 pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
-    let store = open_store(config)?;
+    let store = open_store(config).await?;
     match import::unfinished(store.as_ref()).await {
         Ok(None) => {}
         Ok(Some(name)) => {

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod dialects;
+mod scylla;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
 pub use cluster::{Cluster, Nats};
 pub use dialects::{ChatService, Dialects};
+pub use scylla::Scylla;
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -222,6 +224,8 @@ pub struct Log {
 pub enum StoreKind {
     /// A file in the data folder.
     Sqlite,
+    /// A keyspace on a CQL server, which many nodes share.
+    Scylla,
     /// Nothing outlives the process.
     Memory,
 }
@@ -232,6 +236,8 @@ pub enum StoreKind {
 pub struct Store {
     /// Which store.
     pub kind: StoreKind,
+    /// Where the keyspace is.
+    pub scylla: Scylla,
 }
 
 impl Default for Server {
@@ -316,7 +322,7 @@ impl Default for Log {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: StoreKind::Sqlite }
+        Self { kind: StoreKind::Sqlite, scylla: Scylla::default() }
     }
 }
 
@@ -393,14 +399,17 @@ impl Config {
             .with_list_parse_key("gateway.hosts")
             .with_list_parse_key("gateway.proxies")
             .with_list_parse_key("nats.servers")
+            .with_list_parse_key("store.scylla.nodes")
             .source(Some(settings));
         let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
         dialects::apply(&mut config, &environment)?;
         cluster::apply(&mut config, &environment);
+        scylla::apply(&mut config, &environment);
         overrides.apply(&mut config);
-        let gateway = &mut config.gateway;
-        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut config.nats.servers] {
+        let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
+        let lists = [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
+        for list in lists {
             // A list in a variable may have spaces, and an empty one is a list of nothing.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
@@ -437,6 +446,7 @@ impl Config {
         self.check_gateway()?;
         dialects::check(self)?;
         cluster::check(self)?;
+        scylla::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -492,8 +502,7 @@ fn is_ours((name, _): &(String, String)) -> bool {
 }
 
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE
-        && name != dialects::SECRET
+    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str())
         && !cluster::SECRETS.contains(&name.as_str())
         && !name.starts_with(DEV_PREFIX)
 }

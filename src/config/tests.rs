@@ -52,11 +52,16 @@ fn lists_can_be_variables() {
         ("PARLANCE_GATEWAY__HOSTS", "chat.example.org, *.example.org"),
         ("PARLANCE_GATEWAY__ORIGINS", ""),
         ("PARLANCE_GATEWAY__PROXIES", "10.0.0.1"),
+        ("PARLANCE_STORE__SCYLLA__NODES", "one:9042, two:9042"),
+        ("PARLANCE_STORE__SCYLLA__PASSWORD", "1e5"),
         ("PARLANCE_LOG__FILTER", "warn,parlance=debug"),
     ];
     let config = load("[gateway]\norigins = ['*']", &environment, &Overrides::default()).unwrap();
     assert_eq!(config.gateway.hosts, ["chat.example.org", "*.example.org"]);
     assert_eq!((config.gateway.origins.len(), config.gateway.proxies.len()), (0, 1));
+    assert_eq!(config.store.scylla.nodes, ["one:9042", "two:9042"]);
+    assert_eq!(config.store.scylla.password.reveal(), "1e5", "a secret that looks like a number stays as it is");
+    assert!(!format!("{:?}", config.listed()).contains("1e5"));
     assert_eq!(config.log.filter, "warn,parlance=debug", "what is no list keeps its commas");
 }
 
@@ -91,6 +96,9 @@ fn mistakes_are_named() {
         ("[nats]\nuser = 'a'", &[], "nats.password"),
         ("[nats]\ntoken = 'a'\nnkey_file = 'b'", &[], "credentials_file"),
         ("[nats]\ncertificate = 'a'", &[], "nats.key"),
+        ("[store.scylla]\nkeyspace = 'Parlance'", &[], "store.scylla.keyspace"),
+        ("[store]\nkind = 'scylla'\n[store.scylla]\nnodes = []", &[], "store.scylla.nodes"),
+        ("[store.scylla.tls]\ncertificate = 'own.pem'", &[], "store.scylla.tls.key"),
         ("", &[("PARLANCE_GATEWAY__PROXIES", "10.0.0.1, 10.0.0.x")], "10.0.0.x"),
         ("", &[("PARLANCE_LIMITS__CONECTIONS", "1")], "conections"),
         ("", &[("PARLANCE_LIMITS__CONNECTIONS", "many")], "connections"),

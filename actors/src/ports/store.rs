@@ -56,7 +56,8 @@ pub struct Append {
     pub tenant: TenantId,
     /// The log's last number before; 0 for a new log.
     pub expected: Seq,
-    /// The entries, numbered from `expected + 1`, all with the same append id; at least one.
+    /// The entries, numbered from `expected + 1`, all with the same append id; at least one, and all in one bucket of
+    /// `LOG_BUCKET` numbers.
     pub entries: Arc<[Arc<Entry>]>,
     /// The state folded up to the last entry, where it is time to keep it.
     pub snapshot: Option<Vec<u8>>,

@@ -156,7 +156,7 @@ pub struct StoreCheck {
 /// What connects nodes.
 #[derive(Serialize, ToSchema)]
 pub struct BusCheck {
-    /// `local` where the node is alone.
+    /// `local` where the node is alone, `nats` in a cluster, `nats: away` while the other nodes can't be reached.
     state: String,
 }
 

@@ -23,7 +23,7 @@ impl Backend for Embedded {
         Err(Failure::Other(format!("would serve on {}", config.server.listen)))
     }
 
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
         match Sqlite::open(&config.data.dir, &sqlite::Options::default()) {
             Ok(store) => Ok(Arc::new(store)),
             Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
