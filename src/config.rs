@@ -408,7 +408,8 @@ impl Config {
         scylla::apply(&mut config, &environment);
         overrides.apply(&mut config);
         let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
-        let lists = [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
+        let lists =
+            [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
         for list in lists {
             // A list in a variable may have spaces, and an empty one is a list of nothing.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());

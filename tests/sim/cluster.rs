@@ -10,7 +10,7 @@ use parlance_actors::ports::store::{Account, IdKind};
 use parlance_actors::ports::{Authority, Clock, Random};
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
-use parlance_schema::{Fault, Millis, UserId};
+use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 use tokio::time::Instant;
 
 use super::bus::{Fabric, Weather};
@@ -121,12 +121,7 @@ impl Cluster {
         self.kill(at);
         let gate = Arc::new(Gate::default());
         let rng = self.rng.fork(&format!("node {at}"));
-        let store = Arc::new(Store {
-            disk: self.disk.clone(),
-            gate: gate.clone(),
-            rng: Arc::new(rng.fork("store")),
-            moods: self.moods.clone(),
-        });
+        let store = self.store(&gate, &rng);
         let seat = Seat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
         let ports = Ports {
             store: store.clone(),
@@ -141,6 +136,18 @@ impl Cluster {
         let node = Arc::new(Node { at, gate, handle, seat, leaving: false.into() });
         self.running.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(node);
         self.journal.note(format!("node {at} starts"));
+    }
+
+    fn store(&self, gate: &Arc<Gate>, rng: &Rng) -> Arc<Store> {
+        let (disk, gate, moods) = (self.disk.clone(), gate.clone(), self.moods.clone());
+        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), moods })
+    }
+
+    /// Makes a room's log long, while nobody is there.
+    pub async fn fill(&self, room: RoomId, entries: Seq) {
+        let store = self.store(&Arc::default(), &self.rng.fork("fill"));
+        let ids = Ids::with_block(store.clone(), 512);
+        node::fill(store.as_ref(), &ids, START, room, entries).await.unwrap();
     }
 
     /// Kills a node: what it had begun is never heard of again.

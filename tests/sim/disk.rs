@@ -12,6 +12,7 @@ use parlance_actors::ports::store::{
     Account, Append, AppendError, ClaimKind, IdKind, MessageState, Range, ReadMark, StoredMessage, Waking,
 };
 use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::limits::LOG_BUCKET;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, TenantId, UserId};
 use tokio::time::Instant;
 
@@ -86,6 +87,8 @@ impl Disk {
 
     /// Appends on its conditions; what is written is in doubt until [`Disk::settle`].
     pub fn append(&self, append: &Append) -> Result<(), AppendError> {
+        let last = append.expected + append.entries.len() as Seq;
+        assert!(append.expected / LOG_BUCKET == (last - 1) / LOG_BUCKET, "an append crosses a bucket of the log");
         let mut all = self.lock();
         let log = all.logs.entry(append.room).or_default();
         // A refusal is an answer of the log, like any look at it in earnest.

@@ -80,6 +80,8 @@ pub enum Seen {
     Connected { conn: Conn, user: u64, node: usize },
     /// A connection ended: the close code, or none where it broke.
     Closed { conn: Conn, code: Option<u16> },
+    /// The client reads nothing for so many milliseconds.
+    Dozes { conn: Conn, ms: u64 },
     /// A try was sent, under a number that is unique among all tries.
     Tried { conn: Conn, id: u64, what: Try },
     /// What it came to.

@@ -13,15 +13,19 @@ pub fn judge(case: &Case, verdict: &mut Verdict) {
     if case.calm == Calm::No {
         return;
     }
-    let mut sent = BTreeMap::new();
+    let (mut sent, mut dozing) = (BTreeMap::new(), BTreeMap::new());
     for (at, seen) in &case.seen {
         match seen {
             Seen::Closed { conn, code: Some(code) } => {
                 wrong(verdict, 0, format!("connection {conn} was closed with {code} at {at} ms, for nothing"));
             }
-            Seen::Tried { id, .. } => drop(sent.insert(*id, *at)),
+            Seen::Dozes { conn, ms } => drop(dozing.insert(*conn, at + ms)),
+            // Who reads nothing has nobody else to blame.
+            Seen::Tried { conn, id, .. } => drop(sent.insert(*id, (*conn, *at))),
             Seen::Answered { id, came } if case.calm == Calm::Wholly => {
-                let late = sent.get(id).is_some_and(|sent| at - sent > ANSWERED_MS);
+                let waited =
+                    sent.get(id).map(|(conn, sent)| at - (*sent).max(dozing.get(conn).copied().unwrap_or(0)).min(*at));
+                let late = waited.is_some_and(|waited| waited > ANSWERED_MS);
                 let later = matches!(came, Came::Fault { retry, .. } if retry == "later");
                 if late || later {
                     wrong(verdict, 0, format!("try {id} was answered {came:?} at {at} ms, in fair weather"));

@@ -14,6 +14,7 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
             }
         }
     }
+    unique(logs, verdict);
     let mut words: BTreeMap<(u64, u64), &str> = BTreeMap::new();
     for (at, seen) in &case.seen {
         let (who, room, lines) = match seen {
@@ -33,6 +34,27 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
             {
                 wrong(verdict, room, format!("room {room}: entry {} said two different things", line.seq));
             }
+        }
+    }
+}
+
+/// Over all rooms: a message's id is used once, and a pair has one direct room.
+fn unique(logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
+    let (mut ids, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+    for (room, log) in logs {
+        for line in log.lines.iter().filter(|line| line.fact == "posted") {
+            if let Some(other) = ids.insert(line.rest["id"].as_u64(), room) {
+                wrong(
+                    verdict,
+                    *room,
+                    format!("room {room}: the id of message {} is used in room {other} too", line.seq),
+                );
+            }
+        }
+        if log.lines.first().is_some_and(|line| line.rest["kind"] == "direct")
+            && let Some(other) = pairs.insert(log.members.get(1), room)
+        {
+            wrong(verdict, *room, format!("rooms {room} and {other} are direct ones of the same pair"));
         }
     }
 }

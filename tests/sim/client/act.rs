@@ -49,7 +49,11 @@ impl Client {
                 let op = json!({"op": "direct", "user": other});
                 self.want(0, client_id, op);
             }
-            98 => self.slow_until = self.in_ms(500, 8_000),
+            98 => {
+                let ms = self.rng.between(500, 8_000);
+                self.slow_until = Instant::now() + Duration::from_millis(ms);
+                self.see(Seen::Dozes { conn: conn.id, ms });
+            }
             // Enough to fill an outbox of somebody who doesn't read.
             _ => {
                 for _ in 0..self.rng.between(4, 12) {
