@@ -10,8 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::membership::NodeState;
-use parlance_actors::ports::{Authority, Clock, Membership, Random, Store};
+use parlance_actors::ports::{Authority, Clock, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use tokio::net::TcpListener;
@@ -127,8 +126,6 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
-    /// The nodes that live, this one among them.
-    pub membership: Arc<dyn Membership>,
     nats: Option<Arc<bus::Nats>>,
 }
 
@@ -139,7 +136,9 @@ impl Running {
         self.node.drain(DRAIN_SPREAD_MS).await;
         self.listener.finish(Duration::from_secs(5)).await;
         self.node.stop().await;
-        cluster::leave(self.membership.as_ref(), self.nats.as_deref()).await;
+        if let Some(nats) = &self.nats {
+            nats.close().await;
+        }
     }
 }
 
@@ -196,8 +195,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let ports = node::Ports { store, bus, membership: membership.clone(), clock, random, authority, ids };
-    let node = node::start(ports, options).await?;
+    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
@@ -219,8 +217,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    cluster::announce(membership.as_ref(), NodeState::Ready).await?;
-    Ok(Running { listener, node, membership, nats })
+    Ok(Running { listener, node, nats })
 }
 
 /// Accounts, as sessions ask them.

@@ -16,6 +16,7 @@ use crate::membership::jetstream::Leases;
 
 /// How long a start waits for NATS.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+
 /// What reaches the other nodes.
 pub struct Joined {
     /// What carries events and questions.
@@ -52,7 +53,7 @@ pub async fn join(config: &Config, random: Arc<dyn Random>) -> Result<Joined, Fa
 }
 
 /// Says what this node is about; it is a failure only where another node has its name.
-pub async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(), Failure> {
+async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(), Failure> {
     match membership.announce(state).await {
         Ok(()) => Ok(()),
         Err(error @ MembershipError::NameTaken(_)) => {
@@ -62,13 +63,5 @@ pub async fn announce(membership: &dyn Membership, state: NodeState) -> Result<(
             tracing::warn!(%error, ?state, "the other nodes are not told yet");
             Ok(())
         }
-    }
-}
-
-/// Leaves the cluster.
-pub async fn leave(membership: &dyn Membership, nats: Option<&Nats>) {
-    membership.leave().await;
-    if let Some(nats) = nats {
-        nats.close().await;
     }
 }

@@ -13,7 +13,7 @@ use super::Shared;
 use crate::link::Link;
 
 /// How long it may take to tell the other nodes.
-const TELL: Duration = Duration::from_secs(2);
+const TELLING: Duration = Duration::from_secs(2);
 /// How long rooms may take to end their appends and to be handed over.
 const ROOMS: Duration = Duration::from_secs(5);
 /// How long clients are let go one by one, at most; who is left is given a time to come back at.
@@ -23,13 +23,13 @@ const STEP: Duration = Duration::from_millis(50);
 /// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Says that the node stops, hands the rooms over, and lets the clients go.
+/// Hands the rooms over, lets the clients go, and takes the node off the others' views.
 pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     shared.draining.store(true, Ordering::Release);
     let cluster = &shared.cluster;
-    let told = timeout(TELL, cluster.membership.announce(NodeState::Draining)).await;
+    let told = timeout(TELLING, cluster.membership.announce(NodeState::Draining)).await;
     if !matches!(told, Ok(Ok(()))) {
-        tracing::warn!("the other nodes could not be told that this one stops");
+        tracing::warn!(?told, "the other nodes don't know that this one drains");
     }
     let others = cluster.now().ready().any(|node| node.id != *cluster.me());
     if others {
@@ -50,6 +50,7 @@ pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
         close(link, 200 + spread_ms * at as u64 / count.max(1));
     }
     let _ = timeout(CLOSING, until(|| shared.sessions.len() == 0 && shared.lanes.is_empty())).await;
+    cluster.membership.leave().await;
 }
 
 /// Whether no room is awake here that has another home.

@@ -63,7 +63,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<Envelope<T>, Unreadab
 mod tests {
     use std::sync::Arc;
 
-    use parlance_actors::ports::bus::{NodeEvent, PresenceNews, Question, Reply, RoomEvent};
+    use parlance_actors::ports::bus::{Asked, NodeEvent, PresenceNews, Question, Reply, RoomEvent};
     use parlance_schema::account::{Principal, Role};
     use parlance_schema::command::Command;
     use parlance_schema::entry::{Entry, Fact};
@@ -126,10 +126,12 @@ mod tests {
         let client_id = ClientId::new("x").unwrap();
         let content = serde_json::from_value(serde_json::json!({"text": "new"})).unwrap();
         let command = Command::Edit { seq: 1, revision: Some(2), content };
-        returns(Question::Command { room, who, client_id, command });
-        returns(Question::Last { room });
+        returns(Question::Commands { room, commands: [Asked { who, client_id, command }].into() });
+        returns(Question::Last { rooms: vec![room] });
+        returns(Question::Stats { tenant: TENANT_DEFAULT });
         returns(Question::Presence);
-        returns(Reply::Done(Err(Fault::busy("full").after(50))));
+        returns(Reply::Done(vec![Err(Fault::busy("full").after(50))]));
+        returns(Reply::Last(vec![(room, 7)]));
         returns(Reply::NotMine(Some(node())));
         returns(Reply::Refused(Fault::internal("no")));
         returns(Reply::Presence(news));

@@ -42,7 +42,7 @@ async fn a_server_that_was_killed_is_found_again() {
     let (mine, theirs) = (Heard::new(), Heard::new());
     let _mine = one.subscribe_room(ROOM, mine.sink());
     let _theirs = two.subscribe_room(ROOM, theirs.sink());
-    let _answering = two.respond(Arc::new(|_, _| Box::pin(async { Reply::Last(1) })));
+    let _answering = two.respond(Arc::new(|_, _| Box::pin(async { Reply::NotMine(None) })));
     open(&one, ROOM, 1, &theirs).await;
 
     server.kill();
@@ -65,7 +65,7 @@ async fn a_server_that_was_killed_is_found_again() {
     eventually("what was published after it", || seqs(&theirs.all()) == [2]).await;
     open(&one, RoomId::new(8), 1, &late).await;
     let question = one.ask(&identity(2).node, Question::Presence, PATIENCE).await;
-    assert_eq!(question, Ok(Reply::Last(1)));
+    assert_eq!(question, Ok(Reply::NotMine(None)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +141,7 @@ async fn what_nobody_should_have_sent_is_counted_and_dropped() {
     let note = asked.sink();
     let _answering = bus.respond(Arc::new(move |from, _| {
         note(from);
-        Box::pin(async { Reply::Last(1) })
+        Box::pin(async { Reply::NotMine(None) })
     }));
     let other = join(&options(&[&server]), 2).await;
     open(&other, ROOM, 2, &heard).await;
@@ -192,7 +192,7 @@ async fn who_is_slow_loses_and_is_counted_and_slows_nobody() {
     metrics();
     let server = Server::start();
     let (fast, slow) = (join(&options(&[&server]), 1).await, join(&options(&[&server]), 2).await);
-    let _answering = fast.respond(Arc::new(|_, _| Box::pin(async { Reply::Last(1) })));
+    let _answering = fast.respond(Arc::new(|_, _| Box::pin(async { Reply::NotMine(None) })));
     let (heard, before) = (Heard::new(), counted("parlance_bus_slow_total"));
     let sink = heard.sink();
     let _slow = slow.subscribe_room(
@@ -216,7 +216,7 @@ async fn who_is_slow_loses_and_is_counted_and_slows_nobody() {
     eventually("the loss", || counted("parlance_bus_slow_total") > before).await;
     // The connection of the slow one is read all the time.
     let answer = slow.ask(&identity(1).node, Question::Presence, PATIENCE).await;
-    assert_eq!(answer, Ok(Reply::Last(1)));
+    assert_eq!(answer, Ok(Reply::NotMine(None)));
     let mut seq = 10_000;
     eventually("what comes later", || {
         seq += 1;

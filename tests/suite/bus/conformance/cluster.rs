@@ -197,7 +197,7 @@ fn echo() -> Responder {
     Arc::new(|_, question| {
         Box::pin(async move {
             match question {
-                Question::Last { room } => Reply::Last(room.get()),
+                Question::Last { rooms } => Reply::Last(rooms.into_iter().map(|room| (room, room.get())).collect()),
                 _ => Reply::NotMine(None),
             }
         })
@@ -224,20 +224,20 @@ pub async fn questions_are_answered(bed: &Bed) {
     reach(bed, 0, 1).await;
     reach(bed, 2, 1).await;
     let ask = |from: usize, room: u64| {
-        bed.bus(from).ask(&bed.members[1].id, Question::Last { room: RoomId::new(room) }, WITHIN)
+        bed.bus(from).ask(&bed.members[1].id, Question::Last { rooms: vec![RoomId::new(room)] }, WITHIN)
     };
     let answers = join_all((1..=200).map(|room| ask(if room % 2 == 0 { 0 } else { 2 }, room))).await;
-    assert_eq!(answers, (1..=200).map(|room| Ok(Reply::Last(room))).collect::<Vec<_>>());
+    assert_eq!(answers, (1..=200).map(|room| Ok(Reply::Last(vec![(RoomId::new(room), room)]))).collect::<Vec<_>>());
     let by = |at: usize| askers.all().iter().filter(|from| **from == bed.members[at].id).count();
     assert!(by(0) > 100 && by(2) > 100 && by(1) == 0);
 }
 
 pub async fn a_node_answers_itself(bed: &Bed) {
-    let question = || Question::Last { room: ROOM };
+    let question = || Question::Last { rooms: vec![ROOM] };
     let mine = &bed.members[0].id;
     assert_eq!(bed.bus(0).ask(mine, question(), WITHIN).await, Err(AskError::Unreachable));
     let answering = bed.bus(0).respond(echo());
-    assert_eq!(bed.bus(0).ask(mine, question(), WITHIN).await, Ok(Reply::Last(ROOM.get())));
+    assert_eq!(bed.bus(0).ask(mine, question(), WITHIN).await, Ok(Reply::Last(vec![(ROOM, ROOM.get())])));
     drop(answering);
     assert_eq!(bed.bus(0).ask(mine, question(), WITHIN).await, Err(AskError::Unreachable));
 }
@@ -272,7 +272,8 @@ pub async fn silence_is_told(bed: &Bed) {
     }));
     reach(bed, 0, 1).await;
     let asked = heard.len();
-    let answer = bed.bus(0).ask(&bed.members[1].id, Question::Last { room: ROOM }, Duration::from_millis(200)).await;
+    let answer =
+        bed.bus(0).ask(&bed.members[1].id, Question::Last { rooms: vec![ROOM] }, Duration::from_millis(200)).await;
     assert_eq!(answer, Err(AskError::Unanswered));
     assert_eq!(heard.len(), asked + 1);
 }
