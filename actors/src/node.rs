@@ -14,6 +14,7 @@ use parlance_schema::UserId;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Notice;
 use parlance_schema::limits;
+use parlance_schema::node::NodeState;
 use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
@@ -145,7 +146,7 @@ impl Shared {
     }
 }
 
-/// Starts a node. Rooms are placed on it once its membership announces that it is ready, which is its caller's to have done.
+/// Starts a node.
 ///
 /// # Errors
 /// When an actor can't be started.
@@ -172,6 +173,9 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
     let (root, _) = Actor::spawn(None, Node, shared.clone())
         .await
         .map_err(|error| Fault::internal(format!("the node's actors did not start: {error}")))?;
+    if let Err(error) = shared.cluster.membership.announce(NodeState::Ready).await {
+        tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
+    }
     Ok(Handle::new(shared, root))
 }
 

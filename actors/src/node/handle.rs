@@ -72,8 +72,8 @@ impl Handle {
         (self.shared.sessions.len(), self.shared.presence.len())
     }
 
-    /// Announces that the node drains, hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
-    /// that no more than [`super::Options::reconnects_per_s`] do at once, and closes their connections.
+    /// Hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
+    /// that no more than [`super::Options::reconnects_per_s`] do at once, closes their connections, and leaves the cluster.
     pub async fn drain(&self, spread_ms: u64) {
         drain::drain(&self.shared, spread_ms).await;
     }

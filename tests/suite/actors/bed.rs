@@ -13,7 +13,7 @@ use parlance::gateway::native::Json;
 use parlance_actors::ids::Ids;
 use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
-use parlance_actors::ports::membership::{Alone, NodeState};
+use parlance_actors::ports::membership::Alone;
 use parlance_actors::ports::store::{Account, AccountStore, LogStore, Range};
 use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random};
 use parlance_actors::service::{After, Service};
@@ -120,9 +120,7 @@ impl Bed {
     /// A node of a cluster.
     pub async fn join(store: Arc<Faulty>, net: &Arc<Net>, name: &str, incarnation: u64, options: Options) -> Self {
         let (bus, membership) = net.join(name, incarnation);
-        let bed = Self::on(store, bus, membership.clone(), incarnation, options).await;
-        membership.announce(NodeState::Ready).await.unwrap();
-        bed
+        Self::on(store, bus, membership, incarnation, options).await
     }
 
     /// A node on a store that is there already.
