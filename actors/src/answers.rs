@@ -12,6 +12,7 @@ use crate::forward;
 use crate::node::{Shared, guarded};
 use crate::ops;
 use crate::ports::bus::{Question, Reply, Responder};
+use crate::ports::store::Range;
 use crate::room;
 
 /// Rooms whose last numbers one question may ask for.
@@ -63,6 +64,19 @@ pub(crate) async fn last(shared: &Arc<Shared>, rooms: Vec<RoomId>) -> Vec<(RoomI
                 Ok(None) => {}
                 Err(error) => tracing::info!(%room, %error, "its last number can't be told"),
             },
+        }
+    }
+    known
+}
+
+/// The last numbers of rooms, as their logs have them.
+pub(crate) async fn logged(shared: &Arc<Shared>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
+    let mut known = Vec::with_capacity(rooms.len());
+    let range = Range { from: 1, to: Seq::MAX >> 1, limit: 1, backwards: true };
+    for room in rooms {
+        match guarded(shared.store.entries(room, range)).await {
+            Ok(entries) => known.extend(entries.first().map(|entry| (room, entry.seq))),
+            Err(error) => tracing::info!(%room, %error, "its last number can't be read"),
         }
     }
     known

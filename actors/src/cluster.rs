@@ -31,9 +31,9 @@ impl Cluster {
         self.membership.me().incarnation
     }
 
-    /// Whether no other node is in view.
+    /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
     pub(crate) fn is_alone(&self) -> bool {
-        self.view.borrow().nodes().iter().all(|node| node.id == self.me)
+        self.membership.is_alone()
     }
 
     /// Sets the metrics of the cluster's state.
@@ -49,7 +49,8 @@ impl Cluster {
 
     /// The view, to be watched.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
-        self.view.clone()
+        // Each from the port itself, so that who watches is woken in the order in which they began to.
+        self.membership.view()
     }
 
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::{Entry, VacantEntry};
+use parlance_schema::fault::Retry;
 use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, COMMAND_DEADLINE_MS, ROOM_QUEUE_MAX};
 use parlance_schema::node::NodeId;
 use parlance_schema::view::Done;
@@ -214,8 +215,11 @@ impl Lane {
             self.shared.relays.tell_open(self.room, relay::Msg::Expect(last));
         }
         for outcome in outcomes {
-            if let Some(waiting) = batch.pop_front() {
-                waiting.ask.reply.send(outcome);
+            let Some(waiting) = batch.pop_front() else { return };
+            match outcome {
+                // What can't be done now may have been done where nobody answered.
+                Err(fault) if waiting.unsure && fault.retry == Retry::Later => waiting.give_up(),
+                outcome => waiting.ask.reply.send(outcome),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Lookout: asks for the last numbers of rooms that are relayed here and at home elsewhere, where something may be missing.
+//! Lookout: asks for the last numbers of rooms that are relayed here, where something may be missing.
 //!
 //! Owns: the rooms that are to be asked for, together and paced. Receives: rooms from relays that begin; changes of the view and
 //! of the bus. Emits: questions to rooms' homes, numbers to relays. Restarted by [`crate::node`].
@@ -130,18 +130,16 @@ impl Actor for Lookout {
                 state.schedule(&me);
             }
             Msg::Viewed => state.viewed(),
-            Msg::Connected | Msg::Round => {
-                let anew = matches!(msg, Msg::Connected);
+            Msg::Connected | Msg::Round if !state.shared.cluster.is_alone() => {
+                // Those that are at home here too: others may have thought otherwise for a while, and written to them.
                 for (room, relay) in state.shared.relays.all() {
-                    // Cut off, this node may not know that others have taken its rooms over.
-                    if anew || state.shared.cluster.elsewhere(room).is_some() {
-                        state.shared.looks.look(room);
-                    }
-                    if anew {
+                    state.shared.looks.look(room);
+                    if let Msg::Connected = msg {
                         let _ = relay.cast(relay::Msg::Reconnected);
                     }
                 }
             }
+            Msg::Connected | Msg::Round => {}
         }
         Ok(())
     }
@@ -192,7 +190,8 @@ impl State {
 /// Asks the home of some rooms for their last numbers, and the store where it doesn't answer.
 async fn numbers(shared: &Arc<Shared>, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
     metrics::counter!("parlance_last_asked_total").increment(rooms.len() as u64);
-    let Some(home) = home else { return answers::last(shared, rooms).await };
+    // Of a room that is at home here only the log tells whether somebody else wrote to it.
+    let Some(home) = home else { return answers::logged(shared, rooms).await };
     match shared.bus.ask(&home, Question::Last { rooms: rooms.clone() }, ASK).await {
         Ok(Reply::Last(mut known)) => {
             let told: BTreeSet<RoomId> = known.iter().map(|(room, _)| *room).collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::event::{Notice, Status};
+use parlance_schema::fault::Retry;
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::op::Op;
@@ -159,6 +160,7 @@ pub(crate) async fn command_room(
 ) -> Result<Done, Fault> {
     let client_id = client_id.unwrap_or_else(|| fresh_client_id(shared));
     let deadline = Instant::now() + Duration::from_millis(COMMAND_DEADLINE_MS);
+    let mut unsure = false;
     loop {
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
@@ -167,8 +169,11 @@ pub(crate) async fn command_room(
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {
             Err(fault) if fault.code == Code::OutcomeUnknown && Instant::now() < deadline => {
+                unsure = true;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // What can't be done now may have been done then.
+            Err(fault) if unsure && fault.retry == Retry::Later => return Err(unknown()),
             outcome => return outcome,
         }
     }

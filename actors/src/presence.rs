@@ -115,7 +115,9 @@ impl Table {
         // The number first: what is newer than it is told once more.
         let number = self.number.load(Ordering::Acquire);
         let here = self.users.iter().filter(|online| !online.sessions.is_empty());
-        let users = here.map(|online| (*online.key(), online.status(), online.sessions.len() as u32)).collect();
+        let mut users: Vec<_> =
+            here.map(|online| (*online.key(), online.status(), online.sessions.len() as u32)).collect();
+        users.sort_unstable_by_key(|(user, ..)| *user);
         PresenceNews { incarnation, number, users }
     }
 
@@ -206,8 +208,10 @@ impl Actor for Presence {
         let (mut view, to) = (shared.cluster.watch(), me.clone());
         tokio::spawn(async move { while view.changed().await.is_ok() && to.cast(Msg::Viewed).is_ok() {} });
         // What changed while there was no actor is told now.
-        for online in &shared.presence.users {
-            let _ = me.cast(Msg::Changed(*online.key()));
+        let mut users: Vec<_> = shared.presence.users.iter().map(|online| *online.key()).collect();
+        users.sort_unstable();
+        for user in users {
+            let _ = me.cast(Msg::Changed(user));
         }
         let _ = me.cast(Msg::Viewed);
         me.send_interval(told::FLUSH, || Msg::Flush);

@@ -34,7 +34,7 @@ use crate::mailbox::Counted;
 use crate::node::{Shared, guarded};
 use crate::ports::store::{AppendError, StoreError};
 use batch::Batch;
-pub(crate) use batch::weight;
+pub(crate) use batch::{done, weight};
 pub(crate) use reply::ReplyTo;
 
 /// A command on its way to the room.
@@ -327,7 +327,9 @@ impl State {
     /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
     fn leave(&mut self, me: &ActorRef<Msg>) {
         self.shared.rooms.forget(self.room, me.get_id());
-        if let Some(folded) = &self.folded
+        // While an append is in flight the state runs ahead of the log, which may go on otherwise.
+        if self.batch.is_none()
+            && let Some(folded) = &self.folded
             && folded.last > self.snapshot_at
             && let Some(bytes) = crate::node::encode_state(folded)
         {

@@ -100,9 +100,11 @@ impl Registry {
         self.rooms.remove_if(&room, |_, there| there.get_id() == actor);
     }
 
-    /// The actors by room.
+    /// The actors by room, in an order that doesn't depend on the table's hasher.
     pub(crate) fn all(&self) -> Vec<(RoomId, ActorRef<room::Msg>)> {
-        self.rooms.iter().map(|slot| (*slot.key(), slot.value().clone())).collect()
+        let mut all: Vec<_> = self.rooms.iter().map(|slot| (*slot.key(), slot.value().clone())).collect();
+        all.sort_unstable_by_key(|(room, _)| *room);
+        all
     }
 
     pub(crate) fn get(&self, room: RoomId) -> Option<ActorRef<room::Msg>> {

@@ -56,8 +56,11 @@ impl Registry {
         }
     }
 
+    /// The connections, in an order that doesn't depend on the table's hasher.
     pub(crate) fn all(&self) -> Vec<(Arc<Link>, ActorRef<session::Msg>)> {
-        self.sessions.iter().map(|slot| slot.value().clone()).collect()
+        let mut all: Vec<_> = self.sessions.iter().map(|slot| slot.value().clone()).collect();
+        all.sort_unstable_by_key(|(link, _)| link.id);
+        all
     }
 
     pub(crate) fn get(&self, session: u64) -> Option<ActorRef<session::Msg>> {
@@ -162,7 +165,7 @@ impl State {
         if anew || self.began.elapsed() >= ROUND {
             self.bus.mark_unchanged();
             self.began = Instant::now();
-            self.due = self.shared.sessions.sessions.iter().map(|slot| *slot.key()).collect();
+            self.due = self.shared.sessions.all().iter().map(|(link, _)| link.id).collect();
             self.at_once = self.due.len().div_ceil(ROUND_S);
         }
         for session in self.due.split_off(self.due.len().saturating_sub(self.at_once)) {
@@ -200,8 +203,7 @@ impl Actor for Sessions {
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         let mut dead = Vec::new();
-        for slot in &shared.sessions.sessions {
-            let (link, actor) = slot.value();
+        for (link, actor) in &shared.sessions.all() {
             // One that dies while it starts has no supervisor yet who would be told.
             if actor.get_status() == ActorStatus::Stopped {
                 dead.push(link.clone());

@@ -29,8 +29,10 @@ impl State {
         from: From,
     ) -> Result<Resumed, Fault> {
         self.active = Instant::now();
-        let pulled = if self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
-        if self.broken.is_some() || self.off || pulled.is_err() {
+        // What can't be read is not read on: nobody knows where that would begin.
+        let shut = self.broken.is_some() || self.off;
+        let pulled = if !shut && self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
+        if shut || pulled.is_err() {
             return Err(unreadable());
         }
         let user = link.principal.user;

@@ -224,7 +224,7 @@ async fn give_up(db: &Db, account: &Account, held: &[(Name, u64)]) {
 /// its version, old names go.
 async fn update(db: &Db, expected: Option<&Account>, account: &Account) -> Result<(), AccountError> {
     let id = account.id.get();
-    let mut failed = None;
+    let mut failed: Option<StoreError> = None;
     for _ in 0..TRIES {
         let none = || StoreError::Corrupt(format!("there is no account {} in tenant {}", account.id, account.tenant));
         let before = kept_serial(db, id).await?.filter(|kept| kept.open && kept.account.tenant == account.tenant);

@@ -13,7 +13,7 @@ use crate::actors::faults::Twist;
 #[tokio::test(start_paused = true)]
 async fn a_command_is_done_at_its_room_s_home_and_all_members_see_it() {
     let flock = Flock::new(3).await;
-    for at in 0..3 {
+    for (at, home) in NAMES.into_iter().enumerate().take(3) {
         let room = flock.group_on(at, 3, 1, &[2, 3]).await;
         let mut clients = Vec::new();
         for (node, id) in flock.nodes.iter().zip(1..) {
@@ -28,7 +28,7 @@ async fn a_command_is_done_at_its_room_s_home_and_all_members_see_it() {
         }
         for (node, name) in flock.nodes.iter().zip(NAMES) {
             let awake = !node.picture(&format!("rooms/{room}")).await.is_null();
-            assert_eq!(awake, name == NAMES[at], "on {name}");
+            assert_eq!(awake, name == home, "on {name}");
         }
         clients.into_iter().for_each(|client| drop(client.leave()));
     }

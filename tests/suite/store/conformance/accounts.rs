@@ -98,7 +98,7 @@ pub async fn an_account_is_replaced_as_it_was_read(store: Arc<dyn Store>) {
         }
         let winners: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
         let now = store.account(Who::Id(old.id)).await.unwrap().unwrap();
-        assert_eq!(winners, [now.full_name.clone()]);
+        assert_eq!(winners, std::slice::from_ref(&now.full_name));
         assert_eq!(now.last_seen, Some(77));
         let clash = Account { username: "BOB".to_owned(), ..now.clone() };
         assert!(matches!(store.replace_account(&now, &clash).await, Err(AccountError::UsernameTaken)));
