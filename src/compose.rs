@@ -1,4 +1,6 @@
-//! Puts a node together: the only file that names concrete backends.
+//! Puts a node together: with `compose/`, the only place that names concrete backends.
+
+mod cluster;
 
 use std::io::Write;
 use std::path::Path;
@@ -8,10 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
+use parlance_actors::ports::{Authority, Clock, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
-use tokio::net::TcpListener;
 use warp::{Filter, Rejection};
 
 use crate::auth::keys::KeyRing;
@@ -144,6 +145,7 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
+    nats: Option<Arc<bus::Nats>>,
 }
 
 impl Running {
@@ -153,6 +155,9 @@ impl Running {
         self.node.drain(DRAIN_SPREAD_MS).await;
         self.listener.finish(Duration::from_secs(5)).await;
         self.node.stop().await;
+        if let Some(nats) = &self.nats {
+            nats.close().await;
+        }
     }
 }
 
@@ -192,7 +197,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         Err(error) => return Err(Failure::Other(error.to_string())),
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
-    let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
+    let cluster::Joined { bus, membership, nats } = cluster::join(config, random.clone()).await?;
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
@@ -206,9 +211,10 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         commands_per_s: config.limits.commands_per_s,
         room_idle_ms: config.limits.room_idle_ms,
         connections_per_user: config.limits.connections_per_user,
+        reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
+    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
@@ -217,8 +223,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
             // The listener takes filters that may reject; this one answers everything.
             .and_then(async |reply| Ok::<_, Rejection>(reply));
-    let tcp = TcpListener::bind(config.server.listen)
-        .await
+    let tcp = listener::bind(config.server.listen)
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener_options(config, dialects.clone())?;
     let listener = if config.server.dev_faults {
@@ -230,7 +235,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    Ok(Running { listener, node })
+    Ok(Running { listener, node, nats })
 }
 
 /// Accounts, as sessions ask them.

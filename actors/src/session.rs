@@ -5,9 +5,11 @@
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 mod subscribe;
+mod sweep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parlance_domain::rate::Rate;
@@ -29,7 +31,7 @@ use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::{Ask, ReplyTo};
 
-pub(crate) use subscribe::{enter, position};
+pub(crate) use subscribe::{Asker, enter, position};
 use subscribe::{subscribe, subscribe_all};
 
 /// What a Session can be told.
@@ -46,6 +48,8 @@ pub(crate) enum Msg {
     Drained,
     /// The socket is gone.
     Closed,
+    /// Looks whether news were missed.
+    Sweep,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
@@ -131,9 +135,13 @@ impl Actor for Session {
                 state.request(&me, op, reply);
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
+            Msg::Sweep => state.sweep(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -259,6 +267,9 @@ impl State {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
+                    if link.token().is_some() {
+                        link.keep_token(Some(&token));
+                    }
                     Ok(Answer::Empty {})
                 }
                 Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
@@ -270,13 +281,8 @@ impl State {
 
     /// Subscribes to all of the user's rooms, each from the client's position.
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
-        tokio::spawn(async move {
-            match in_time(subscribe_all(&shared, &link, positions)).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
-                Err(fault) => reply.finish(Err(fault)),
-            }
-        });
+        reply.limit(ticks() + OPERATION_DEADLINE_MS);
+        now_or_beside(subscribe_all(self.shared.clone(), self.link.clone(), me.clone(), reply, positions));
     }
 
     /// Tells the client where each room stands, then lets the entries come.
@@ -354,5 +360,14 @@ impl State {
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),
         })
+    }
+}
+
+/// Does something now where there is nothing to wait for, else in a task of its own.
+fn now_or_beside(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        // There it is polled again, and woken when it can go on.
+        tokio::spawn(work);
     }
 }

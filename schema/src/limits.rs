@@ -59,6 +59,8 @@ pub const CREDITS: usize = 64;
 pub const COMMANDS_PER_S: u32 = 200;
 /// Connections that one user may have at once.
 pub const CONNECTIONS_PER_USER: usize = 50;
+/// Clients a second that are asked to come back when a node drains.
+pub const RECONNECTS_PER_S: u32 = 1_000;
 /// Commands that may wait in one room.
 pub const ROOM_QUEUE_MAX: usize = 8_192;
 /// Bytes queued for one session before its rooms are marked behind.

@@ -14,8 +14,8 @@ use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
 use parlance_schema::event::{Ephemeral, Notice, Status};
 use parlance_schema::node::NodeId;
-use parlance_schema::view::Done;
-use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
+use parlance_schema::view::{Done, StatsView};
+use parlance_schema::{ClientId, Fault, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -48,38 +48,52 @@ pub struct PresenceNews {
     pub users: Vec<(UserId, Status, u32)>,
 }
 
+/// A command on its way to its room's home.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Who gives it. The node that asks has checked that.
+    pub who: Principal,
+    /// Their name for it.
+    pub client_id: ClientId,
+    /// What it is.
+    pub command: Command,
+}
+
 /// What one node asks another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// To have a command done by a room that is thought to be at home there.
-    Command {
+    /// To have commands done, in this order, by a room that is thought to be at home there.
+    Commands {
         /// The room.
         room: RoomId,
-        /// Who gives it.
-        who: Principal,
-        /// Their name for it.
-        client_id: ClientId,
-        /// What it is.
-        command: Command,
+        /// At least one, and no more than one append may hold.
+        commands: Arc<[Asked]>,
     },
-    /// The last number of a room's log.
+    /// The last numbers of some rooms' logs.
     Last {
-        /// The room.
-        room: RoomId,
+        /// The rooms.
+        rooms: Vec<RoomId>,
     },
     /// Everybody who is connected there.
     Presence,
+    /// How many connections of a tenant there are.
+    Stats {
+        /// The tenant.
+        tenant: TenantId,
+    },
 }
 
 /// What a node answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// What a command came to.
-    Done(Result<Done, Fault>),
-    /// The last number of the room's log.
-    Last(Seq),
+    /// What the commands came to, in order. Those that are missing at the end were certainly not done, as the room moved.
+    Done(Vec<Result<Done, Fault>>),
+    /// The last numbers of the logs that could be read.
+    Last(Vec<(RoomId, Seq)>),
     /// All users who are connected there; the number is that of the last news it holds.
     Presence(PresenceNews),
+    /// The connections.
+    Stats(StatsView),
     /// The room is not at home there: nothing was done. The home as the answering node sees it, where it sees one.
     NotMine(Option<NodeId>),
     /// It can't be answered now: nothing was done.
@@ -100,7 +114,9 @@ pub enum AskError {
 /// Receives what is published on a subject; must not block.
 pub type Sink<E> = Arc<dyn Fn(E) + Send + Sync>;
 
-/// Answers questions; the node is the one that asks.
+/// Answers questions; the node is the one that asks. What must keep the order in which the questions came is done in the call
+/// itself, which doesn't block; the future only waits for the answer. The bus calls it in that order, and waits for none of the
+/// futures before the next call.
 pub type Responder = Arc<dyn Fn(NodeId, Question) -> BoxFuture<'static, Reply> + Send + Sync>;
 
 /// A subscription; dropping it ends it.

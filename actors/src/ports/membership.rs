@@ -37,6 +37,11 @@ pub trait Membership: Send + Sync {
     /// Gives the lease back: the others take this node off their views at once.
     async fn leave(&self);
 
+    /// Whether there can be no other node, however the view looks.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     /// Whether this node's last renewal succeeded within a lease: false is a reason to be careful, not to stop.
     fn is_renewed(&self) -> bool;
 }
@@ -73,6 +78,10 @@ impl Membership for Alone {
     }
 
     async fn leave(&self) {}
+
+    fn is_alone(&self) -> bool {
+        true
+    }
 
     fn is_renewed(&self) -> bool {
         true

@@ -220,14 +220,23 @@ async fn give_up(db: &Db, account: &Account, held: &[(Name, u64)]) {
     }
 }
 
-/// Changes an account: new names are held first, the row is changed on the condition of its version, old names go.
-async fn update(db: &Db, account: &Account) -> Result<(), AccountError> {
+/// Changes an account, whatever it is or if it is as `expected`: new names are held first, the row is changed on the condition of
+/// its version, old names go.
+async fn update(db: &Db, expected: Option<&Account>, account: &Account) -> Result<(), AccountError> {
     let id = account.id.get();
-    let mut failed = None;
+    let mut failed: Option<StoreError> = None;
     for _ in 0..TRIES {
         let none = || StoreError::Corrupt(format!("there is no account {} in tenant {}", account.id, account.tenant));
         let before = kept_serial(db, id).await?.filter(|kept| kept.open && kept.account.tenant == account.tenant);
         let before = before.ok_or_else(none)?;
+        if expected.is_some_and(|expected| !before.account.is_as(expected)) {
+            return match failed {
+                // An earlier try of ours was done.
+                Some(_) if before.account.is_as(account) => Ok(()),
+                Some(error) => Err(error.into()),
+                None => Err(AccountError::Changed),
+            };
+        }
         let (old, new) = (names(&before.account), names(account));
         let mut leaving = Vec::new();
         for name in old.iter().filter(|name| !new.contains(name)) {
@@ -283,7 +292,11 @@ impl AccountStore for Scylla {
     }
 
     async fn update_account(&self, account: &Account) -> Result<(), AccountError> {
-        update(&self.db, account).await
+        update(&self.db, None, account).await
+    }
+
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
+        update(&self.db, Some(before), after).await
     }
 
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {

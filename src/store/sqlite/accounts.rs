@@ -19,6 +19,8 @@ pub(super) const COLUMNS: &str =
 enum Taken {
     Username,
     Email,
+    /// The account is another than the one that is to be replaced.
+    Changed,
 }
 
 impl From<Taken> for AccountError {
@@ -26,6 +28,7 @@ impl From<Taken> for AccountError {
         match taken {
             Taken::Username => AccountError::UsernameTaken,
             Taken::Email => AccountError::EmailTaken,
+            Taken::Changed => AccountError::Changed,
         }
     }
 }
@@ -40,6 +43,16 @@ impl AccountStore for Sqlite {
     async fn update_account(&self, account: &Account) -> Result<(), AccountError> {
         let account = account.clone();
         Ok(self.writer.run(Size::default(), move |db| update(db, &account)).await??)
+    }
+
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
+        let (before, after) = (before.clone(), after.clone());
+        let work = move |db: &Connection| {
+            let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE user_id = ?1"))?;
+            let now = select.query_row([int(before.id.get())], |row| Ok(account(row))).optional()?.transpose()?;
+            if now.is_some_and(|now| now.is_as(&before)) { update(db, &after) } else { Ok(Err(Taken::Changed)) }
+        };
+        Ok(self.writer.run(Size::default(), work).await??)
     }
 
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {

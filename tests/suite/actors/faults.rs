@@ -236,6 +236,7 @@ macro_rules! passed_on {
 passed_on! {
     async fn create_account(&self, account: &Account) -> Result<(), AccountError>;
     async fn update_account(&self, account: &Account) -> Result<(), AccountError>;
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError>;
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError>;
     async fn accounts(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError>;

@@ -32,6 +32,7 @@ macro_rules! node_behaviours {
             claims: one_claimant_wins, claims_are_apart, id_blocks_never_overlap, ids_run_out_with_an_error,
                 healthy;
             accounts: names_are_unique_whatever_their_case, tenants_share_names, an_account_is_replaced,
+                an_account_is_replaced_as_it_was_read,
                 lookups_by_name_and_address, search_finds_names_and_no_addresses, last_seen_only_rises,
                 a_race_for_a_name_has_one_winner, families_rotate_once, families_are_revoked_and_swept, audited;
         }
