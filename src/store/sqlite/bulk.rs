@@ -187,8 +187,9 @@ impl Piece {
                 doubles.insert(*place);
             }
         }
-        taken.extend(doubles.iter().map(|place| Taken::Entry(place.0, self.entry(*place).1.seq as Seq)));
-        taken.sort_unstable();
+        let mut doubles: Vec<_> = doubles.into_iter().collect();
+        doubles.sort_unstable();
+        taken.extend(doubles.into_iter().map(|place| Taken::Entry(place.0, self.entry(place).1.seq as Seq)));
         Ok(())
     }
 
