@@ -26,7 +26,7 @@ use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
-use crate::store::{memory, scylla, sqlite};
+use crate::store::{memory, moving, scylla, sqlite};
 use crate::telemetry;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
@@ -70,6 +70,23 @@ impl Backend for Real {
         copied.map_err(|error| Failure::Other(error.to_string()))?.map_err(|error| Failure::Other(error.to_string()))
     }
 
+    async fn sqlite_to_scylla(&self, config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let dir = &config.data.dir;
+        if !sqlite::is_there(dir) {
+            return Err(Failure::Other(format!("there is no store in {}", dir.display())));
+        }
+        let source = open_sqlite(config)?;
+        if let Some(name) = import::unfinished(&source).await.map_err(|error| Failure::Other(error.to_string()))? {
+            return Err(Failure::Other(format!("the import {name} has not come to its end: that comes first")));
+        }
+        let target = Box::pin(scylla::Scylla::open_to_move(scylla_options(&config.store.scylla))).await;
+        let target = target.map_err(|error| Failure::Other(error.to_string()))?;
+        moving::run(&source, &target, out).await.map_err(|error| match error {
+            moving::MoveError::Io(error) => Failure::Io(error),
+            other => Failure::Other(other.to_string()),
+        })
+    }
+
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(System)
     }
@@ -82,16 +99,19 @@ impl Backend for Real {
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     match config.store.kind {
         StoreKind::Memory => Ok(Arc::new(memory::Memory::new())),
-        StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite_options()) {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
-            Err(error) => Err(Failure::Other(error.to_string())),
-        },
+        StoreKind::Sqlite => Ok(Arc::new(open_sqlite(config)?)),
         StoreKind::Scylla => match scylla::Scylla::open(scylla_options(&config.store.scylla)).await {
             Ok(store) => Ok(Arc::new(store)),
             Err(error) => Err(Failure::Other(error.to_string())),
         },
     }
+}
+
+fn open_sqlite(config: &Config) -> Result<sqlite::Sqlite, Failure> {
+    sqlite::Sqlite::open(&config.data.dir, &sqlite_options()).map_err(|error| match error {
+        sqlite::OpenError::InUse { .. } => Failure::InUse(error.to_string()),
+        other => Failure::Other(other.to_string()),
+    })
 }
 
 fn scylla_options(settings: &crate::config::Scylla) -> scylla::Options {

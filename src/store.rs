@@ -5,6 +5,7 @@
 //! letter stands here.
 
 pub mod memory;
+pub mod moving;
 pub mod scylla;
 pub mod sqlite;
 

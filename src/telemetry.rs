@@ -82,7 +82,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
         Kind::Counter,
         "connections made to the bus; each one after the first means that events may have been lost",
     ),
-    ("parlance_bus_subscriptions", Kind::Gauge, "rooms and users that this node listens to on the bus"),
+    ("parlance_bus_subscriptions", Kind::Gauge, "subjects of rooms, users and nodes that this node listens to"),
     ("parlance_bus_published_total", Kind::Counter, "events and answers sent to other nodes"),
     ("parlance_bus_received_total", Kind::Counter, "events and questions that came from other nodes"),
     (

@@ -357,16 +357,22 @@ impl Keeper {
 
 /// Hears of all leases, for ever; begins anew with all of them where that breaks off.
 async fn watch_all(shared: Arc<Shared>) {
+    let mut told = false;
     loop {
         shared.connection.connected(Duration::MAX).await;
-        if let Err(error) = watch_once(&shared).await {
+        let mut heard = false;
+        if let Err(error) = watch_once(&shared, &mut heard).await {
             tracing::debug!(%error, "watching the leases broke off");
+            if !heard && !std::mem::replace(&mut told, true) {
+                tracing::warn!(%error, "the other nodes' leases can't be watched: trying again");
+            }
         }
+        told &= !heard;
         sleep(AGAIN).await;
     }
 }
 
-async fn watch_once(shared: &Shared) -> Result<(), bucket::Error> {
+async fn watch_once(shared: &Shared, heard: &mut bool) -> Result<(), bucket::Error> {
     let bucket = Bucket::open(shared.context.clone(), &shared.bucket).await?;
     let mut changes = bucket.watch().await?;
     // Leases that were there when watching began; `None` once all of them were told.
@@ -379,6 +385,7 @@ async fn watch_once(shared: &Shared) -> Result<(), bucket::Error> {
             Ok(None) => return Err(bucket::Error::Other("it ended".into())),
             Err(_) => return Err(bucket::Error::Other("silence".into())),
         };
+        *heard = true;
         hear(shared, &entry, &mut first);
         shared.show();
     }

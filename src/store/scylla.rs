@@ -3,7 +3,8 @@
 //! A room's log is the truth, and its appends are conditional: `append` has the hot path, `slot` what this process knows of a
 //! log, `follow` what is written beside it, `repair` how that is made good. `log`, `claims`, `accounts` (with `names`,
 //! `directory`, `families`) and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
-//! `statements` all statements, `cql` what answers and failures mean, `fresh` which message ids nobody can have used.
+//! `statements` all statements, `cql` what answers and failures mean, `fresh` which message ids nobody can have used, `receive`
+//! takes what another store had.
 //! Why it is done so stands in docs/decisions/conditional-append.md.
 
 mod accounts;
@@ -19,6 +20,7 @@ mod fresh;
 mod log;
 mod migrate;
 mod names;
+mod receive;
 mod repair;
 mod slot;
 mod statements;
@@ -105,6 +107,20 @@ impl Scylla {
     /// # Errors
     /// When no server answers, refuses what is needed, or the keyspace belongs to something newer.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let store = Box::pin(Self::open_to_move(options)).await?;
+        if receive::unfinished(&store.db).await.map_err(|error| OpenError::Other(error.to_string()))? {
+            let say =
+                "the move into this keyspace has not come to its end: run `parlance migrate sqlite-to-scylla` again";
+            return Err(OpenError::Other(say.to_owned()));
+        }
+        Ok(store)
+    }
+
+    /// Opens the store as one that another store's rows go to; no node uses it yet.
+    ///
+    /// # Errors
+    /// As for [`Scylla::open`].
+    pub async fn open_to_move(options: Options) -> Result<Self, OpenError> {
         let (session, server) = connect::open(&options).await?;
         let statements = Box::pin(Statements::prepare(&session)).await?;
         let epoch = connect::epoch(&session, &statements).await?;

@@ -7,6 +7,7 @@ mod accounts;
 mod bed;
 mod crash;
 mod migrations;
+mod moving;
 mod owners;
 
 /// The one conformance suite.

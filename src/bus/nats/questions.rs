@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parlance_actors::ports::bus::{AskError, Question, Reply, Responder, Subscription};
 use parlance_schema::Fault;
 use parlance_schema::node::NodeId;
 use tokio::sync::Semaphore;
+use tokio::task::coop;
 
 use super::Wire;
 
@@ -40,20 +42,26 @@ impl Questions {
 
     /// Answers a question that came from another node, to where the answer is awaited.
     pub fn answer(self: &Arc<Self>, from: NodeId, question: Question, to: async_nats::Subject) {
-        let (this, responder, permit) = (self.clone(), self.responder(), self.free.clone().try_acquire_owned());
-        // Called here, in the order in which the questions came; only the answer is waited for elsewhere.
-        let answering = match (responder, permit) {
-            (Some(responder), Ok(held)) => Ok((responder(from, question), held)),
-            (None, _) => Err("the node stops"),
-            (_, Err(_)) => Err("the node has too much to answer"),
-        };
-        tokio::spawn(async move {
-            let reply = match answering {
-                Ok((answer, _held)) => answer.await,
-                Err(why) => Reply::Refused(Fault::busy(why).after(BUSY_AFTER_MS)),
-            };
-            this.send(to, &reply).await;
-        });
+        let this = self.clone();
+        match (self.responder(), self.free.clone().try_acquire_owned()) {
+            (Some(responder), Ok(held)) => {
+                // Called here, in the order in which the questions came; only the answer is waited for elsewhere.
+                let answer = responder(from, question);
+                tokio::spawn(async move {
+                    let reply = answer.await;
+                    this.send(to, &reply).await;
+                    drop(held);
+                });
+            }
+            (None, _) => self.refuse(to, "the node stops"),
+            (_, Err(_)) => self.refuse(to, "the node has too much to answer"),
+        }
+    }
+
+    /// Refuses without waiting: where the connection is full as well, the other node's time-out tells.
+    fn refuse(&self, to: async_nats::Subject, why: &str) {
+        let reply = Reply::Refused(Fault::busy(why).after(BUSY_AFTER_MS));
+        let _ = coop::unconstrained(self.send(to, &reply)).now_or_never();
     }
 
     async fn send(&self, to: async_nats::Subject, reply: &Reply) {

@@ -138,7 +138,7 @@ async fn let_go(db: &Db, user: u64, held: &[(Name, u64)]) {
 }
 
 /// Opens an account in three steps, of which the last one counts: its row, its names, and that it is open.
-async fn create(db: &Db, account: &Account) -> Result<(), AccountError> {
+pub(super) async fn create(db: &Db, account: &Account) -> Result<(), AccountError> {
     let id = account.id.get();
     put(db, account).await?;
     directory::put(db, account, 1).await?;

@@ -23,6 +23,9 @@ const UNINDEXED_MAX: u64 = 256;
 /// Entries that may be without an index before an append waits for that.
 const BEHIND_MAX: u64 = 4_096;
 
+/// Hashes that one question to the index may have; ScyllaDB takes up to 100 unless told otherwise.
+const HASHES_MAX: usize = 64;
+
 /// The bucket of the log that a number is in.
 pub(super) fn bucket(seq: Seq) -> u64 {
     (seq - 1) / LOG_BUCKET
@@ -132,11 +135,12 @@ pub(super) async fn indexed(
     generations: std::ops::Range<u64>,
     hashes: &[i64],
 ) -> Result<Vec<(i64, Seq)>, StoreError> {
-    let read = async |generation: u64| {
-        let key = (int(room.get()), int(generation), hashes);
+    let read = async |(generation, some): (u64, &[i64])| {
+        let key = (int(room.get()), int(generation), some);
         cql::rows::<(i64, i64)>(&db.session, &db.statements.pairs, key).await
     };
-    let all = futures_util::future::try_join_all(generations.map(read)).await?;
+    let questions = generations.flat_map(|generation| hashes.chunks(HASHES_MAX).map(move |some| (generation, some)));
+    let all = futures_util::future::try_join_all(questions.map(read)).await?;
     all.into_iter().flatten().map(|(hash, seq)| Ok((hash, cql::uint(seq)?))).collect()
 }
 

@@ -34,7 +34,7 @@ pub(super) const fn word(kind: IdKind) -> &'static str {
 }
 
 /// Claims a key, or tells who has it. A claim is for ever, so that one which is there needs no condition.
-async fn claim(db: &Db, tenant: TenantId, kind: &str, key: &str, target: u64) -> Result<u64, StoreError> {
+pub(super) async fn claim(db: &Db, tenant: TenantId, kind: &str, key: &str, target: u64) -> Result<u64, StoreError> {
     let name = (int(tenant.get()), kind, key);
     if let Some((holder,)) = cql::row::<(i64,)>(&db.session, &db.statements.claim, name).await? {
         return uint(holder);

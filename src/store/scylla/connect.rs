@@ -7,8 +7,9 @@ use std::time::Duration;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::errors::{ExecutionError, NewSessionError, PrepareError, UseKeyspaceError};
+use scylla::errors::{ExecutionError, NewSessionError, PrepareError, RequestAttemptError, UseKeyspaceError};
 use scylla::policies::load_balancing::{DefaultPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy};
+use scylla::response::query_result::QueryResult;
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -188,22 +189,28 @@ pub(super) async fn epoch(session: &Session, statements: &Statements) -> Result<
     uint(epoch).map_err(OpenError::answer)
 }
 
-/// Whether all servers that are known sync before they answer. Where one doesn't tell, the setting says so.
+/// Whether all servers that answer sync before they acknowledge. Where one doesn't tell, the setting says so.
 pub(super) async fn synced(session: &Session, server: Server, options: &Options) -> bool {
     let question = match server {
         Server::Scylla => "SELECT value FROM system.config WHERE name = 'commitlog_sync'",
         Server::Cassandra => "SELECT value FROM system_views.settings WHERE name = 'commitlog_sync'",
     };
-    let mut all = true;
+    let mut said = None;
     for node in session.get_cluster_state().get_nodes_info() {
         let target = NodeIdentifier::Node(Arc::clone(node));
         let mut statement = Statement::new(question);
         statement.set_consistency(Consistency::One);
         statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(target, None)));
-        let answer = session.query_unpaged(statement, ()).await.ok();
-        let rows = answer.and_then(|answer| answer.into_rows_result().ok());
-        let said = rows.and_then(|rows| rows.maybe_first_row::<(String,)>().ok().flatten()).map(|(value,)| value);
-        all &= said.map_or(options.synced, |value| !value.contains("periodic"));
+        let synced = match session.query_unpaged(statement, ()).await.map(QueryResult::into_rows_result) {
+            Ok(Ok(rows)) => match rows.maybe_first_row::<(String,)>() {
+                Ok(Some((value,))) => !value.contains("periodic"),
+                _ => options.synced,
+            },
+            Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(..))) | Ok(Err(_)) => options.synced,
+            // One that is away acknowledges nothing.
+            Err(_) => continue,
+        };
+        said = Some(said.unwrap_or(true) && synced);
     }
-    all
+    said.unwrap_or(options.synced)
 }

@@ -76,9 +76,7 @@ fn invalid(error: &ExecutionError) -> bool {
 
 /// Brings the keyspace that is in use to this binary's version.
 pub(super) async fn run(db: &Session) -> Result<(), OpenError> {
-    db.query_unpaged("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, holder text, version int)", ())
-        .await?;
-    db.await_schema_agreement().await.map_err(OpenError::answer)?;
+    lock_table(db).await?;
     let lock = Lock { db, holder: format!("{:016x}", getrandom::u64().map_err(OpenError::answer)?) };
     let begun = tokio::time::Instant::now();
     loop {
@@ -99,6 +97,18 @@ pub(super) async fn run(db: &Session) -> Result<(), OpenError> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Makes the table that the lock is in. Two who make it at the same time make it twice over on some servers, so that one who
+/// finds it makes none.
+async fn lock_table(db: &Session) -> Result<(), OpenError> {
+    if db.query_unpaged("SELECT name FROM migration WHERE name = 'schema'", ()).await.is_ok() {
+        return Ok(());
+    }
+    db.query_unpaged("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, holder text, version int)", ())
+        .await?;
+    db.await_schema_agreement().await.map_err(OpenError::answer)?;
+    Ok(())
 }
 
 /// The lock that migrations are made under.

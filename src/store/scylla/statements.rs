@@ -123,6 +123,11 @@ statements! {
     Cas ids_take "UPDATE id_block SET next_id = ? WHERE kind = ? IF next_id = ?";
     Serial meta "SELECT value FROM meta WHERE key = ?";
     Cas meta_put "INSERT INTO meta (key, value) VALUES (?, ?) IF NOT EXISTS";
+    Cas meta_set "UPDATE meta SET value = ? WHERE key = ? IF value = ?";
+    Serial moving "SELECT source, progress, finished FROM moving WHERE one = 1";
+    Cas moving_begin "INSERT INTO moving (one, source, progress, finished) VALUES (1, ?, ?, false) IF NOT EXISTS";
+    Cas moving_note "UPDATE moving SET progress = ? WHERE one = 1 IF source = ?";
+    Cas moving_end "UPDATE moving SET finished = true WHERE one = 1 IF source = ?";
     Write probe_put "INSERT INTO probe (one, at) VALUES (1, ?)";
     // Accounts.
     Read account "SELECT user_id, tenant, state, version, username, email, full_name, password, role, active, created_at, \

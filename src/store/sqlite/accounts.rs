@@ -11,7 +11,8 @@ use super::writer::Size;
 use super::{Sqlite, families};
 use crate::store::fold_case;
 
-const COLUMNS: &str =
+/// An account's columns, as [`account`] reads them.
+pub(super) const COLUMNS: &str =
     "user_id, tenant, username, email, full_name, password, role, active, created_at, last_seen, valid_after";
 
 /// Which name another account has.
@@ -141,7 +142,8 @@ impl AccountStore for Sqlite {
     }
 }
 
-fn account(row: &Row<'_>) -> Result<Account, Fail> {
+/// The account of a row.
+pub(super) fn account(row: &Row<'_>) -> Result<Account, Fail> {
     let role: String = row.get(6)?;
     Ok(Account {
         id: UserId::try_from(uint(row, 0)?).map_err(corrupt)?,

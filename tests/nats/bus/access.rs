@@ -15,9 +15,13 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair 
 use serde_json::{Value, json};
 
 use super::conformance::{Heard, open};
-use super::{identity, join, options};
+use super::{PATIENCE, identity, join, options};
 use crate::server::Server;
-use parlance_actors::ports::Bus;
+use parlance::membership::JetStream;
+use parlance::membership::jetstream::Leases;
+use parlance_actors::ports::bus::{Question, Reply};
+use parlance_actors::ports::membership::NodeState;
+use parlance_actors::ports::{Bus, Membership};
 
 /// Time in which a server that lets one in would have done so.
 const REFUSED_WITHIN: Duration = Duration::from_millis(700);
@@ -146,4 +150,44 @@ async fn over_tls() {
     let insists = Options { servers: vec![plain.url()], ..good };
     let refused = Nats::open(&insists, identity(3), Arc::new(System)).await.unwrap();
     assert!(!refused.connected(REFUSED_WITHIN).await, "a server without TLS is not spoken to");
+}
+
+fn log(server: &Server) -> String {
+    std::fs::read_to_string(server.folder().join("server.log")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_permissions_are_enough() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md")).unwrap();
+    let (_, block) = page.split_once("```\npermissions {").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let block = block.replace("main", "test");
+    let server =
+        Server::with(&format!("authorization {{ users: [ {{ user: p, password: w, permissions {{{block} }} ] }}"));
+    let options = with(&server, Credentials::Password("p".into(), "w".into()));
+    admits(&options, &[]).await;
+    let (one, two) = (join(&options, 1).await, join(&options, 2).await);
+    let _answering = two.respond(Arc::new(|_, _| Box::pin(async { Reply::Last(1) })));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while one.ask(&identity(2).node, Question::Presence, PATIENCE).await != Ok(Reply::Last(1)) {
+        assert!(tokio::time::Instant::now() < deadline, "no answer");
+    }
+    let leases = Leases { lease: Duration::from_secs(2), replicas: 1 };
+    let mut nodes = Vec::new();
+    for at in 1..=2 {
+        let node = JetStream::open(&options, identity(at), leases, Arc::new(System)).await.unwrap();
+        node.announce(NodeState::Ready).await.unwrap();
+        nodes.push(node);
+    }
+    for node in &nodes {
+        let mut view = node.view();
+        let seen = tokio::time::timeout(PATIENCE, view.wait_for(|view| view.ready().count() == 2)).await;
+        assert!(seen.is_ok(), "a node doesn't see the other one:\n{}", log(&server));
+    }
+    let gone = nodes.remove(0);
+    gone.leave().await;
+    let mut view = nodes[0].view();
+    assert!(tokio::time::timeout(PATIENCE, view.wait_for(|view| view.nodes().len() == 1)).await.is_ok());
+    let said = log(&server);
+    assert!(!said.to_lowercase().contains("violation"), "{said}");
 }
