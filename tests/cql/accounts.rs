@@ -60,7 +60,7 @@ async fn a_renaming_that_was_left_half_way_keeps_nobody_from_the_name() {
     let away = Account { username: "countess".to_owned(), ..ada.clone() };
     store.update_account(&away).await.unwrap();
     store.update_account(&ada).await.unwrap();
-    assert_eq!(store.search_accounts(tenant, "ada", 9).await.unwrap(), [ada.clone()]);
+    assert_eq!(store.search_accounts(tenant, "ada", 9).await.unwrap(), std::slice::from_ref(&ada));
     assert!(store.search_accounts(tenant, "countess", 9).await.unwrap().is_empty());
     store.create_account(&account(sample::user(&port).await, tenant, "countess", None)).await.unwrap();
 }
