@@ -79,15 +79,15 @@ fn all_promises_hold_on_all_seeds() {
                 outcome.rest_ms
             );
         }
+        if let Some(wrong) = outcome.verdict.first() {
+            println!("seed {}: {}", outcome.seed, wrong.what);
+        }
         if let Some(path) = std::env::var_os("SIM_TRACE") {
             std::fs::write(path, journal::show(&outcome.seen, usize::MAX, |_| true)).unwrap();
         }
         false
     });
     println!("{count} seeds: {entries:?} sights; at rest after at most {rest:?} ms");
-    for outcome in &wrong {
-        println!("seed {}: {}", outcome.seed, outcome.verdict[0].what);
-    }
     if let Some(first) = wrong.first() {
         println!("{}", first.report());
     }
