@@ -19,6 +19,8 @@ use crate::server::User;
 const WINDOW: usize = 16;
 /// Within so long every request has its reply, while its connection lives.
 const REPLY_DEADLINE: Duration = Duration::from_secs(20);
+/// The same where there are other servers to go to, and it is no server's fault that it hangs.
+const ROAMING_DEADLINE: Duration = Duration::from_secs(4);
 /// The number of the first request of a connection, which resumes.
 const RESUME: u64 = 1;
 
@@ -67,6 +69,11 @@ impl State {
         self.outgoing.len()
     }
 
+    /// Whether a message is not acknowledged yet.
+    pub fn waits(&self, client_id: &str) -> bool {
+        self.outgoing.iter().any(|message| message.client_id == client_id)
+    }
+
     /// The last number in a room.
     pub fn seq(&self, room: u64) -> u64 {
         self.positions.get(&room).map_or(0, |position| position.seq)
@@ -85,6 +92,11 @@ pub struct Client {
 impl Client {
     /// Starts a client that writes its journal in a folder.
     pub fn start(address: SocketAddr, user: &User, journals: &std::path::Path, how: How) -> Self {
+        Self::roaming(vec![address], user, journals, how)
+    }
+
+    /// Starts one that knows several servers, and goes to the next one when one doesn't let it in, or keeps it waiting.
+    pub fn roaming(addresses: Vec<SocketAddr>, user: &User, journals: &std::path::Path, how: How) -> Self {
         let state = Arc::new(Mutex::new(State {
             positions: BTreeMap::new(),
             resets: 0,
@@ -103,7 +115,7 @@ impl Client {
         }));
         let (change, changed) = watch::channel(());
         let (wake, woken) = mpsc::unbounded_channel();
-        let run = Run { address, token: user.token.clone(), how, state: state.clone(), change, woken };
+        let run = Run { addresses, at: 0, token: user.token.clone(), how, state: state.clone(), change, woken };
         Self { user: user.clone(), state, changed, wake, task: tokio::spawn(run.run()) }
     }
 
@@ -114,8 +126,13 @@ impl Client {
 
     /// Waits until something holds.
     pub async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
+        self.until_for(PATIENCE, what, holds).await;
+    }
+
+    /// The same with another patience.
+    pub async fn until_for(&self, patience: Duration, what: &str, holds: impl Fn(&State) -> bool) {
         let mut changed = self.changed.clone();
-        let waited = timeout(PATIENCE, async {
+        let waited = timeout(patience, async {
             while !holds(&self.state.lock().unwrap()) {
                 changed.changed().await.expect("the client runs");
             }
@@ -127,15 +144,16 @@ impl Client {
         }
     }
 
-    /// Queues a message; it is sent, again where needed, until it is acknowledged or refused.
-    pub fn send(&self, room: u64, text: &str) {
+    /// Queues a message; it is sent, again where needed, until it is acknowledged or refused. Returns its client id.
+    pub fn send(&self, room: u64, text: &str) -> String {
         let mut state = self.state.lock().unwrap();
         state.made += 1;
         let client_id = format!("{}-{}", self.user.name, state.made);
         let text = format!("{text} #{}", micros());
-        state.outgoing.push(Outgoing { room, client_id, text, attempts: 0, flying: false });
+        state.outgoing.push(Outgoing { room, client_id: client_id.clone(), text, attempts: 0, flying: false });
         drop(state);
         let _ = self.wake.send(());
+        client_id
     }
 
     /// Drops the present connection without a word, to come back at once.
@@ -154,7 +172,9 @@ impl Client {
 
 /// The client's task.
 struct Run {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
+    /// Which one it is at.
+    at: usize,
     token: String,
     how: How,
     state: Arc<Mutex<State>>,
@@ -177,19 +197,27 @@ impl Run {
     async fn run(mut self) {
         let mut pause = Duration::from_millis(5);
         loop {
-            if let Ok(mut raw) = Raw::connect(self.address, &self.token, self.how).await {
+            let address = self.addresses[self.at % self.addresses.len()];
+            if let Ok(Ok(mut raw)) = timeout(self.patience(), Raw::connect(address, &self.token, self.how)).await {
                 pause = Duration::from_millis(5);
                 if self.connection(&mut raw).await.is_break() {
                     return;
                 }
+                self.at += 1;
                 continue;
             }
+            self.at += 1;
             tokio::select! {
                 () = sleep(pause) => {}
                 woken = self.woken.recv() => if woken.is_none() { return },
             }
             pause = (pause * 2).min(Duration::from_millis(200));
         }
+    }
+
+    /// How long one server may keep it waiting, where there is another.
+    fn patience(&self) -> Duration {
+        if self.addresses.len() > 1 { Duration::from_secs(2) } else { PATIENCE }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -230,7 +258,7 @@ impl Run {
             if !self.pump(raw, flights).await {
                 return ControlFlow::Continue(());
             }
-            let overdue = flights.flying.values().map(|(_, at)| *at + REPLY_DEADLINE).min();
+            let overdue = flights.flying.values().map(|(_, at)| *at + self.reply_deadline()).min();
             let hold = flights.hold.filter(|_| flights.flying.is_empty());
             let wait = hold.or(overdue).unwrap_or_else(|| Instant::now() + PATIENCE);
             tokio::select! {
@@ -255,8 +283,16 @@ impl Run {
         }
     }
 
+    /// Within so long a reply must come; one who knows other servers doesn't wait for one that hangs.
+    fn reply_deadline(&self) -> Duration {
+        if self.addresses.len() > 1 { ROAMING_DEADLINE } else { REPLY_DEADLINE }
+    }
+
     /// Whether all replies are in time; notes those that are not.
     fn overdue(&self, flights: &Flights) -> bool {
+        if self.addresses.len() > 1 {
+            return !flights.flying.values().any(|(_, at)| at.elapsed() >= ROAMING_DEADLINE);
+        }
         let late = flights.flying.iter().filter(|(_, (_, at))| at.elapsed() >= REPLY_DEADLINE);
         let late: Vec<u64> = late.map(|(n, _)| *n).collect();
         self.change(|state| {

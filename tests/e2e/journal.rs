@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::raw::Raw;
+
 /// Microseconds of one clock for all journals of the process.
 pub fn micros() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
@@ -49,5 +51,21 @@ impl Journal {
     pub fn end(&mut self) {
         self.note(json!({"ev": "end"}));
         self.file.flush().unwrap();
+    }
+}
+
+/// Reads a room's log, page by page, and returns its last number.
+pub async fn read_log(reader: &mut Raw, room: u64, journal: &mut Journal) -> u64 {
+    let mut last = 0;
+    loop {
+        let page = reader.ok(json!({"op": "entries", "room": room, "after": last, "limit": 200})).await;
+        let items = page["items"].as_array().unwrap();
+        for entry in items {
+            journal.entry("log", room, entry);
+        }
+        last = items.last().map_or(last, |entry| entry["seq"].as_u64().unwrap());
+        if page["more"] == false {
+            return last;
+        }
     }
 }

@@ -27,3 +27,4 @@ mod slow;
 mod stage;
 mod supervision;
 mod text;
+mod traffic;

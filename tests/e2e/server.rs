@@ -1,7 +1,7 @@
 //! A server in a process of its own, with its own data folder and port.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -31,12 +31,14 @@ pub struct Setup {
     pub data: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// The network namespace that it runs in, and its address there.
+    place: Option<(String, Ipv4Addr)>,
 }
 
 impl Setup {
     /// A server on a data folder, that logs warnings.
     pub fn new(data: &Path) -> Self {
-        let setup = Self { data: data.to_owned(), arguments: Vec::new(), environment: Vec::new() };
+        let setup = Self { data: data.to_owned(), arguments: Vec::new(), environment: Vec::new(), place: None };
         let setup = setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0");
         // All clients are on one address, and some ask for metrics as fast as they can.
         setup.set("rates.address_per_s", "0").set("rates.user_per_s", "0").set("limits.connections_per_address", "0")
@@ -60,8 +62,21 @@ impl Setup {
         self.variable(&name, value)
     }
 
+    /// Has it run in a network namespace, where it has this address.
+    pub fn place(mut self, namespace: &str, address: Ipv4Addr) -> Self {
+        self.place = Some((namespace.to_owned(), address));
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match &self.place {
+            Some((namespace, _)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, BINARY]);
+                command
+            }
+            None => Command::new(BINARY),
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PARLANCE_")) {
             command.env_remove(name);
         }
@@ -117,7 +132,8 @@ impl Setup {
 
     async fn start_on(&self, port: u16) -> Result<Server, (ExitStatus, String)> {
         let mut command = self.command();
-        command.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(&self.data).args(&self.arguments);
+        let host = self.place.as_ref().map_or(Ipv4Addr::LOCALHOST, |(_, address)| *address);
+        command.args(["--listen", &format!("{host}:{port}"), "--data"]).arg(&self.data).args(&self.arguments);
         let mut child = command.spawn().unwrap();
         let (said, first) = (Arc::new(Mutex::new(String::new())), oneshot::channel());
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -172,6 +188,12 @@ impl Server {
     /// Asks it to end, as a service manager does.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Stops it as a machine that hangs, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it has ended.

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::task::JoinSet;
 
 use crate::checker;
 use crate::client::Client;
-use crate::journal::Journal;
+use crate::journal::{Journal, read_log};
 use crate::raw::{How, Raw};
 use crate::server::{Server, Setup, User};
 use crate::text::sentence;
+use crate::traffic::Traffic;
 
 /// Tests that measure run alone; the others beside each other.
 static MACHINE: RwLock<()> = RwLock::const_new(());
@@ -101,12 +101,11 @@ impl Stage {
 
     /// The same with messages of so many sentences.
     pub fn traffic_of(&self, senders: usize, sentences: usize) -> Traffic {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut tasks = JoinSet::new();
+        let mut traffic = Traffic::default();
         for (at, room) in self.rooms.iter().copied().enumerate() {
             for client in &self.of_room(at)[..senders] {
-                let (client, stop) = (client.clone(), stop.clone());
-                tasks.spawn(async move {
+                let (client, stop) = (client.clone(), traffic.told());
+                traffic.spawn(async move {
                     let mut count = 0;
                     while !stop.load(Ordering::Relaxed) {
                         client.send(room, &sentence(count).repeat(sentences));
@@ -117,7 +116,7 @@ impl Stage {
                 });
             }
         }
-        Traffic { stop, tasks }
+        traffic
     }
 
     /// Messages that were acknowledged so far.
@@ -167,35 +166,5 @@ impl Stage {
             Arc::into_inner(client).expect("nobody else has the client").stop().await;
         }
         (journals, folder, server)
-    }
-}
-
-/// Reads a room's log, page by page, and returns its last number.
-async fn read_log(reader: &mut Raw, room: u64, journal: &mut Journal) -> u64 {
-    let mut last = 0;
-    loop {
-        let page = reader.ok(json!({"op": "entries", "room": room, "after": last, "limit": 200})).await;
-        let items = page["items"].as_array().unwrap();
-        for entry in items {
-            journal.entry("log", room, entry);
-        }
-        last = items.last().map_or(last, |entry| entry["seq"].as_u64().unwrap());
-        if page["more"] == false {
-            return last;
-        }
-    }
-}
-
-/// Senders that go on until they are told to stop.
-pub struct Traffic {
-    stop: Arc<AtomicBool>,
-    tasks: JoinSet<()>,
-}
-
-impl Traffic {
-    /// Stops sending, and waits until all is acknowledged.
-    pub async fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.tasks.join_all().await;
     }
 }

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+const LOOPBACK: &str = "127.0.0.1";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that can be killed and started again.
 pub struct Server {
     pub port: u16,
+    host: String,
     folder: TempDir,
     child: Option<Child>,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn free_port(host: &str) -> u16 {
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn binary() -> PathBuf {
@@ -34,35 +36,40 @@ impl Server {
 
     /// A server alone, with more settings; `{folder}` in them is its folder.
     pub fn with(settings: &str) -> Self {
-        let mut server = Self::prepare("alone", free_port(), settings);
+        let mut server = Self::prepare("alone", LOOPBACK, free_port(LOOPBACK), settings);
         server.run();
         server
     }
 
     /// Three servers that know each other.
     pub fn cluster() -> Vec<Self> {
-        let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
-        let routes: Vec<_> = ports.iter().map(|(_, route)| format!("\"nats://127.0.0.1:{route}\"")).collect();
+        Self::cluster_on(LOOPBACK)
+    }
+
+    /// The same on another address.
+    pub fn cluster_on(host: &str) -> Vec<Self> {
+        let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(host), free_port(host))).collect();
+        let routes: Vec<_> = ports.iter().map(|(_, route)| format!("\"nats://{host}:{route}\"")).collect();
         let prepare = |(at, (port, route)): (usize, &(u16, u16))| {
             let routes = routes.join(", ");
-            let cluster = format!("cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{routes}] }}");
-            Self::prepare(&format!("n{at}"), *port, &cluster)
+            let cluster = format!("cluster {{ name: test, listen: \"{host}:{route}\", routes: [{routes}] }}");
+            Self::prepare(&format!("n{at}"), host, *port, &cluster)
         };
         let mut servers: Vec<_> = ports.iter().enumerate().map(prepare).collect();
         servers.iter_mut().for_each(Self::run);
         servers
     }
 
-    fn prepare(name: &str, port: u16, settings: &str) -> Self {
+    fn prepare(name: &str, host: &str, port: u16, settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
         let text = format!(
-            "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\n\
+            "server_name: {name}\nlisten: \"{host}:{port}\"\n\
              jetstream {{ store_dir: \"{path}\", sync_interval: always, max_mem: 64M, max_file: 256M }}\n{}\n",
             settings.replace("{folder}", &path.to_string())
         );
         std::fs::write(folder.path().join("server.conf"), text).unwrap();
-        Self { port, folder, child: None }
+        Self { port, host: host.to_owned(), folder, child: None }
     }
 
     /// The folder in which its settings are.
@@ -71,7 +78,7 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.host, self.port)
     }
 
     /// Starts it, again if it ran before, and waits until it greets.
@@ -91,7 +98,7 @@ impl Server {
     }
 
     fn greets(&self) -> bool {
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(stream) = TcpStream::connect((self.host.as_str(), self.port)) else { return false };
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
