@@ -117,7 +117,9 @@ pub fn note_panics() {
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let text = info.payload_as_str().unwrap_or("a panic").to_owned();
+            let words = info.payload();
+            let text = words.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| words.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
             let place = info.location().map(ToString::to_string).unwrap_or_default();
             if place.contains("tests/sim/main.rs") {
                 usual(info);

@@ -167,9 +167,9 @@ async fn the_documented_permissions_are_enough() {
     let options = with(&server, Credentials::Password("p".into(), "w".into()));
     admits(&options, &[]).await;
     let (one, two) = (join(&options, 1).await, join(&options, 2).await);
-    let _answering = two.respond(Arc::new(|_, _| Box::pin(async { Reply::Last(1) })));
+    let _answering = two.respond(Arc::new(|_, _| Box::pin(async { Reply::NotMine(None) })));
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while one.ask(&identity(2).node, Question::Presence, PATIENCE).await != Ok(Reply::Last(1)) {
+    while one.ask(&identity(2).node, Question::Presence, PATIENCE).await != Ok(Reply::NotMine(None)) {
         assert!(tokio::time::Instant::now() < deadline, "no answer");
     }
     let leases = Leases { lease: Duration::from_secs(2), replicas: 1 };
