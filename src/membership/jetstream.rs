@@ -1,7 +1,7 @@
 //! The membership of a cluster on NATS: each node keeps a lease in a bucket alive, and watches all of them.
 //!
 //! Two tasks: the keeper takes and renews this node's lease, as it was announced last; the watcher hears of the others'.
-//! What both know is the [`Roll`], from which the view comes.
+//! What both know is the `Roll`, from which the view comes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
