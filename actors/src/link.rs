@@ -240,11 +240,11 @@ impl Link {
         late.map(|pending| (pending.n, pending.id)).collect()
     }
 
-    /// Replies to request `n`, once: a second reply under the same id is dropped.
-    pub fn reply(&self, n: u64, id: u64, outcome: &ReplyOutcome) {
+    /// Replies to request `n`, once: a second reply under the same id is dropped, and false is returned.
+    pub fn reply(&self, n: u64, id: u64, outcome: &ReplyOutcome) -> bool {
         let frame = self.wire.reply(n, outcome);
         let mut out = self.out();
-        let Some(at) = out.pending.iter().position(|pending| pending.id == id) else { return };
+        let Some(at) = out.pending.iter().position(|pending| pending.id == id) else { return false };
         out.pending.swap_remove(at);
         if out.pending.is_empty() {
             out.pending = Vec::new();
@@ -252,6 +252,7 @@ impl Link {
         if let Some(frame) = frame {
             self.enqueue_bounded(&mut out, frame);
         }
+        true
     }
 
     /// Refuses a request that was never begun.

@@ -291,8 +291,11 @@ impl State {
         let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
         match reply {
             Some(reply) => {
+                if !reply.finish_in_time(Ok(Answer::Resumed { resumed })) {
+                    // The client was told that nobody knows, and may have asked again: nothing comes of this one.
+                    return;
+                }
                 self.link.set_resumed();
-                reply.finish(Ok(Answer::Resumed { resumed }));
             }
             None => {
                 for Resumed { room, epoch, from, outcome, .. } in resumed {

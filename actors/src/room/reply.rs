@@ -70,15 +70,23 @@ impl ReplyTo {
     }
 
     /// Answers with something else than a command's outcome; a caller in this process has no use for that.
-    pub(crate) fn finish(mut self, outcome: Result<Answer, Fault>) {
-        if let Some(To::Link(link, n, id)) = self.0.take() {
-            reply(&link, n, id, outcome);
+    pub(crate) fn finish(self, outcome: Result<Answer, Fault>) {
+        self.finish_in_time(outcome);
+    }
+
+    /// As [`Self::finish`]; false where the request was answered before, as its time was over.
+    pub(crate) fn finish_in_time(mut self, outcome: Result<Answer, Fault>) -> bool {
+        match self.0.take() {
+            Some(To::Link(link, n, id)) => reply(&link, n, id, outcome),
+            _ => false,
         }
     }
 
     fn answer(&mut self, outcome: Result<Done, Fault>) {
         match self.0.take() {
-            Some(To::Link(link, n, id)) => reply(&link, n, id, outcome.map(Answer::Done)),
+            Some(To::Link(link, n, id)) => {
+                reply(&link, n, id, outcome.map(Answer::Done));
+            }
             Some(To::Call(call)) => {
                 let _ = call.send(outcome);
             }
@@ -90,12 +98,12 @@ impl ReplyTo {
     }
 }
 
-fn reply(link: &Link, n: u64, id: u64, outcome: Result<Answer, Fault>) {
+fn reply(link: &Link, n: u64, id: u64, outcome: Result<Answer, Fault>) -> bool {
     let outcome = match outcome {
         Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
         Err(fault) => ReplyOutcome::Fault(fault),
     };
-    link.reply(n, id, &outcome);
+    link.reply(n, id, &outcome)
 }
 
 impl Drop for ReplyTo {

@@ -137,3 +137,24 @@ async fn an_invitation_that_comes_during_a_resume_is_not_lost() {
     bed.perform(1, send(room, "hello")).await.unwrap();
     client.reach(room, 2).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_whose_time_is_over_lets_nothing_come() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    bed.perform(1, send(room, "missed")).await.unwrap();
+    bed.store.list_ms.store(40_000, Ordering::SeqCst);
+    let mut client = bed.connect(2).await;
+    let resume = json!({"op": "resume", "positions": {room.to_string(): {"epoch": 1, "seq": 1}}});
+    assert_eq!(client.refused(resume).await, "outcome_unknown");
+    bed.store.list_ms.store(0, Ordering::SeqCst);
+    // Now the rooms are known after all.
+    pass(20_000).await;
+    bed.perform(1, send(room, "later")).await.unwrap();
+    pass(100).await;
+    client.drain();
+    assert_eq!(client.seqs(room), Vec::<u64>::new(), "the client doesn't know where it stands");
+    client.resume(json!({room.to_string(): {"epoch": 1, "seq": 1}})).await;
+    client.reach(room, 3).await;
+    assert_eq!(client.seqs(room), [2, 3]);
+}
