@@ -114,6 +114,13 @@ impl Registry {
         self.seats.remove_if(&room, |_, seat| seat.actor().get_id() == actor && lock(&seat.subs).is_empty());
     }
 
+    /// Ends the subscriptions of a session that wait for its go, where whoever was to give it is dead.
+    pub(crate) fn end_waiting(&self, session: u64) {
+        for slot in &self.seats {
+            lock(&slot.subs).retain(|sub| sub.link.id != session || sub.started());
+        }
+    }
+
     /// The rooms that a session is subscribed to; for a Session that takes a crashed one's place.
     pub(crate) fn rooms_of_session(&self, session: u64) -> Vec<RoomId> {
         let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());

@@ -162,6 +162,8 @@ impl State {
             let _ = me.cast(Msg::Closed);
             return;
         }
+        // A room that was being added would else count as one that is pushed already.
+        self.shared.relays.end_waiting(self.link.id);
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
         self.each_relay(|session| relay::Msg::CatchUp { session });
         self.look_for_rooms(me);
@@ -337,7 +339,10 @@ impl State {
             for pause_ms in [50, 200, 1_000, 5_000, 0] {
                 match subscribe(&shared, &link, room, From::Joining).await {
                     Ok(resumed) if resumed.outcome != Outcome::Gone => {
-                        return drop(me.cast(Msg::Resumed(vec![resumed], None)));
+                        if me.cast(Msg::Resumed(vec![resumed], None)).is_err() {
+                            shared.relays.end_waiting(link.id);
+                        }
+                        return;
                     }
                     Err(fault) if fault.code == Code::Already => return,
                     // The client finds the room at its next resume.
