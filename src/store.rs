@@ -11,7 +11,7 @@ pub mod sqlite;
 
 use std::collections::HashSet;
 
-use parlance_actors::ports::store::{Append, StoreError};
+use parlance_actors::ports::store::{Append, ClaimKind, IdKind, StoreError};
 use parlance_schema::Seq;
 use parlance_schema::limits::LOG_BUCKET;
 
@@ -28,6 +28,24 @@ const FAMILIES_SWEEP_MAX: usize = 1_000;
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// A kind of claim, as it is kept; the same in every store, as rows are moved from one to another.
+const fn claim_word(kind: ClaimKind) -> &'static str {
+    match kind {
+        ClaimKind::Direct => "direct",
+        ClaimKind::Create => "create",
+        ClaimKind::Subject => "subject",
+    }
+}
+
+/// A kind of id, as it is kept; the same in every store.
+const fn id_word(kind: IdKind) -> &'static str {
+    match kind {
+        IdKind::User => "user",
+        IdKind::Room => "room",
+        IdKind::Message => "message",
+    }
 }
 
 /// Refuses an append that contradicts itself, which no room may ask for.

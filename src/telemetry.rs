@@ -56,7 +56,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
     ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
     ("parlance_lease_renewed", Kind::Gauge, "1 while this node's lease is renewed in time"),
-    ("parlance_cluster_nodes", Kind::Gauge, "nodes in view, this one among them"),
+    ("parlance_nodes", Kind::Gauge, "nodes in view, this one among them"),
     (
         "parlance_forwarded_commands_total",
         Kind::Counter,
@@ -102,7 +102,6 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
         Kind::Counter,
         "questions to other nodes without an answer, by why: unreachable, unanswered",
     ),
-    ("parlance_nodes", Kind::Gauge, "live nodes as this one sees them, itself included"),
     ("parlance_lease_renew_seconds", Kind::Seconds, "time that a renewal of this node's lease takes"),
     ("parlance_lease_failures_total", Kind::Counter, "renewals of this node's lease that failed"),
 ];

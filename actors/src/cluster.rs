@@ -39,7 +39,7 @@ impl Cluster {
     /// Sets the metrics of the cluster's state.
     pub(crate) fn measure(&self) {
         metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
-        metrics::gauge!("parlance_cluster_nodes").set(self.now().nodes().len() as f64);
+        metrics::gauge!("parlance_nodes").set(self.now().nodes().len() as f64);
     }
 
     /// The view now.
@@ -56,10 +56,6 @@ impl Cluster {
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.
     pub(crate) fn elsewhere(&self, room: RoomId) -> Option<NodeId> {
         let view = self.view.borrow();
-        // The way of every command of a node that is alone.
-        if view.nodes().len() < 2 && view.nodes().iter().all(|node| node.id == self.me) {
-            return None;
-        }
         placement::home(room, view.ready().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
     }
 

@@ -166,26 +166,7 @@ impl State {
         self.shared.relays.end_waiting(self.link.id);
         self.rooms = self.shared.relays.rooms_of_session(self.link.id);
         self.each_relay(|session| relay::Msg::CatchUp { session });
-        self.look_for_rooms(me);
-    }
-
-    /// Finds the rooms that the user was taken into while there was no Session to hear it.
-    fn look_for_rooms(&self, me: &ActorRef<Msg>) {
-        if !self.link.is_resumed() {
-            return;
-        }
-        let (shared, user, me) = (self.shared.clone(), self.link.principal.user, me.clone());
-        let known: std::collections::HashSet<RoomId> = self.rooms.iter().copied().collect();
-        tokio::spawn(async move {
-            match shared.store.rooms_of(user).await {
-                Ok(rooms) => {
-                    for room in rooms.into_iter().filter(|room| !known.contains(room)) {
-                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
-                    }
-                }
-                Err(error) => tracing::warn!(%user, %error, "new rooms can't be looked for"),
-            }
-        });
+        tokio::spawn(sweep::new_rooms(self.shared.clone(), self.link.clone(), me.clone()));
     }
 
     fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {

@@ -168,7 +168,6 @@ impl Shared {
         // Made and shown under one lock: else an older view could be shown last.
         let mut roll = self.roll();
         let view = roll.view(Instant::now());
-        metrics::gauge!("parlance_nodes").set(view.nodes().len() as f64);
         self.view.send_if_modified(|shown| {
             let differs = **shown != view;
             if differs {

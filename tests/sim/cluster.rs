@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node::{self, Handle, Options, Ports};
-use parlance_actors::ports::store::{Account, IdKind};
+use parlance_actors::ports::store::IdKind;
 use parlance_actors::ports::{Authority, Clock, Random};
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
@@ -19,6 +19,7 @@ use super::gate::Gate;
 use super::journal::Journal;
 use super::leases::{Leases, Seat};
 use super::rng::Rng;
+use super::session::account;
 use super::store::{Moods, Store};
 
 const START: Millis = 1_790_000_000_000;
@@ -95,7 +96,7 @@ impl Cluster {
         (moods, weather): (Moods, Weather),
     ) -> Arc<Self> {
         for id in (1..=20).chain([MODERATOR]) {
-            disk.put_account(&account(id));
+            disk.put_account(&account(principal(id), START));
         }
         disk.take_ids(IdKind::User, 100);
         let cluster = Arc::new(Self {
@@ -166,22 +167,5 @@ impl Cluster {
     /// The nodes that run.
     pub fn all(&self) -> Vec<Arc<Node>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
-    }
-}
-
-fn account(id: u64) -> Account {
-    let Principal { user, tenant, role } = principal(id);
-    Account {
-        id: user,
-        tenant,
-        username: format!("user{id}"),
-        email: None,
-        full_name: format!("User {id}"),
-        password: None,
-        role,
-        active: true,
-        created_at: START,
-        last_seen: None,
-        valid_after: 0,
     }
 }

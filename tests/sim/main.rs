@@ -18,6 +18,8 @@ mod journal;
 mod leases;
 mod rng;
 mod run;
+#[path = "../common/session.rs"]
+mod session;
 mod store;
 
 use std::sync::Mutex;

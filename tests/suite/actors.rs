@@ -11,6 +11,8 @@ mod membership;
 mod people;
 mod reading;
 mod resume;
+#[path = "../common/session.rs"]
+pub mod session;
 mod slow;
 mod stress;
 mod upkeep;

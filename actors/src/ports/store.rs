@@ -352,17 +352,12 @@ pub trait AccountStore: Send + Sync {
     /// When a name is taken, or the store fails.
     async fn update_account(&self, account: &Account) -> Result<(), AccountError>;
 
-    /// Replaces an account's fields as [`AccountStore::update_account`] does, if they are still what they were `before`. A
-    /// store to which several processes write does both in one step; what is provided here does for one.
+    /// Replaces an account's fields as [`AccountStore::update_account`] does, if they are still what they were `before`,
+    /// in one step.
     ///
     /// # Errors
     /// [`AccountError::Changed`] when they are not; else as for [`AccountStore::update_account`].
-    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
-        match self.account(Who::Id(before.id)).await? {
-            Some(now) if now.is_as(before) => self.update_account(after).await,
-            _ => Err(AccountError::Changed),
-        }
-    }
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError>;
 
     /// Finds an account.
     ///

@@ -1,11 +1,15 @@
 //! Looking for what a session was not told, as news between nodes may be lost: rooms that its user was taken into, a token
 //! that is void.
 
+use std::sync::Arc;
+
 use parlance_schema::event::Notice;
 use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 
 use super::{Msg, State};
+use crate::link::Link;
+use crate::node::Shared;
 
 impl State {
     /// Compares what is so with what this session knows.
@@ -21,17 +25,22 @@ impl State {
                     Err(_) => {}
                 }
             }
-            if !link.is_resumed() || link.is_closed() {
-                return;
-            }
-            match shared.store.rooms_of(link.principal.user).await {
-                Ok(rooms) => {
-                    for room in rooms.into_iter().filter(|room| !shared.relays.serves(*room, link.id)) {
-                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
-                    }
-                }
-                Err(error) => tracing::info!(session = link.id, %error, "new rooms can't be looked for"),
-            }
+            new_rooms(shared, link, me).await;
         });
+    }
+}
+
+/// Finds the rooms that the user was taken into while nobody heard it.
+pub(super) async fn new_rooms(shared: Arc<Shared>, link: Arc<Link>, me: ActorRef<Msg>) {
+    if !link.is_resumed() || link.is_closed() {
+        return;
+    }
+    match shared.store.rooms_of(link.principal.user).await {
+        Ok(rooms) => {
+            for room in rooms.into_iter().filter(|room| !shared.relays.serves(*room, link.id)) {
+                let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
+            }
+        }
+        Err(error) => tracing::warn!(session = link.id, %error, "new rooms can't be looked for"),
     }
 }

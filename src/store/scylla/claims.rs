@@ -9,29 +9,12 @@ use parlance_schema::limits::ID_MAX;
 
 use super::cql::{self, Cas, int, uint};
 use super::{Db, Scylla};
+use crate::store::{claim_word, id_word};
 
 /// How often a claim of unknown outcome is tried.
 const CLAIM_TRIES: usize = 3;
 /// How often one tries to take ids that others take at the same time.
 const TAKE_TRIES: u32 = 40;
-
-/// A kind of claim, as it is kept.
-pub(super) const fn kind_word(kind: ClaimKind) -> &'static str {
-    match kind {
-        ClaimKind::Direct => "direct",
-        ClaimKind::Create => "create",
-        ClaimKind::Subject => "subject",
-    }
-}
-
-/// A kind of id, as it is kept.
-pub(super) const fn word(kind: IdKind) -> &'static str {
-    match kind {
-        IdKind::User => "user",
-        IdKind::Room => "room",
-        IdKind::Message => "message",
-    }
-}
 
 /// Claims a key, or tells who has it. A claim is for ever, so that one which is there needs no condition.
 pub(super) async fn claim(db: &Db, tenant: TenantId, kind: &str, key: &str, target: u64) -> Result<u64, StoreError> {
@@ -83,13 +66,13 @@ async fn take(db: &Db, kind: &str, count: u64) -> Result<u64, StoreError> {
 #[async_trait]
 impl ClaimStore for Scylla {
     async fn claim(&self, tenant: TenantId, kind: ClaimKind, key: &str, target: u64) -> Result<u64, StoreError> {
-        claim(&self.db, tenant, kind_word(kind), key, target).await
+        claim(&self.db, tenant, claim_word(kind), key, target).await
     }
 
     async fn take_ids(&self, kind: IdKind, count: u64) -> Result<u64, StoreError> {
         // Those of one process take turns: contending costs everybody a round.
         let _turn = self.db.turns.lock().await;
-        let first = take(&self.db, word(kind), count).await?;
+        let first = take(&self.db, id_word(kind), count).await?;
         if kind == IdKind::Message {
             self.db.fresh.add(first, count);
         }

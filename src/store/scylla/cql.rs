@@ -110,8 +110,7 @@ pub(super) async fn rows<R>(
 where
     R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
 {
-    let pager = db.execute_iter(statement.clone(), values).await.map_err(read_failed)?;
-    pager.rows_stream::<R>().map_err(corrupt)?.try_collect().await.map_err(read_failed)
+    some_rows(db, statement, values, usize::MAX).await
 }
 
 /// Reads rows of a statement, page by page, until `wanted` are there.

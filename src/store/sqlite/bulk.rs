@@ -17,6 +17,7 @@ use super::append::{EntryRow, Rows};
 use super::fail::{Fail, corrupt, int, uint};
 use super::writer::Size;
 use super::{accounts, claims};
+use crate::store::{claim_word, id_word};
 
 /// Why a piece was not written, as the transaction saw it.
 enum Refused {
@@ -145,7 +146,7 @@ impl Piece {
         let sql =
             "INSERT INTO id_block VALUES (?1, ?2) ON CONFLICT DO UPDATE SET next_id = max(next_id, excluded.next_id)";
         for (kind, last) in &bulk.past {
-            db.prepare_cached(sql)?.execute(params![claims::word(*kind), int(last.saturating_add(1))])?;
+            db.prepare_cached(sql)?.execute(params![id_word(*kind), int(last.saturating_add(1))])?;
         }
         let mut record = db.prepare_cached("REPLACE INTO import_record VALUES (?1, ?2, ?3, ?4)")?;
         for Record { kind, key, value } in &bulk.records {
@@ -234,7 +235,7 @@ fn taken(db: &Connection, kind: IdKind, ids: &[u64]) -> Result<Vec<u64>, Fail> {
     if kind == IdKind::Room {
         // Whoever claimed a room may have died before it was opened; it will be opened at the next try.
         let sql = "SELECT target FROM claim WHERE target NOT IN (SELECT room_id FROM room) AND kind IN (?1, ?2)";
-        let kinds = [ClaimKind::Direct, ClaimKind::Create].map(claims::kind_word);
+        let kinds = [ClaimKind::Direct, ClaimKind::Create].map(claim_word);
         let mut select = db.prepare_cached(sql)?;
         for target in select.query_map(kinds, |row| uint(row, 0))? {
             claimed.insert(target?);

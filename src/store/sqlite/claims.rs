@@ -9,28 +9,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Sqlite;
 use super::fail::{Fail, int, uint};
 use super::writer::Size;
-
-/// A kind of claim, as it is kept.
-pub(super) const fn kind_word(kind: ClaimKind) -> &'static str {
-    match kind {
-        ClaimKind::Direct => "direct",
-        ClaimKind::Create => "create",
-        ClaimKind::Subject => "subject",
-    }
-}
-
-/// A kind of id, as it is kept.
-pub(super) const fn word(kind: IdKind) -> &'static str {
-    match kind {
-        IdKind::User => "user",
-        IdKind::Room => "room",
-        IdKind::Message => "message",
-    }
-}
+use crate::store::{claim_word, id_word};
 
 /// Claims a key, or tells who has it.
 pub(super) fn claim(db: &Connection, tenant: TenantId, kind: ClaimKind, key: &str, target: u64) -> Result<u64, Fail> {
-    let (tenant, kind) = (int(tenant.get()), kind_word(kind));
+    let (tenant, kind) = (int(tenant.get()), claim_word(kind));
     let sql = "SELECT target FROM claim WHERE tenant = ?1 AND kind = ?2 AND key = ?3";
     let holder = db.prepare_cached(sql)?.query_row(params![tenant, kind, key], |row| uint(row, 0)).optional()?;
     if let Some(holder) = holder {
@@ -49,7 +32,7 @@ impl ClaimStore for Sqlite {
     }
 
     async fn take_ids(&self, kind: IdKind, count: u64) -> Result<u64, StoreError> {
-        let kind = word(kind);
+        let kind = id_word(kind);
         let work = move |db: &Connection| {
             let mut select = db.prepare_cached("SELECT next_id FROM id_block WHERE kind = ?1")?;
             let first = select.query_row([kind], |row| uint(row, 0)).optional()?.unwrap_or(1);

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::{Cluster, EXPIRES, Node, principal};
 use crate::journal;
+use crate::session::frames;
 
 /// What a request was, for its reply.
 #[derive(Debug)]
@@ -86,21 +87,14 @@ impl Conn {
         }
     }
 
-    fn unpack(&mut self, mut bytes: &[u8], values: &mut Vec<Value>) {
-        while let [first, length, ..] = *bytes {
-            let (size, header) = match length {
-                126 => (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
-                127 => (u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize, 10),
-                short => (usize::from(short), 2),
-            };
-            let payload = &bytes[header..header + size];
-            match first & 0x0f {
+    fn unpack(&mut self, bytes: &[u8], values: &mut Vec<Value>) {
+        for (opcode, payload) in frames(bytes) {
+            match opcode {
                 1 => values.push(serde_json::from_slice(payload).unwrap()),
                 8 => self.closed = Some(u16::from_be_bytes([payload[0], payload[1]])),
                 // A ping; the client answers anything by being there.
                 _ => {}
             }
-            bytes = &bytes[header + size..];
         }
     }
 

@@ -52,6 +52,10 @@ impl AccountStore for Store {
         Ok(())
     }
 
+    async fn replace_account(&self, _: &Account, _: &Account) -> Result<(), AccountError> {
+        Err(no_part().into())
+    }
+
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {
         self.reach().await?;
         let found = self.disk.accounts().into_iter().find(|account| match who {

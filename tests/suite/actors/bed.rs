@@ -14,7 +14,7 @@ use parlance_actors::ids::Ids;
 use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::membership::Alone;
-use parlance_actors::ports::store::{Account, AccountStore, LogStore, Range};
+use parlance_actors::ports::store::{AccountStore, LogStore, Range};
 use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random};
 use parlance_actors::service::{After, Service};
 use parlance_actors::wire::Wire;
@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::net::Net;
 use super::faults::{Faulty, Lossy};
+use super::session::{account, frames};
 
 const START: Millis = 1_790_000_000_000;
 /// When tokens expire that nobody renews.
@@ -83,21 +84,7 @@ pub async fn populated() -> Arc<Faulty> {
     let _ = ticks();
     let store = Arc::new(Faulty::default());
     for id in 1..=120 {
-        let Principal { user, tenant, role } = principal(id);
-        let account = Account {
-            id: user,
-            tenant,
-            username: format!("user{id}"),
-            email: None,
-            full_name: format!("User {id}"),
-            password: None,
-            role,
-            active: true,
-            created_at: START,
-            last_seen: None,
-            valid_after: 0,
-        };
-        store.create_account(&account).await.unwrap();
+        store.create_account(&account(principal(id), START)).await.unwrap();
     }
     store
 }
@@ -325,21 +312,14 @@ impl Client {
         }
     }
 
-    fn unpack(&mut self, mut bytes: &[u8]) {
-        while let [first, length, ..] = *bytes {
-            let (size, header) = match length {
-                126 => (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
-                127 => (u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize, 10),
-                short => (usize::from(short), 2),
-            };
-            let payload = &bytes[header..header + size];
-            match first & 0x0f {
+    fn unpack(&mut self, bytes: &[u8]) {
+        for (opcode, payload) in frames(bytes) {
+            match opcode {
                 1 => self.inbox.push_back(serde_json::from_slice(payload).unwrap()),
                 8 => self.close = Some(u16::from_be_bytes([payload[0], payload[1]])),
                 9 => self.inbox.push_back(json!({"push": "ping"})),
                 other => panic!("a frame with opcode {other}"),
             }
-            bytes = &bytes[header + size..];
         }
     }
 
