@@ -145,7 +145,7 @@ pub(super) async fn open(options: &Options) -> Result<(Session, Server), OpenErr
     let session = builder.build().await?;
     let server = migrate::server(&session).await;
     migrate::keyspace(&session, name, options.replicas, server).await?;
-    session.use_keyspace(name, false).await?;
+    migrate::enter(&session, name).await?;
     migrate::run(&session).await?;
     Ok((session, server))
 }

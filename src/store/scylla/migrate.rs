@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use scylla::client::session::Session;
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError, UseKeyspaceError};
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
@@ -24,6 +24,8 @@ pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 const LOCK_S: i32 = 60;
 /// How long one waits for others to migrate.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long a keyspace that was just made may take until it can be used.
+const ENTER_MAX: Duration = Duration::from_secs(10);
 /// How often one looks meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -67,11 +69,24 @@ pub(super) async fn keyspace(db: &Session, name: &str, replicas: u8, server: Ser
 }
 
 fn invalid(error: &ExecutionError) -> bool {
-    let said = match error {
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(said, _)) => said,
-        _ => return false,
-    };
-    matches!(said, DbError::SyntaxError | DbError::Invalid | DbError::ConfigError)
+    matches!(error, ExecutionError::LastAttemptError(error) if is_invalid(error))
+}
+
+fn is_invalid(error: &RequestAttemptError) -> bool {
+    matches!(error, RequestAttemptError::DbError(DbError::SyntaxError | DbError::Invalid | DbError::ConfigError, _))
+}
+
+/// Uses the keyspace. A server shows one that another node has just made in its tables before it lets anybody use it.
+pub(super) async fn enter(db: &Session, name: &str) -> Result<(), OpenError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match db.use_keyspace(name, false).await {
+            Err(UseKeyspaceError::RequestError(error)) if is_invalid(&error) && begun.elapsed() < ENTER_MAX => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            done => return done.map_err(OpenError::from),
+        }
+    }
 }
 
 /// Brings the keyspace that is in use to this binary's version.
