@@ -14,6 +14,14 @@ test *steps:
 openapi seconds="600":
     OPENAPI_SECONDS={{seconds}} ./test openapi
 
+# Runs more seeds of the simulation than `./test` does, each a cluster with its own trouble: `just sim 10000`
+sim seeds="1000" first="1":
+    SIM_SEEDS={{seeds}} SIM_FIRST={{first}} cargo test --test sim all_promises -- --nocapture
+
+# Runs one seed again, exactly, and writes all that happened into a file: `just sim-seed 157`
+sim-seed seed:
+    SIM_SEED={{seed}} SIM_TRACE=sim-{{seed}}.txt cargo test --test sim all_promises -- --nocapture
+
 # What a review would say before it reads: format, lints, documentation, boundaries, scripts
 style:
     ./test style

@@ -12,6 +12,7 @@ pub(crate) mod password;
 mod profile;
 pub(crate) mod rules;
 mod secret;
+mod seen;
 mod standing;
 mod token;
 
@@ -71,8 +72,8 @@ pub struct Accounts {
     config: config::Auth,
     hasher: password::Hasher,
     standings: Standings,
-    /// An account is read, changed and written whole: those of one stripe one after the other, else one change could undo
-    /// another.
+    /// An account is read, changed and written whole, if it is still what was read. Those of one stripe one after the other,
+    /// so that only another node can come in between.
     writers: Vec<Mutex<()>>,
     /// Users by (issuer, subject), as far as they were seen; a mapping never changes.
     subjects: DashMap<(String, String), UserId>,
@@ -194,7 +195,7 @@ impl Accounts {
         let before = account.clone();
         let done = change(&mut account)?;
         if account != before {
-            let written = self.ports.store.update_account(&account).await;
+            let written = self.ports.store.replace_account(&before, &account).await;
             self.standings.forget(user);
             written.map_err(|e| account_fault(&e))?;
         }
@@ -245,6 +246,7 @@ fn store_fault(error: &StoreError) -> Fault {
 fn account_fault(error: &AccountError) -> Fault {
     match error {
         AccountError::UsernameTaken | AccountError::EmailTaken => Fault::new(Code::Exists, error.to_string()),
+        AccountError::Changed => Fault::busy(error.to_string()).after(50),
         AccountError::Store(error) => store_fault(error),
     }
 }

@@ -6,6 +6,7 @@ mod dev;
 mod import;
 mod input;
 mod keys;
+mod migrate;
 mod user;
 
 use std::ffi::OsString;
@@ -32,17 +33,23 @@ pub trait Backend: Send + Sync {
     /// Serves until the process is told to end.
     async fn serve(&self, config: Config) -> Result<(), Failure>;
 
-    /// Opens the configured store, for this process alone.
+    /// Opens the configured store; where it is a folder, for this process alone.
     ///
     /// # Errors
     /// `InUse` when another process has it.
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure>;
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure>;
 
     /// Makes a consistent copy of the store in a new file; a server may run meanwhile.
     ///
     /// # Errors
     /// When the store can't be read, or the file is there or can't be written.
     async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure>;
+
+    /// Moves the data folder's store into the configured keyspace, and says what it moved.
+    ///
+    /// # Errors
+    /// When one of them can't be used, has in it what must not be there, or they differ in the end.
+    async fn sqlite_to_scylla(&self, config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure>;
 
     /// The time.
     fn clock(&self) -> Arc<dyn Clock>;
@@ -133,6 +140,9 @@ enum Command {
     /// Brings in another service's data; while the server doesn't run on the same folder
     #[command(subcommand)]
     Import(import::Command),
+    /// Moves everything to another store; while the server doesn't run
+    #[command(subcommand)]
+    Migrate(migrate::Command),
     /// Prints the version
     Version,
     /// What tests and measurements need
@@ -209,6 +219,7 @@ async fn execute(
             Ok(writeln!(out, "{}", to.display())?)
         }
         Some(Command::Import(command)) => import::execute(backend, &config()?, command, input, out).await,
+        Some(Command::Migrate(command)) => migrate::execute(backend, &config()?, &command, out).await,
         Some(Command::Dev(command)) => dev::execute(backend, &config()?, command, out).await,
         Some(Command::Version) => Ok(writeln!(out, "parlance {}", env!("CARGO_PKG_VERSION"))?),
     }

@@ -1,4 +1,6 @@
-//! Puts a node together: the only file that names concrete backends.
+//! Puts a node together: with `compose/`, the only place that names concrete backends.
+
+mod cluster;
 
 use std::io::Write;
 use std::path::Path;
@@ -8,10 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
-use parlance_actors::ports::{Authority, Bus, Clock, Random, Store};
+use parlance_actors::ports::{Authority, Clock, Random, Store};
 use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
-use tokio::net::TcpListener;
 use warp::{Filter, Rejection};
 
 use crate::auth::keys::KeyRing;
@@ -24,7 +25,7 @@ use crate::dialect::{self, Dialects};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
-use crate::store::{memory, sqlite};
+use crate::store::{memory, moving, scylla, sqlite};
 use crate::telemetry;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
@@ -54,14 +55,35 @@ impl Backend for Real {
         Ok(())
     }
 
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
-        open_store(config)
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+        open_store(config).await
     }
 
     async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure> {
+        if config.store.kind != StoreKind::Sqlite {
+            let say = "a backup copies the store in the data folder; for a keyspace see docs/operating.md";
+            return Err(Failure::Other(say.to_owned()));
+        }
         let (dir, to) = (config.data.dir.clone(), to.to_owned());
         let copied = tokio::task::spawn_blocking(move || sqlite::backup(&dir, &to)).await;
         copied.map_err(|error| Failure::Other(error.to_string()))?.map_err(|error| Failure::Other(error.to_string()))
+    }
+
+    async fn sqlite_to_scylla(&self, config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let dir = &config.data.dir;
+        if !sqlite::is_there(dir) {
+            return Err(Failure::Other(format!("there is no store in {}", dir.display())));
+        }
+        let source = open_sqlite(config)?;
+        if let Some(name) = import::unfinished(&source).await.map_err(|error| Failure::Other(error.to_string()))? {
+            return Err(Failure::Other(format!("the import {name} has not come to its end: that comes first")));
+        }
+        let target = Box::pin(scylla::Scylla::open_to_move(scylla_options(&config.store.scylla))).await;
+        let target = target.map_err(|error| Failure::Other(error.to_string()))?;
+        moving::run(&source, &target, out).await.map_err(|error| match error {
+            moving::MoveError::Io(error) => Failure::Io(error),
+            other => Failure::Other(other.to_string()),
+        })
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -73,14 +95,38 @@ impl Backend for Real {
     }
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     match config.store.kind {
         StoreKind::Memory => Ok(Arc::new(memory::Memory::new())),
-        StoreKind::Sqlite => match sqlite::Sqlite::open(&config.data.dir, &sqlite_options()) {
+        StoreKind::Sqlite => Ok(Arc::new(open_sqlite(config)?)),
+        StoreKind::Scylla => match scylla::Scylla::open(scylla_options(&config.store.scylla)).await {
             Ok(store) => Ok(Arc::new(store)),
-            Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
             Err(error) => Err(Failure::Other(error.to_string())),
         },
+    }
+}
+
+fn open_sqlite(config: &Config) -> Result<sqlite::Sqlite, Failure> {
+    sqlite::Sqlite::open(&config.data.dir, &sqlite_options()).map_err(|error| match error {
+        sqlite::OpenError::InUse { .. } => Failure::InUse(error.to_string()),
+        other => Failure::Other(other.to_string()),
+    })
+}
+
+fn scylla_options(settings: &crate::config::Scylla) -> scylla::Options {
+    let tls = &settings.tls;
+    let given = |file: &Path| !file.as_os_str().is_empty();
+    let own = given(&tls.certificate).then(|| (tls.certificate.clone(), tls.key.clone()));
+    scylla::Options {
+        nodes: settings.nodes.clone(),
+        keyspace: settings.keyspace.clone(),
+        datacenter: settings.datacenter.clone(),
+        user: settings.user.clone(),
+        password: settings.password.reveal().to_owned(),
+        tls: given(&tls.authority).then(|| scylla::Tls { authority: tls.authority.clone(), own }),
+        replicas: settings.replicas,
+        request: Duration::from_millis(settings.request_ms),
+        synced: settings.synced,
     }
 }
 
@@ -99,6 +145,7 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
+    nats: Option<Arc<bus::Nats>>,
 }
 
 impl Running {
@@ -108,6 +155,9 @@ impl Running {
         self.node.drain(DRAIN_SPREAD_MS).await;
         self.listener.finish(Duration::from_secs(5)).await;
         self.node.stop().await;
+        if let Some(nats) = &self.nats {
+            nats.close().await;
+        }
     }
 }
 
@@ -137,7 +187,7 @@ fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener
 /// # Errors
 /// When the store, the keys or the address can't be used.
 pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
-    let store = open_store(config)?;
+    let store = open_store(config).await?;
     match import::unfinished(store.as_ref()).await {
         Ok(None) => {}
         Ok(Some(name)) => {
@@ -147,10 +197,10 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         Err(error) => return Err(Failure::Other(error.to_string())),
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
-    let bus: Arc<dyn Bus> = Arc::new(bus::Local::default());
+    let cluster::Joined { bus, membership, nats } = cluster::join(config, random.clone()).await?;
     let ids = Arc::new(Ids::new(store.clone()));
     std::fs::create_dir_all(&config.data.dir)?;
-    let keys = KeyRing::open(&config.data.dir, random.as_ref(), clock.now())?;
+    let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
     let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
     let accounts = Arc::new(Accounts::new(ports, ids.clone(), keys, &config.auth).map_err(Failure::Other)?);
     let authority: Arc<dyn Authority> = Arc::new(Tokens(accounts.clone()));
@@ -161,9 +211,10 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         commands_per_s: config.limits.commands_per_s,
         room_idle_ms: config.limits.room_idle_ms,
         connections_per_user: config.limits.connections_per_user,
+        reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, clock, random, authority, ids }, options).await?;
+    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
     let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
@@ -172,8 +223,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
             // The listener takes filters that may reject; this one answers everything.
             .and_then(async |reply| Ok::<_, Rejection>(reply));
-    let tcp = TcpListener::bind(config.server.listen)
-        .await
+    let tcp = listener::bind(config.server.listen)
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener_options(config, dialects.clone())?;
     let listener = if config.server.dev_faults {
@@ -185,7 +235,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    Ok(Running { listener, node })
+    Ok(Running { listener, node, nats })
 }
 
 /// Accounts, as sessions ask them.

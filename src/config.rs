@@ -2,7 +2,9 @@
 //!
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
+mod cluster;
 mod dialects;
+mod scylla;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
+pub use cluster::{Cluster, Nats};
 pub use dialects::{ChatService, Dialects};
+pub use scylla::Scylla;
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -48,6 +52,10 @@ pub struct Config {
     pub log: Log,
     /// What keeps rooms and accounts.
     pub store: Store,
+    /// Who this node is among others.
+    pub cluster: Cluster,
+    /// How it reaches them.
+    pub nats: Nats,
     /// Services whose clients are served as well.
     pub dialects: Dialects,
 }
@@ -140,6 +148,8 @@ pub struct Auth {
     pub refresh_token_s: u64,
     /// Whether strangers may make an account.
     pub registration: Registration,
+    /// The file with the signing keys, the same on all nodes of a cluster; empty: one in the data folder, made on first start.
+    pub keys_file: PathBuf,
     /// The cost of a password hash.
     pub argon2: Argon2,
 }
@@ -164,6 +174,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user at once.
     pub connections_per_user: usize,
+    /// Clients a second that are asked to come back when the server stops.
+    pub reconnects_per_s: u32,
     /// Connections of one address at once; 0 is without limit.
     pub connections_per_address: usize,
     /// Milliseconds within which a request's header must have come.
@@ -212,6 +224,8 @@ pub struct Log {
 pub enum StoreKind {
     /// A file in the data folder.
     Sqlite,
+    /// A keyspace on a CQL server, which many nodes share.
+    Scylla,
     /// Nothing outlives the process.
     Memory,
 }
@@ -222,6 +236,8 @@ pub enum StoreKind {
 pub struct Store {
     /// Which store.
     pub kind: StoreKind,
+    /// Where the keyspace is.
+    pub scylla: Scylla,
 }
 
 impl Default for Server {
@@ -266,6 +282,7 @@ impl Default for Auth {
             access_token_s: limits::ACCESS_TOKEN_S,
             refresh_token_s: limits::REFRESH_TOKEN_S,
             registration: Registration::Open,
+            keys_file: PathBuf::new(),
             argon2: Argon2::default(),
         }
     }
@@ -283,6 +300,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             connections_per_user: limits::CONNECTIONS_PER_USER,
+            reconnects_per_s: limits::RECONNECTS_PER_S,
             connections_per_address: 1_000,
             header_ms: 10_000,
             request_ms: 30_000,
@@ -304,7 +322,7 @@ impl Default for Log {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: StoreKind::Sqlite }
+        Self { kind: StoreKind::Sqlite, scylla: Scylla::default() }
     }
 }
 
@@ -380,13 +398,19 @@ impl Config {
             .with_list_parse_key("gateway.origins")
             .with_list_parse_key("gateway.hosts")
             .with_list_parse_key("gateway.proxies")
+            .with_list_parse_key("nats.servers")
+            .with_list_parse_key("store.scylla.nodes")
             .source(Some(settings));
         let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
         let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
         dialects::apply(&mut config, &environment)?;
+        cluster::apply(&mut config, &environment);
+        scylla::apply(&mut config, &environment);
         overrides.apply(&mut config);
-        let gateway = &mut config.gateway;
-        for list in [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies] {
+        let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
+        let lists =
+            [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
+        for list in lists {
             // A list in a variable may have spaces, and an empty one is a list of nothing.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
@@ -410,6 +434,7 @@ impl Config {
         between("auth.argon2.memory_kib", u64::from(a.argon2.memory_kib), memory_min, 1024 * 1024)?;
         between("limits.connections", l.connections as u64, 1, 1_000_000)?;
         between("limits.connections_per_user", l.connections_per_user as u64, 1, 10_000)?;
+        between("limits.reconnects_per_s", u64::from(l.reconnects_per_s), 1, 1_000_000)?;
         between("limits.commands_per_s", u64::from(l.commands_per_s), 0, 1_000_000)?;
         between("limits.slow_close_ms", l.slow_close_ms, 1_000, 3_600_000)?;
         between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
@@ -421,6 +446,8 @@ impl Config {
         between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
         self.check_gateway()?;
         dialects::check(self)?;
+        cluster::check(self)?;
+        scylla::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
@@ -476,7 +503,9 @@ fn is_ours((name, _): &(String, String)) -> bool {
 }
 
 fn is_setting((name, _): &(String, String)) -> bool {
-    name != FILE_VARIABLE && name != dialects::SECRET && !name.starts_with(DEV_PREFIX)
+    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str())
+        && !cluster::SECRETS.contains(&name.as_str())
+        && !name.starts_with(DEV_PREFIX)
 }
 
 impl Overrides {

@@ -1,15 +1,17 @@
 //! Bringing another service's data in: its users, chats, participants and messages, from files of rows.
 //!
 //! `source` reads rows, `field` what stands in them; `users` writes the accounts, `chats` decides which room each chat
-//! becomes and who is in it, `messages` reads the messages and has `sort` bring them into the rooms' order, `scribe` makes a
-//! room's entries of them as its commands would have, `logs` writes them. Everything goes to the store in pieces, each with
-//! the progress of `job` in the same transaction; so an import that was ended at any point goes on after its last piece.
-//! What does not depend on the files' order is made again from the files each time; the files must be the same ones.
+//! becomes and who is in it, `messages` reads the messages, on the threads of `lanes`, and has `sort` bring them into the
+//! rooms' order, `scribe` makes a room's entries of them as its commands would have, `logs` writes them. Everything goes to
+//! the store in pieces, each with the progress of `job` in the same transaction; so an import that was ended at any point
+//! goes on after its last piece. What does not depend on the files' order is made again from the files each time; the files
+//! must be the same ones.
 
 mod bar;
 mod chats;
 mod field;
 mod job;
+mod lanes;
 mod logs;
 mod messages;
 mod people;

@@ -9,5 +9,6 @@ pub mod config;
 pub mod dialect;
 pub mod gateway;
 pub mod import;
+pub mod membership;
 pub mod store;
 pub mod telemetry;

@@ -1,17 +1,22 @@
-//! The store port's backends: `sqlite`, one file in a data folder, and `memory`, for tests.
+//! The store port's backends: `sqlite`, one file in a data folder, `scylla`, a keyspace on a CQL server that many nodes
+//! share, and `memory`, for tests.
 //!
-//! Both do the same, which one conformance suite (`tests/suite/store/conformance.rs`) shows. What they must agree on to the
+//! All do the same, which one conformance suite (`tests/suite/store/conformance.rs`) shows. What they must agree on to the
 //! letter stands here.
 
 pub mod memory;
+pub mod moving;
+pub mod scylla;
 pub mod sqlite;
 
 use std::collections::HashSet;
 
 use parlance_actors::ports::store::{Append, StoreError};
 use parlance_schema::Seq;
+use parlance_schema::limits::LOG_BUCKET;
 
 pub use memory::Memory;
+pub use scylla::Scylla;
 pub use sqlite::Sqlite;
 
 /// Families of refresh tokens that one sweep removes.
@@ -28,6 +33,9 @@ pub fn fold_case(text: &str) -> String {
 /// Refuses an append that contradicts itself, which no room may ask for.
 fn check(append: &Append) -> Result<(), StoreError> {
     check_numbers(append)?;
+    if append.expected / LOG_BUCKET != (last(append) - 1) / LOG_BUCKET {
+        return wrong(append, "it crosses a bucket");
+    }
     if append.entries.len() > 1 {
         let mut names = HashSet::with_capacity(append.entries.len());
         if !append.entries.iter().all(|e| names.insert((e.by, &e.client_id))) {

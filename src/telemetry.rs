@@ -55,6 +55,16 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_append_conflicts_total", Kind::Counter, "appends refused because another owner wrote first"),
     ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
     ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
+    ("parlance_lease_renewed", Kind::Gauge, "1 while this node's lease is renewed in time"),
+    ("parlance_cluster_nodes", Kind::Gauge, "nodes in view, this one among them"),
+    (
+        "parlance_forwarded_commands_total",
+        Kind::Counter,
+        "commands sent to their room's home on another node, by outcome",
+    ),
+    ("parlance_rooms_moved_total", Kind::Counter, "rooms that were awake here and went to another home"),
+    ("parlance_steps_down_total", Kind::Counter, "rooms left to their home because another node wrote to them"),
+    ("parlance_last_asked_total", Kind::Counter, "rooms whose last number was asked for, to find out what was missed"),
     ("parlance_mailbox_depth", Kind::Gauge, "messages that wait in mailboxes, by kind of actor"),
     ("parlance_restarts_total", Kind::Counter, "actors that crashed and were started again, by kind"),
     ("parlance_store_append_seconds", Kind::Seconds, "time that the store takes for an append, with its fsync"),
@@ -66,6 +76,35 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
         "logins and registrations refused because too many waited",
     ),
     ("parlance_refresh_reused_total", Kind::Counter, "refresh tokens that were used twice"),
+    ("parlance_bus_connected", Kind::Gauge, "whether the other nodes can be reached: 1 or 0"),
+    (
+        "parlance_bus_connects_total",
+        Kind::Counter,
+        "connections made to the bus; each one after the first means that events may have been lost",
+    ),
+    ("parlance_bus_subscriptions", Kind::Gauge, "subjects of rooms, users and nodes that this node listens to"),
+    ("parlance_bus_published_total", Kind::Counter, "events and answers sent to other nodes"),
+    ("parlance_bus_received_total", Kind::Counter, "events and questions that came from other nodes"),
+    (
+        "parlance_bus_lost_total",
+        Kind::Counter,
+        "events that were not sent to other nodes, by why: away, full, too_large",
+    ),
+    ("parlance_bus_slow_total", Kind::Counter, "messages of the bus lost because this node takes them too slowly"),
+    (
+        "parlance_bus_unreadable_total",
+        Kind::Counter,
+        "messages of the bus that could not be read, by why: version, malformed",
+    ),
+    ("parlance_bus_ask_seconds", Kind::Seconds, "time from a question to another node to its answer"),
+    (
+        "parlance_bus_no_answer_total",
+        Kind::Counter,
+        "questions to other nodes without an answer, by why: unreachable, unanswered",
+    ),
+    ("parlance_nodes", Kind::Gauge, "live nodes as this one sees them, itself included"),
+    ("parlance_lease_renew_seconds", Kind::Seconds, "time that a renewal of this node's lease takes"),
+    ("parlance_lease_failures_total", Kind::Counter, "renewals of this node's lease that failed"),
 ];
 
 /// Counters without labels, which are there from the start, at 0.
@@ -133,7 +172,8 @@ pub fn install(log: &Log) -> Result<Telemetry, Error> {
 /// # Errors
 /// When the filter can't be read, or a logger is there already.
 pub fn install_log(log: &Log) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&log.filter)?;
+    // The client of NATS tells of every attempt to connect; what matters of it this process says itself.
+    let filter = EnvFilter::try_new(format!("async_nats=warn,{}", log.filter))?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match (log.format, terminal) {

@@ -6,14 +6,19 @@
 //! ├── Rooms ───── Room × room awake here  the only writer of that room's log
 //! ├── Relays ──── Relay × room in use     fan-out, recent entries, gap repair, what is read of a room
 //! ├── Presence                            who is online
+//! ├── Lookout                             asks for last numbers where something may be missing
 //! └── Janitor                             expired tokens
 //! ```
 //! Nothing here is global: all that the actors of one node share hangs on one [`node::Shared`], so that a simulation can run
 //! many nodes in one process.
 
+mod answers;
+mod cluster;
+mod forward;
 pub mod ids;
 mod janitor;
 pub mod link;
+mod lookout;
 mod mailbox;
 mod meters;
 mod names;

@@ -59,6 +59,8 @@ pub struct Link {
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
     behind: AtomicBool,
+    /// The access token, where its standing is looked at again now and then.
+    token: Mutex<Option<Arc<str>>>,
     /// Whether the client has said where it is; kept here so that it outlives the Session.
     resumed: AtomicBool,
     out: Mutex<Out>,
@@ -112,6 +114,7 @@ impl Link {
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
             behind: AtomicBool::new(false),
+            token: Mutex::new(None),
             resumed: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
@@ -178,6 +181,13 @@ impl Link {
         } else {
             self.enqueue_bounded(&mut out, frame);
         }
+    }
+
+    /// Queues what a connection begins with, before all else: the answer to its handshake.
+    pub fn push_first(&self, bytes: Bytes) {
+        let mut out = self.out();
+        out.bytes += bytes.len();
+        out.queue.push_front(bytes);
     }
 
     fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
@@ -334,6 +344,16 @@ impl Link {
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the token, or lets go of it.
+    pub fn keep_token(&self, token: Option<&str>) {
+        *self.token.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = token.map(Arc::from);
+    }
+
+    /// The token, where it is kept.
+    pub(crate) fn token(&self) -> Option<Arc<str>> {
+        self.token.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Notes a renewed token.

@@ -2,25 +2,30 @@
 //!
 //! Owns: nothing but its children. Restarts a plural supervisor that fails; a singular worker is its plural's business.
 
+mod drain;
 mod fill;
 mod handle;
 mod knowledge;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parlance_schema::UserId;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Notice;
 use parlance_schema::limits;
+use parlance_schema::node::NodeState;
 use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
+use crate::cluster::Cluster;
+use crate::forward::Lanes;
 use crate::ids::Ids;
 use crate::meters::Meters;
 use crate::names::Names;
-use crate::ports::bus::RoomEvent;
-use crate::ports::{Authority, Bus, Clock, Random, Store};
-use crate::{janitor, presence, relays, rooms, sessions};
+use crate::ports::bus::{RoomEvent, Subscription};
+use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
+use crate::{answers, janitor, lookout, presence, relays, rooms, sessions};
 pub(crate) use knowledge::guarded;
 
 pub use fill::{FillError, fill};
@@ -44,6 +49,8 @@ pub struct Options {
     pub room_idle_ms: u64,
     /// Connections that one user may have at once.
     pub connections_per_user: usize,
+    /// Clients a second that are asked to come back when the node drains.
+    pub reconnects_per_s: u32,
 }
 
 impl Default for Options {
@@ -56,6 +63,7 @@ impl Default for Options {
             commands_per_s: limits::COMMANDS_PER_S,
             room_idle_ms: limits::ROOM_IDLE_MS,
             connections_per_user: limits::CONNECTIONS_PER_USER,
+            reconnects_per_s: limits::RECONNECTS_PER_S,
         }
     }
 }
@@ -67,6 +75,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// What goes between nodes.
     pub bus: Arc<dyn Bus>,
+    /// Who else is there.
+    pub membership: Arc<dyn Membership>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -81,17 +91,22 @@ pub struct Ports {
 pub struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) cluster: Cluster,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) options: Options,
     pub(crate) meters: Meters,
+    pub(crate) lanes: Lanes,
     pub(crate) rooms: rooms::Registry,
     pub(crate) relays: relays::Registry,
     pub(crate) sessions: sessions::Registry,
+    pub(crate) looks: lookout::Looks,
     pub(crate) presence: presence::Table,
     pub(crate) names: Names,
+    /// Set once the node takes no more connections.
+    pub(crate) draining: AtomicBool,
 }
 
 impl Shared {
@@ -140,20 +155,27 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
         ids: ports.ids,
         store: ports.store,
         bus: ports.bus,
+        cluster: Cluster::new(ports.membership),
         clock: ports.clock,
         random: ports.random,
         authority: ports.authority,
         options,
         meters: Meters::default(),
+        lanes: Lanes::default(),
         rooms: rooms::Registry::default(),
         relays: relays::Registry::default(),
         sessions: sessions::Registry::default(),
+        looks: lookout::Looks::default(),
         presence: presence::Table::default(),
         names: Names::default(),
+        draining: AtomicBool::new(false),
     });
     let (root, _) = Actor::spawn(None, Node, shared.clone())
         .await
         .map_err(|error| Fault::internal(format!("the node's actors did not start: {error}")))?;
+    if let Err(error) = shared.cluster.membership.announce(NodeState::Ready).await {
+        tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
+    }
     Ok(Handle::new(shared, root))
 }
 
@@ -170,9 +192,11 @@ pub enum Msg {
 pub(crate) struct State {
     shared: Arc<Shared>,
     children: Vec<(&'static str, ActorCell, u64)>,
+    /// What other nodes are answered, from when the children are there.
+    answers: Option<Subscription>,
 }
 
-const CHILDREN: [&str; 5] = ["rooms", "relays", "presence", "sessions", "janitor"];
+const CHILDREN: [&str; 6] = ["rooms", "relays", "presence", "lookout", "sessions", "janitor"];
 
 impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
@@ -181,6 +205,7 @@ impl State {
             "rooms" => Actor::spawn_linked(None, rooms::Rooms, shared, me).await?.0.get_cell(),
             "relays" => Actor::spawn_linked(None, relays::Relays, shared, me).await?.0.get_cell(),
             "presence" => Actor::spawn_linked(None, presence::Presence, shared, me).await?.0.get_cell(),
+            "lookout" => Actor::spawn_linked(None, lookout::Lookout, shared, me).await?.0.get_cell(),
             "sessions" => Actor::spawn_linked(None, sessions::Sessions, shared, me).await?.0.get_cell(),
             _ => Actor::spawn_linked(None, janitor::Janitor, shared, me).await?.0.get_cell(),
         })
@@ -193,11 +218,12 @@ impl Actor for Node {
     type Arguments = Arc<Shared>;
 
     async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        let mut state = State { shared, children: Vec::new() };
+        let mut state = State { shared, children: Vec::new(), answers: None };
         for name in CHILDREN {
             let cell = state.start(name, &me).await?;
             state.children.push((name, cell, 0));
         }
+        state.answers = Some(state.shared.bus.respond(answers::responder(&state.shared)));
         Ok(state)
     }
 

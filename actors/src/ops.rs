@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
-use parlance_schema::event::Status;
+use parlance_schema::event::{Notice, Status};
+use parlance_schema::fault::Retry;
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::op::Op;
@@ -17,6 +18,7 @@ use parlance_schema::{ClientId, Code, Fault, RoomId, TenantId};
 use tokio::time::Instant;
 
 use crate::node::Shared;
+use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, ReplyTo};
 
@@ -85,7 +87,7 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
             read::messages(shared, who, read::Page { room, before, after, limit }, skip, read).await
         }
         Op::Find { message } => read::find(shared, who, message).await,
-        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant))),
+        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant).await)),
         Op::Entries { room, before, after, limit } => {
             read::entries(shared, who, read::Page { room, before, after, limit }).await
         }
@@ -106,8 +108,25 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
     }
 }
 
+/// How long another node may take to count its connections.
+const COUNT: Duration = Duration::from_secs(2);
+
+/// Counts the connections to all nodes that answer.
+async fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+    let mut stats = connections(shared, tenant);
+    let view = shared.cluster.now();
+    let others = view.nodes().iter().filter(|node| node.id != *shared.cluster.me());
+    let asked = others.map(|node| shared.bus.ask(&node.id, Question::Stats { tenant }, COUNT));
+    for answer in futures_util::future::join_all(asked).await {
+        if let Ok(Reply::Stats(theirs)) = answer {
+            stats.add(&theirs);
+        }
+    }
+    stats
+}
+
 /// Counts the connections to this node.
-fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+pub(crate) fn connections(shared: &Shared, tenant: TenantId) -> StatsView {
     let per_room = shared.relays.connections(tenant);
     StatsView { connections: shared.sessions.count(tenant), open_rooms: per_room.len() as u64, per_room }
 }
@@ -116,7 +135,12 @@ fn set_presence(shared: &Shared, who: Principal, status: Status) -> Result<Answe
     if status == Status::Offline {
         return Err(Fault::invalid("one is offline by disconnecting"));
     }
-    if shared.presence.set_all(who.user, status) {
+    let here = shared.presence.set_all(who.user, status);
+    let elsewhere = shared.presence.others.connections(who.user) > 0;
+    if elsewhere {
+        shared.bus.publish_user(who.user, Notice::Status { status });
+    }
+    if here || elsewhere {
         Ok(Answer::Empty {})
     } else {
         Err(Fault::new(Code::NotFound, "there is no connection to set the status of"))
@@ -136,6 +160,7 @@ pub(crate) async fn command_room(
 ) -> Result<Done, Fault> {
     let client_id = client_id.unwrap_or_else(|| fresh_client_id(shared));
     let deadline = Instant::now() + Duration::from_millis(COMMAND_DEADLINE_MS);
+    let mut unsure = false;
     loop {
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
@@ -144,8 +169,11 @@ pub(crate) async fn command_room(
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {
             Err(fault) if fault.code == Code::OutcomeUnknown && Instant::now() < deadline => {
+                unsure = true;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // What can't be done now may have been done then.
+            Err(fault) if unsure && fault.retry == Retry::Later => return Err(unknown()),
             outcome => return outcome,
         }
     }

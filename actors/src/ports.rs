@@ -7,9 +7,11 @@
 pub mod authority;
 pub mod bus;
 pub mod clock;
+pub mod membership;
 pub mod store;
 
 pub use authority::Authority;
 pub use bus::Bus;
 pub use clock::{Clock, Random};
+pub use membership::Membership;
 pub use store::Store;

@@ -7,6 +7,7 @@
 //! Restarted by [`crate::relays`]; its subscribers' positions outlive it.
 
 mod alone;
+mod behind;
 mod fanout;
 mod resume;
 mod views;
@@ -23,7 +24,7 @@ use parlance_schema::command::History;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
-use parlance_schema::view::{BanView, MemberView, OpenInvite, Resumed};
+use parlance_schema::view::{BanView, MemberView, OpenInvite};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -35,6 +36,7 @@ use crate::node::Shared;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::store::{Range, ReadMark, StoreError};
 use crate::relays::lock;
+use crate::session::Asker;
 use crate::wire::WIRES_MAX;
 pub(crate) use views::View;
 
@@ -46,7 +48,7 @@ pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(Counted<RoomEvent>),
     /// A session wants the room's entries; they come after [`Sub::start`].
-    Subscribe { link: Arc<Link>, from: From, back: Back<Resumed> },
+    Subscribe { link: Arc<Link>, from: From, asker: Asker },
     /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
@@ -71,6 +73,16 @@ pub(crate) enum Msg {
     Mark { who: Principal, seq: Seq, back: Back<()> },
     /// The counts at a mark were read from the log.
     Counted { user: UserId, mark: Result<ReadMark, StoreError>, back: Option<Back<()>> },
+    /// A command from this node came to the entry with this number.
+    Expect(Seq),
+    /// What was expected should have come by now.
+    Overdue,
+    /// The log ends at this number, at least.
+    Heard(Seq),
+    /// The bus has come back: read marks may have been missed.
+    Reconnected,
+    /// Read marks, as they are stored.
+    Marked(Result<Vec<(UserId, ReadMark)>, StoreError>),
     /// Writes read marks down.
     Flush,
     /// Marks as read what was delivered to connections that are for this room alone.
@@ -144,6 +156,15 @@ struct Slot {
     frames: [Option<Bytes>; WIRES_MAX],
 }
 
+/// Consecutive entries of the ring, as one wire writes them.
+struct Piece {
+    /// The wire, the first entry, and the last one that was asked for.
+    wanted: (usize, Seq, Seq),
+    /// The last one that is in it.
+    last: Seq,
+    frames: Vec<Bytes>,
+}
+
 /// The Relay actor.
 pub(crate) struct Relay;
 
@@ -165,6 +186,8 @@ pub(crate) struct State {
     /// Why the room could not be read; tried again at each tick.
     broken: Option<StoreError>,
     ring: Ring<Slot>,
+    /// What the last one to come back missed; forgotten when something new comes, and at each tick.
+    piece: Option<Piece>,
     marks: BTreeMap<UserId, ReadMark>,
     unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
@@ -173,6 +196,7 @@ pub(crate) struct State {
     late: Vec<u64>,
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     repairing: Option<Seq>,
+    behind: behind::Behind,
     active: Instant,
     /// Set once it is off the list: nobody subscribes any more.
     off: bool,
@@ -193,6 +217,9 @@ impl Actor for Relay {
         };
         // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
         let bus = args.shared.bus.subscribe_room(args.room, sink);
+        if args.shared.cluster.elsewhere(args.room).is_some() {
+            args.shared.looks.look(args.room);
+        }
         let mut state = State {
             room: args.room,
             shared: args.shared,
@@ -201,11 +228,13 @@ impl Actor for Relay {
             folded: None,
             broken: None,
             ring: Ring::new(1, RING_BYTES_MAX),
+            piece: None,
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
             settling: false,
             late: Vec::new(),
             repairing: None,
+            behind: behind::Behind::default(),
             active: Instant::now(),
             off: false,
             leaving: false,
@@ -216,12 +245,17 @@ impl Actor for Relay {
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if state.parks(&msg) {
+            state.behind.park(msg);
+            return Ok(());
+        }
         match msg {
             Msg::Event(event) => match event.take() {
                 RoomEvent::Appended(entries) => state.published(&me, &entries),
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
+                RoomEvent::Last(last) => state.heard_last(&me, last),
             },
-            Msg::Subscribe { link, from, back } => state.subscribe(link, from, back).await,
+            Msg::Subscribe { link, from, asker } => asker.answer(state.subscribe(&me, link, from).await),
             Msg::CatchUp { session } => {
                 state.welcome(session);
                 state.catch_up(&me, session);
@@ -249,6 +283,11 @@ impl Actor for Relay {
             Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
             Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
             Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
+            Msg::Expect(seq) => state.expect(&me, seq),
+            Msg::Overdue => state.overdue(&me),
+            Msg::Heard(last) => state.heard_last(&me, last),
+            Msg::Reconnected => state.read_marks(&me),
+            Msg::Marked(marks) => state.marked(marks),
             Msg::Flush => state.flush_marks(),
             Msg::Settle => {
                 state.settling = false;
@@ -260,6 +299,7 @@ impl Actor for Relay {
             Msg::Crash => panic!("a relay was told to crash"),
             Msg::Picture(reply) => drop(reply.send(state.picture())),
         }
+        state.unpark(&me);
         for session in std::mem::take(&mut state.late) {
             state.catch_up(&me, session);
         }
@@ -364,6 +404,8 @@ impl State {
     }
 
     async fn tick(&mut self, me: &ActorRef<Msg>) {
+        self.look_once_more();
+        self.piece = None;
         if self.broken.is_some() {
             self.load(me).await;
         }

@@ -117,7 +117,14 @@ impl Registry {
     /// The rooms that a session is subscribed to; for a Session that takes a crashed one's place.
     pub(crate) fn rooms_of_session(&self, session: u64) -> Vec<RoomId> {
         let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());
-        self.seats.iter().filter(|slot| has(slot.value())).map(|slot| *slot.key()).collect()
+        let mut rooms: Vec<_> = self.seats.iter().filter(|slot| has(slot.value())).map(|slot| *slot.key()).collect();
+        rooms.sort_unstable();
+        rooms
+    }
+
+    /// Whether a session gets a room's entries, or is about to.
+    pub(crate) fn serves(&self, room: RoomId, session: u64) -> bool {
+        self.seats.get(&room).is_some_and(|seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session))
     }
 
     /// Connections by room, of a tenant's rooms that have any.
@@ -128,9 +135,11 @@ impl Registry {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The actors by room.
+    /// The actors by room, in an order that doesn't depend on the table's hasher.
     pub(crate) fn all(&self) -> Vec<(RoomId, ActorRef<relay::Msg>)> {
-        self.seats.iter().map(|slot| (*slot.key(), slot.actor())).collect()
+        let mut all: Vec<_> = self.seats.iter().map(|slot| (*slot.key(), slot.actor())).collect();
+        all.sort_unstable_by_key(|(room, _)| *room);
+        all
     }
 
     pub(crate) fn get(&self, room: RoomId) -> Option<ActorRef<relay::Msg>> {
@@ -154,7 +163,8 @@ impl Actor for Relays {
 
     async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
         shared.relays.supervisor.set(me.get_cell());
-        let seats: Vec<_> = shared.relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
+        let mut seats: Vec<_> = shared.relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
+        seats.sort_unstable_by_key(|(room, _)| *room);
         for (room, seat) in seats {
             let dead = seat.actor().get_id();
             shared.relays.reopen(&shared, room, &seat, dead).map_err(|fault| fault.to_string())?;

@@ -11,6 +11,7 @@
 mod append;
 mod batch;
 mod doubt;
+mod moving;
 mod reply;
 
 use std::collections::{HashMap, VecDeque};
@@ -26,12 +27,14 @@ use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, 
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::mailbox::Counted;
 use crate::node::{Shared, guarded};
 use crate::ports::store::{AppendError, StoreError};
 use batch::Batch;
+pub(crate) use batch::{done, weight};
 pub(crate) use reply::ReplyTo;
 
 /// A command on its way to the room.
@@ -58,12 +61,16 @@ pub(crate) enum Msg {
     Reread(Box<Result<Reread, StoreError>>),
     /// Goes to sleep if there is no work.
     Tick,
+    /// The room is at home elsewhere: gives back what waits once its append has ended, and stops.
+    HandOver(oneshot::Sender<Vec<Ask>>),
+    /// The last number of the log.
+    Last(oneshot::Sender<Seq>),
     /// The last message of a room that was taken off the list.
     Farewell,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
-    Picture(tokio::sync::oneshot::Sender<serde_json::Value>),
+    Picture(oneshot::Sender<serde_json::Value>),
 }
 
 /// What a Room finds when it reads its log again.
@@ -109,6 +116,7 @@ pub(crate) struct State {
     leaving: bool,
     /// Set when the store failed: what was on its way here is refused, until the farewell comes.
     dismissed: bool,
+    moving: moving::Moving,
     /// Why the room could not be read: everybody is told, and the next one tries again.
     broken: Option<StoreError>,
 }
@@ -149,6 +157,7 @@ impl Actor for Room {
             active: Instant::now(),
             leaving: false,
             dismissed: false,
+            moving: moving::Moving::default(),
             broken,
         })
     }
@@ -160,6 +169,8 @@ impl Actor for Room {
             Msg::Appended(outcome) => state.appended(&me, outcome),
             Msg::Reread(found) => state.reread(&me, *found).await,
             Msg::Tick => state.tick(&me),
+            Msg::HandOver(back) => state.hand_over(&me, back),
+            Msg::Last(back) => drop(back.send(state.settled())),
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a room was told to crash"),
@@ -170,11 +181,12 @@ impl Actor for Room {
         if let Some(error) = state.broken.take() {
             state.give_up(&me, &error);
         }
+        state.give_on();
         // What came while an append was in flight goes together in the next one.
-        while state.batch.is_none() && !state.waiting.is_empty() {
+        while state.batch.is_none() && !state.waiting.is_empty() && !state.moving.is_away() {
             state.next_batch(&me).await;
         }
-        if state.leaving && state.batch.is_none() {
+        if state.leaving && state.batch.is_none() && state.waiting.is_empty() {
             me.stop(None);
         }
         Ok(())
@@ -204,7 +216,7 @@ impl State {
         let mut asks = Vec::with_capacity(self.waiting.len().min(count_max));
         let mut bytes = 0;
         while let Some(ask) = self.waiting.front() {
-            bytes += batch::weight(&ask.command);
+            bytes += weight(&ask.command);
             if asks.len() >= count_max || (bytes > APPEND_BYTES_MAX && !asks.is_empty()) {
                 break;
             }
@@ -276,6 +288,7 @@ impl State {
         let Some(batch) = self.batch.take() else { return };
         if !entries.is_empty() {
             self.shared.announce(self.room, entries);
+            self.moving.wrote();
         }
         let moderated = std::mem::take(&mut self.moderated);
         for (ask, outcome) in batch.outcomes() {
@@ -302,6 +315,7 @@ impl State {
     }
 
     fn tick(&mut self, me: &ActorRef<Msg>) {
+        self.beat();
         let idle = self.batch.is_none() && self.waiting.is_empty();
         // A room that does not exist was only asked after: it need not stay.
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
@@ -313,7 +327,9 @@ impl State {
     /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
     fn leave(&mut self, me: &ActorRef<Msg>) {
         self.shared.rooms.forget(self.room, me.get_id());
-        if let Some(folded) = &self.folded
+        // While an append is in flight the state runs ahead of the log, which may go on otherwise.
+        if self.batch.is_none()
+            && let Some(folded) = &self.folded
             && folded.last > self.snapshot_at
             && let Some(bytes) = crate::node::encode_state(folded)
         {

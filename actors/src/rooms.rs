@@ -4,13 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use parlance_schema::view::Done;
 use parlance_schema::{Fault, RoomId};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
 
+use crate::forward;
 use crate::mailbox::Counted;
 use crate::node::Shared;
+use crate::ports::bus::Asked;
 use crate::room::{self, Ask};
 use crate::supervise::{self, Supervisor};
+
+/// The way back of a command that came by way of a lane.
+type Back = oneshot::Receiver<Option<Result<Done, Fault>>>;
 
 /// The rooms that are awake on this node.
 #[derive(Default)]
@@ -20,8 +27,17 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Gives a command to a room, waking it where it sleeps. The room answers.
+    /// Gives a command to a room, wherever it is at home. The room answers, or whoever could not reach it.
     pub(crate) fn ask(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
+        if shared.lanes.is_empty() && shared.cluster.is_alone() {
+            self.ask_here(shared, room, ask);
+        } else {
+            forward::route(shared, room, ask);
+        }
+    }
+
+    /// Gives a command to the room here, waking it where it sleeps.
+    pub(crate) fn ask_here(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
         let mut msg = room::Msg::Ask(Counted::new(&shared.meters.room_mailbox, Box::new(ask)));
         // It may stop between the look and the call: then a new one takes its place.
         for _ in 0..3 {
@@ -39,6 +55,37 @@ impl Registry {
         answer(msg, Fault::busy("the room is moving"));
     }
 
+    /// Gives commands to the room here, in order: if one doesn't reach it, none after it does.
+    pub(crate) fn ask_all(&self, shared: &Arc<Shared>, room: RoomId, asked: impl Iterator<Item = Asked>) -> Vec<Back> {
+        let (mut actor, mut backs) = (None, Vec::new());
+        for asked in asked {
+            let (ask, back) = forward::routed(asked);
+            let mut msg = room::Msg::Ask(Counted::new(&shared.meters.room_mailbox, Box::new(ask)));
+            loop {
+                let first = actor.is_none();
+                let there = self.rooms.get(&room).map(|actor| actor.clone());
+                let found = match actor.take() {
+                    Some(actor) => Ok(actor),
+                    None => there.map_or_else(|| self.wake(shared, room), Ok),
+                };
+                let Ok(found) = found else { return backs };
+                match found.cast(msg) {
+                    Err(ractor::MessagingErr::SendErr(lost)) => msg = lost,
+                    _ => {
+                        actor = Some(found);
+                        break;
+                    }
+                }
+                self.forget(room, found.get_id());
+                if !first || !backs.is_empty() {
+                    return backs;
+                }
+            }
+            backs.push(back);
+        }
+        backs
+    }
+
     fn wake(&self, shared: &Arc<Shared>, room: RoomId) -> Result<ActorRef<room::Msg>, Fault> {
         let supervisor = self.supervisor.get()?;
         let slot = self.rooms.entry(room).or_try_insert_with(|| {
@@ -53,9 +100,11 @@ impl Registry {
         self.rooms.remove_if(&room, |_, there| there.get_id() == actor);
     }
 
-    /// The actors by room.
+    /// The actors by room, in an order that doesn't depend on the table's hasher.
     pub(crate) fn all(&self) -> Vec<(RoomId, ActorRef<room::Msg>)> {
-        self.rooms.iter().map(|slot| (*slot.key(), slot.value().clone())).collect()
+        let mut all: Vec<_> = self.rooms.iter().map(|slot| (*slot.key(), slot.value().clone())).collect();
+        all.sort_unstable_by_key(|(room, _)| *room);
+        all
     }
 
     pub(crate) fn get(&self, room: RoomId) -> Option<ActorRef<room::Msg>> {
@@ -76,6 +125,8 @@ pub(crate) struct Rooms;
 pub(crate) enum Msg {
     /// Has the rooms look whether they should sleep.
     Tick,
+    /// The nodes in view are others: rooms that are not at home here any more go.
+    Viewed,
 }
 
 impl Actor for Rooms {
@@ -87,17 +138,21 @@ impl Actor for Rooms {
         shared.rooms.rooms.clear();
         shared.rooms.supervisor.set(me.get_cell());
         me.send_interval(Duration::from_millis(1_000), || Msg::Tick);
+        let mut view = shared.cluster.watch();
+        tokio::spawn(async move { while view.changed().await.is_ok() && me.cast(Msg::Viewed).is_ok() {} });
         Ok(shared)
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Msg>,
-        Msg::Tick: Msg,
-        shared: &mut Arc<Shared>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, shared: &mut Arc<Shared>) -> Result<(), ActorProcessingErr> {
         let all = shared.rooms.all();
+        if let Msg::Viewed = msg {
+            for (room, _) in all.into_iter().filter(|(room, _)| shared.cluster.elsewhere(*room).is_some()) {
+                forward::move_away(shared, room);
+            }
+            return Ok(());
+        }
         metrics::gauge!("parlance_rooms_awake").set(all.len() as f64);
+        shared.cluster.measure();
         for (_, room) in all {
             let _ = room.cast(room::Msg::Tick);
         }

@@ -1,10 +1,12 @@
 //! What the gateway asks of a node: one operation, by one user, one answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parlance_schema::account::Principal;
 use parlance_schema::frame::Answer;
+use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::Op;
 use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use serde::Serialize;
@@ -89,4 +91,21 @@ pub struct Health {
     pub store: crate::ports::store::StoreHealth,
     /// `local` where the node is alone.
     pub bus: String,
+    /// The other nodes.
+    pub cluster: ClusterHealth,
+}
+
+/// What a node sees of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClusterHealth {
+    /// This node's name.
+    pub node: NodeId,
+    /// What it is about.
+    pub state: NodeState,
+    /// Whether the bus reaches the other nodes. Where it doesn't, rooms that are at home here work, others are refused.
+    pub connected: bool,
+    /// Whether this node's lease was renewed in time. Where it wasn't, the others may think that it is gone.
+    pub renewed: bool,
+    /// The nodes in view, this one among them.
+    pub nodes: BTreeMap<NodeId, NodeState>,
 }

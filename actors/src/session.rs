@@ -5,22 +5,24 @@
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 mod subscribe;
+mod sweep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::{RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::{OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use crate::link::Link;
+use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ops;
@@ -28,7 +30,7 @@ use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
 use crate::room::ReplyTo;
 
-pub(crate) use subscribe::{enter, position};
+pub(crate) use subscribe::{Asker, enter, position};
 use subscribe::{subscribe, subscribe_all};
 
 /// What a Session can be told.
@@ -45,6 +47,8 @@ pub(crate) enum Msg {
     Drained,
     /// The socket is gone.
     Closed,
+    /// Looks whether news were missed.
+    Sweep,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
@@ -60,6 +64,12 @@ pub(crate) struct Args {
     pub(crate) link: Arc<Link>,
     /// Whether it takes a crashed one's place.
     pub(crate) again: bool,
+}
+
+/// Gives an operation up that takes too long; what it did until then stays done.
+async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = |_| Err(Fault::new(Code::OutcomeUnknown, "this took too long").after(1_000));
+    tokio::time::timeout(Duration::from_millis(OPERATION_DEADLINE_MS), operation).await.unwrap_or_else(late)
 }
 
 /// Tells the Session that an operation has ended, however it did.
@@ -122,9 +132,13 @@ impl Actor for Session {
                 state.request(&me, op, reply);
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
+            Msg::Sweep => state.sweep(&me),
             Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
             Msg::Closed => {
                 state.end();
@@ -220,7 +234,7 @@ impl State {
         let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            reply.finish(ops::perform(&shared, link.principal, op).await);
+            reply.finish(in_time(ops::perform(&shared, link.principal, op)).await);
             drop(done);
         });
     }
@@ -231,6 +245,9 @@ impl State {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
+                    if link.token().is_some() {
+                        link.keep_token(Some(&token));
+                    }
                     Ok(Answer::Empty {})
                 }
                 Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
@@ -242,13 +259,8 @@ impl State {
 
     /// Subscribes to all of the user's rooms, each from the client's position.
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
-        tokio::spawn(async move {
-            match subscribe_all(&shared, &link, positions).await {
-                Ok(resumed) => drop(me.cast(Msg::Resumed(resumed, Some(reply)))),
-                Err(fault) => reply.finish(Err(fault)),
-            }
-        });
+        reply.limit(ticks() + OPERATION_DEADLINE_MS);
+        now_or_beside(subscribe_all(self.shared.clone(), self.link.clone(), me.clone(), reply, positions));
     }
 
     /// Tells the client where each room stands, then lets the entries come.
@@ -326,5 +338,14 @@ impl State {
             "outbox_bytes": self.link.queued_bytes(),
             "behind": self.link.is_behind(),
         })
+    }
+}
+
+/// Does something now where there is nothing to wait for, else in a task of its own.
+fn now_or_beside(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        // There it is polled again, and woken when it can go on.
+        tokio::spawn(work);
     }
 }

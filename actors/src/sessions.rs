@@ -9,11 +9,14 @@ use parlance_schema::frame::ReplyOutcome;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::{Code, Fault, TenantId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
 use crate::ops::{self, Plan};
+use crate::ports::bus::BusState;
 use crate::room::{Ask, ReplyTo};
 use crate::session;
 use crate::supervise::{self, Supervisor};
@@ -56,8 +59,11 @@ impl Registry {
         }
     }
 
+    /// The connections, in an order that doesn't depend on the table's hasher.
     pub(crate) fn all(&self) -> Vec<(Arc<Link>, ActorRef<session::Msg>)> {
-        self.sessions.iter().map(|slot| slot.value().clone()).collect()
+        let mut all: Vec<_> = self.sessions.iter().map(|slot| slot.value().clone()).collect();
+        all.sort_unstable_by_key(|(link, _)| link.id);
+        all
     }
 
     pub(crate) fn get(&self, session: u64) -> Option<ActorRef<session::Msg>> {
@@ -150,34 +156,74 @@ pub(crate) struct Sessions;
 pub(crate) enum Msg {
     /// Looks after heartbeats, slow clients, expired tokens, and commands that wait too long.
     Tick,
+    /// Has some sessions look whether they missed news.
+    Sweep,
+}
+
+/// How often all sessions look whether they missed news, which other nodes told.
+const ROUND: Duration = Duration::from_secs(60);
+/// Over how many seconds such a round is spread.
+const ROUND_S: usize = 20;
+
+/// Sessions' state.
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    /// Sessions that have not looked yet in this round, and how many do at a time.
+    due: Vec<u64>,
+    at_once: usize,
+    began: Instant,
+    bus: watch::Receiver<BusState>,
+}
+
+impl State {
+    /// Has the next sessions look; a round begins when it is time, and when the bus was away.
+    fn sweep(&mut self) {
+        if self.shared.cluster.is_alone() {
+            return;
+        }
+        let anew = self.bus.has_changed().unwrap_or(false);
+        if anew || self.began.elapsed() >= ROUND {
+            self.bus.mark_unchanged();
+            self.began = Instant::now();
+            self.due = self.shared.sessions.all().iter().map(|(link, _)| link.id).collect();
+            self.at_once = self.due.len().div_ceil(ROUND_S);
+        }
+        for session in self.due.split_off(self.due.len().saturating_sub(self.at_once)) {
+            if let Some(actor) = self.shared.sessions.get(session) {
+                let _ = actor.cast(session::Msg::Sweep);
+            }
+        }
+    }
 }
 
 impl Actor for Sessions {
     type Msg = Msg;
-    type State = Arc<Shared>;
+    type State = State;
     type Arguments = Arc<Shared>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.sessions.supervisor.set(me.get_cell());
         for (link, _) in shared.sessions.all() {
             Registry::spawn(&shared, &link, true).map_err(|fault| fault.to_string())?;
         }
         let period = (shared.options.heartbeat_ms / 5).clamp(50, 5_000);
         me.send_interval(Duration::from_millis(period), || Msg::Tick);
-        Ok(shared)
+        me.send_interval(Duration::from_secs(1), || Msg::Sweep);
+        let mut bus = shared.bus.state();
+        bus.mark_unchanged();
+        Ok(State { shared, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Msg>,
-        Msg::Tick: Msg,
-        shared: &mut Arc<Shared>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if let Msg::Sweep = msg {
+            state.sweep();
+            return Ok(());
+        }
+        let shared = &state.shared;
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         let mut dead = Vec::new();
-        for slot in &shared.sessions.sessions {
-            let (link, actor) = slot.value();
+        for (link, actor) in &shared.sessions.all() {
             // One that dies while it starts has no supervisor yet who would be told.
             if actor.get_status() == ActorStatus::Stopped {
                 dead.push(link.clone());
@@ -198,7 +244,7 @@ impl Actor for Sessions {
         &self,
         _: ActorRef<Msg>,
         event: SupervisionEvent,
-        shared: &mut Arc<Shared>,
+        State { shared, .. }: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
         let found = shared.sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());

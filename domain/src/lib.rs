@@ -3,6 +3,7 @@
 
 pub mod invariants;
 pub mod message;
+pub mod placement;
 pub mod rate;
 pub mod ring;
 pub mod room;

@@ -12,8 +12,8 @@ use parlance_schema::limits::{
 /// # Errors
 /// `invalid` when it is empty, too long (Unicode scalar values), or a part is malformed.
 pub fn check_content(content: &Content) -> Result<(), Fault> {
-    if content.parts.is_empty() && content.text.trim().is_empty() {
-        return Err(Fault::invalid("a message says something"));
+    if content.parts.is_empty() {
+        return check_text(&content.text);
     }
     if content.chars() > MESSAGE_CHARS_MAX {
         return Err(Fault::invalid(format!("a message has at most {MESSAGE_CHARS_MAX} characters")));
@@ -23,6 +23,20 @@ pub fn check_content(content: &Content) -> Result<(), Fault> {
     }
     check_nul([content.text.as_str()])?;
     content.parts.iter().try_for_each(check_part)
+}
+
+/// Checks what a message without parts says.
+///
+/// # Errors
+/// `invalid`, saying what is wrong.
+pub fn check_text(text: &str) -> Result<(), Fault> {
+    if text.trim().is_empty() {
+        return Err(Fault::invalid("a message says something"));
+    }
+    if text.chars().count() > MESSAGE_CHARS_MAX {
+        return Err(Fault::invalid(format!("a message has at most {MESSAGE_CHARS_MAX} characters")));
+    }
+    check_nul([text])
 }
 
 fn check_nul<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<(), Fault> {

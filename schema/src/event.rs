@@ -93,6 +93,11 @@ pub enum Notice {
         /// The room.
         room: RoomId,
     },
+    /// The user chose a status for all connections.
+    Status {
+        /// The status.
+        status: Status,
+    },
     /// The account was disabled, its role changed, or tokens issued before `before` were revoked.
     Revoked {
         /// Tokens issued earlier are void.

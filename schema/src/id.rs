@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::limits::{CLIENT_ID_BYTES_MAX, ID_MAX};
@@ -142,8 +142,8 @@ pub const TENANT_DEFAULT: TenantId = TenantId::new(1);
 /// The name that a sender gave a command, so that sending it again is harmless.
 ///
 /// 1 to 64 bytes of printable ASCII, unique per sender and room.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]{1,64}$")]
 pub struct ClientId(std::sync::Arc<str>);
 
@@ -178,9 +178,9 @@ impl TryFrom<String> for ClientId {
     }
 }
 
-impl From<ClientId> for String {
-    fn from(id: ClientId) -> String {
-        id.0.as_ref().to_owned()
+impl Serialize for ClientId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod message;
+pub mod node;
 pub mod op;
 pub mod view;
 

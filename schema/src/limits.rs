@@ -50,12 +50,17 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Nesting of a decoded frame or body.
 pub const DEPTH_MAX: usize = 32;
 
+/// Bytes of a node's name.
+pub const NODE_ID_BYTES_MAX: usize = 64;
+
 /// Commands of one session that may wait for their reply.
 pub const CREDITS: usize = 64;
 /// Commands a second that one session may give, with a burst of as many.
 pub const COMMANDS_PER_S: u32 = 200;
 /// Connections that one user may have at once.
 pub const CONNECTIONS_PER_USER: usize = 50;
+/// Clients a second that are asked to come back when a node drains.
+pub const RECONNECTS_PER_S: u32 = 1_000;
 /// Commands that may wait in one room.
 pub const ROOM_QUEUE_MAX: usize = 8_192;
 /// Bytes queued for one session before its rooms are marked behind.
@@ -72,6 +77,8 @@ pub const HEARTBEAT_MS: u64 = 25_000;
 pub const SILENCE_MS: u64 = 75_000;
 /// Milliseconds within which a command is answered, one way or the other.
 pub const COMMAND_DEADLINE_MS: u64 = 10_000;
+/// Milliseconds within which anything else that a connection asks for is answered.
+pub const OPERATION_DEADLINE_MS: u64 = 30_000;
 
 /// Entries of one append.
 pub const APPEND_ENTRIES_MAX: usize = 64;
@@ -118,6 +125,7 @@ const _: () = assert!(OUTBOX_BYTES_LOW < OUTBOX_BYTES_MAX);
 const _: () = assert!(OUTBOX_BYTES_EPHEMERAL <= OUTBOX_BYTES_LOW);
 const _: () = assert!(APPEND_ENTRIES_MAX as u64 <= LOG_BUCKET);
 const _: () = assert!(HEARTBEAT_MS * 2 < SILENCE_MS);
+const _: () = assert!(COMMAND_DEADLINE_MS < OPERATION_DEADLINE_MS);
 // A message of the longest kind, four bytes a character and escaped, still fits a frame and an append.
 const _: () = assert!(MESSAGE_CHARS_MAX * 12 + META_BYTES_MAX * 2 < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= APPEND_BYTES_MAX);

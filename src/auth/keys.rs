@@ -1,4 +1,5 @@
-//! The signing keys: a file in the data folder, which a running server reads again when it changes.
+//! The signing keys: a file in the data folder, or the one that all nodes of a cluster are given, which a running server
+//! reads again when it changes.
 //!
 //! The first key signs, all of them verify. A key that was replaced stays as long as a token that it signed may live.
 
@@ -18,7 +19,9 @@ use parlance_actors::ports::Random;
 use parlance_schema::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::seen::Seen;
 use super::{Secret, random_bytes};
+use crate::config;
 
 /// The longest life of an access token, in seconds: what the command line may hand out at most.
 pub const TOKEN_LIFE_S_MAX: u64 = 30 * 24 * 3600;
@@ -82,6 +85,8 @@ pub(super) struct Keys {
     /// The key that signs.
     pub(super) signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
+    /// Tokens that they have signed.
+    pub(super) seen: Seen,
 }
 
 impl Keys {
@@ -95,9 +100,15 @@ impl Keys {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp(u64, i64, i64, u64);
 
-/// The key ring of a data folder.
+/// Permission bits that a key file of the node's own may not have.
+const FOREIGN_BITS: u32 = 0o077;
+/// The same for a file that a node was given: a mounted secret is often its group's to read.
+const FOREIGN_BITS_GIVEN: u32 = 0o027;
+
+/// The keys of one file.
 pub struct KeyRing {
     path: PathBuf,
+    foreign: u32,
     keys: RwLock<Arc<Keys>>,
     stamp: Mutex<Stamp>,
     started: Instant,
@@ -126,9 +137,25 @@ impl KeyRing {
                 write(&path, &Contents { keys: vec![fresh(random, now)] })?;
             }
         }
-        let (keys, stamp) = read(&path)?;
+        Self::read(path, FOREIGN_BITS)
+    }
+
+    /// Opens the keys where the settings have them: in a file that was given, which must be there, or in the data folder.
+    ///
+    /// # Errors
+    /// As for [`KeyRing::open`].
+    pub fn configured(auth: &config::Auth, data: &Path, random: &dyn Random, now: Millis) -> Result<Self, KeyError> {
+        if auth.keys_file.as_os_str().is_empty() {
+            return Self::open(data, random, now);
+        }
+        Self::read(auth.keys_file.clone(), FOREIGN_BITS_GIVEN)
+    }
+
+    fn read(path: PathBuf, foreign: u32) -> Result<Self, KeyError> {
+        let (keys, stamp) = read(&path, foreign)?;
         Ok(Self {
             path,
+            foreign,
             keys: RwLock::new(Arc::new(keys)),
             stamp: Mutex::new(stamp),
             started: Instant::now(),
@@ -161,7 +188,7 @@ impl KeyRing {
         if !matches!(changed, Ok(true)) {
             return;
         }
-        match read(&self.path) {
+        match read(&self.path, self.foreign) {
             Ok((keys, new)) => {
                 tracing::info!(kid = keys.kid, keys = keys.verifying.len(), "signing keys read again");
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
@@ -183,7 +210,7 @@ pub fn rotate(data: &Path, random: &dyn Random, now: Millis, drop_old: bool) -> 
     let path = data.join(FILE);
     let mut keys = vec![fresh(random, now)];
     if path.exists() && !drop_old {
-        keys.extend(contents(&path)?.keys);
+        keys.extend(contents(&path, FOREIGN_BITS)?.keys);
         retire(&mut keys, now);
     }
     let kid = keys[0].kid.clone();
@@ -204,10 +231,10 @@ fn fresh(random: &dyn Random, now: Millis) -> Stored {
     Stored { kid, secret: Secret::new(BASE64.encode(random_bytes::<KEY_BYTES>(random))), created_at: now }
 }
 
-fn read(path: &Path) -> Result<(Keys, Stamp), KeyError> {
+fn read(path: &Path, foreign: u32) -> Result<(Keys, Stamp), KeyError> {
     // The stamp comes first: a file that is replaced in between is read once more, not missed.
     let meta = fs::metadata(path).map_err(io(path))?;
-    let stored = contents(path)?.keys;
+    let stored = contents(path, foreign)?.keys;
     let malformed = |why: &str| KeyError::Malformed { path: path.to_owned(), why: why.to_owned() };
     let mut verifying = HashMap::new();
     let mut signing = None;
@@ -220,12 +247,12 @@ fn read(path: &Path) -> Result<(Keys, Stamp), KeyError> {
         verifying.insert(key.kid.clone(), DecodingKey::from_secret(&bytes));
     }
     let (kid, signing) = signing.ok_or_else(|| malformed("there is no key in it"))?;
-    Ok((Keys { kid, signing, verifying }, stamp_of(&meta)))
+    Ok((Keys { kid, signing, verifying, seen: Seen::default() }, stamp_of(&meta)))
 }
 
-fn contents(path: &Path) -> Result<Contents, KeyError> {
+fn contents(path: &Path, foreign: u32) -> Result<Contents, KeyError> {
     let mode = fs::metadata(path).map_err(io(path))?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & foreign != 0 {
         return Err(KeyError::Open { path: path.to_owned(), mode });
     }
     let text = fs::read(path).map_err(io(path))?;

@@ -3,13 +3,14 @@
 use std::sync::LazyLock;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use parlance_schema::account::Role;
 use parlance_schema::{Code, Fault, Millis, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::keys::KeyRing;
+use super::seen::Seen;
 use super::{Secret, hex, random_bytes};
 use parlance_actors::ports::Random;
 
@@ -86,26 +87,39 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
     if token.len() > TOKEN_BYTES_MAX {
         return Err(invalid());
     }
-    let header = decode_header(token).map_err(|_| invalid())?;
-    if header.alg != Algorithm::HS256 {
-        return Err(invalid());
-    }
-    let kid = header.kid.as_deref().ok_or_else(invalid)?;
+    let name = Seen::name(token);
     let mut keys = ring.current();
-    if keys.verifying(kid).is_none() {
-        keys = ring.latest();
-    }
-    let key = keys.verifying(kid).ok_or_else(invalid)?;
-    let claims = decode::<Claims>(token, key, &VALIDATION).map_err(|e| refused(e.kind()))?.claims;
-    let expires_at = claims.exp.saturating_mul(1_000);
-    if now >= expires_at {
+    let checked = match keys.seen.get(&name) {
+        Some(checked) => checked,
+        None => {
+            let header = decode_header(token).map_err(|_| invalid())?;
+            if header.alg != Algorithm::HS256 {
+                return Err(invalid());
+            }
+            let kid = header.kid.as_deref().ok_or_else(invalid)?;
+            if keys.verifying(kid).is_none() {
+                keys = ring.latest();
+            }
+            let key = keys.verifying(kid).ok_or_else(invalid)?;
+            let checked = verify(token, key)?;
+            keys.seen.put(name, checked.clone());
+            checked
+        }
+    };
+    if now >= checked.expires_at {
         return Err(Fault::new(Code::TokenExpired, "the access token has expired"));
     }
+    Ok(checked)
+}
+
+/// Checks a token's signature and issuer.
+fn verify(token: &str, key: &DecodingKey) -> Result<Checked, Fault> {
+    let claims = decode::<Claims>(token, key, &VALIDATION).map_err(|e| refused(e.kind()))?.claims;
     Ok(Checked {
         user: claims.sub.parse().map_err(|_| invalid())?,
         tenant: claims.tid,
         issued_at: claims.iat_ms,
-        expires_at,
+        expires_at: claims.exp.saturating_mul(1_000),
         family: claims.sid,
     })
 }

@@ -19,7 +19,7 @@ pub struct Local {
 type Table<K, E> = Arc<DashMap<K, Vec<(u64, Sink<E>)>>>;
 
 /// Sinks by subject.
-struct Subjects<K: Eq + Hash, E> {
+pub(super) struct Subjects<K: Eq + Hash, E> {
     sinks: Table<K, E>,
     next: AtomicU64,
 }
@@ -31,7 +31,8 @@ impl<K: Eq + Hash, E> Default for Subjects<K, E> {
 }
 
 impl<K: Eq + Hash + Copy + Send + Sync + 'static, E: Clone + 'static> Subjects<K, E> {
-    fn publish(&self, key: K, event: &E) {
+    /// Hands an event to all sinks of a subject.
+    pub(super) fn publish(&self, key: K, event: &E) {
         // The sinks are called without the table's lock, so that one may subscribe or drop a subscription.
         let sinks: Vec<Sink<E>> = match self.sinks.get(&key) {
             Some(sinks) => sinks.iter().map(|(_, sink)| sink.clone()).collect(),
@@ -40,7 +41,8 @@ impl<K: Eq + Hash + Copy + Send + Sync + 'static, E: Clone + 'static> Subjects<K
         sinks.iter().for_each(|sink| sink(event.clone()));
     }
 
-    fn subscribe(&self, key: K, sink: Sink<E>) -> Subscription {
+    /// Adds a sink to a subject.
+    pub(super) fn subscribe(&self, key: K, sink: Sink<E>) -> Subscription {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.sinks.entry(key).or_default().push((id, sink));
         Box::new(Ticket { sinks: self.sinks.clone(), key, id })

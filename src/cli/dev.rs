@@ -31,7 +31,7 @@ pub(super) async fn execute(
 ) -> Result<(), Failure> {
     let Command::Fill { room, entries } = command;
     let room = RoomId::try_from(room).map_err(|error| Failure::Other(error.to_string()))?;
-    let store = backend.open_store(config)?;
+    let store = backend.open_store(config).await?;
     let ids = Ids::new(store.clone());
     let added = node::fill(store.as_ref(), &ids, backend.clock().now(), room, entries).await;
     let added = added.map_err(|error| Failure::Other(error.to_string()))?;

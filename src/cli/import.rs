@@ -67,7 +67,7 @@ pub(super) async fn execute(
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     let Command::ChatService(args) = command;
-    let store = backend.open_store(config)?;
+    let store = backend.open_store(config).await?;
     let options = options(&args, &config.data.dir, input)?;
     let done = import::run(store, &options, backend.clock().now(), out).await;
     // What was piped in is of no use any more, whatever came of it.

@@ -128,7 +128,7 @@ pub(super) async fn execute(
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     let ids = if let Command::Seed { count, .. } = command { count } else { 1 };
-    let accounts = open(backend, config, ids)?;
+    let accounts = open(backend, config, ids).await?;
     match command {
         Command::Add(add) => {
             let password = if add.no_password { None } else { Some(input.new_password(add.password_stdin)?) };
@@ -198,10 +198,10 @@ async fn seed(
     Ok(out.flush()?)
 }
 
-fn open(backend: &dyn Backend, config: &Config, ids: u64) -> Result<Accounts, Failure> {
-    let store = backend.open_store(config)?;
+async fn open(backend: &dyn Backend, config: &Config, ids: u64) -> Result<Accounts, Failure> {
+    let store = backend.open_store(config).await?;
     let (clock, random) = (backend.clock(), backend.random());
-    let keys = KeyRing::open(&config.data.dir, &*random, clock.now())?;
+    let keys = KeyRing::configured(&config.auth, &config.data.dir, &*random, clock.now())?;
     let ids = Arc::new(Ids::with_block(store.clone(), ids));
     let ports = Ports { store, clock, random, bus: Arc::new(Nobody) };
     Accounts::new(ports, ids, keys, &config.auth).map_err(Failure::Other)

@@ -42,7 +42,7 @@ impl Default for ChatService {
 }
 
 /// Settings are listed in logs, where a secret has no place.
-fn masked<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn masked<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(if secret.reveal().is_empty() { "" } else { "…" })
 }
 

@@ -52,11 +52,16 @@ fn lists_can_be_variables() {
         ("PARLANCE_GATEWAY__HOSTS", "chat.example.org, *.example.org"),
         ("PARLANCE_GATEWAY__ORIGINS", ""),
         ("PARLANCE_GATEWAY__PROXIES", "10.0.0.1"),
+        ("PARLANCE_STORE__SCYLLA__NODES", "one:9042, two:9042"),
+        ("PARLANCE_STORE__SCYLLA__PASSWORD", "1e5"),
         ("PARLANCE_LOG__FILTER", "warn,parlance=debug"),
     ];
     let config = load("[gateway]\norigins = ['*']", &environment, &Overrides::default()).unwrap();
     assert_eq!(config.gateway.hosts, ["chat.example.org", "*.example.org"]);
     assert_eq!((config.gateway.origins.len(), config.gateway.proxies.len()), (0, 1));
+    assert_eq!(config.store.scylla.nodes, ["one:9042", "two:9042"]);
+    assert_eq!(config.store.scylla.password.reveal(), "1e5", "a secret that looks like a number stays as it is");
+    assert!(!format!("{:?}", config.listed()).contains("1e5"));
     assert_eq!(config.log.filter, "warn,parlance=debug", "what is no list keeps its commas");
 }
 
@@ -81,6 +86,19 @@ fn mistakes_are_named() {
         ("[gateway]\nproxy_protocol = true", &[], "gateway.proxy_protocol"),
         ("[rates]\naddress_burst = 5", &[], "rates.address_burst"),
         ("[tls]\ncertificate = 'chain.pem'", &[], "tls.key"),
+        ("[cluster]\nname = 'a.b'", &[], "cluster.name"),
+        ("[cluster]\nnode = 'a b'", &[], "cluster.node"),
+        ("[cluster]\nlease_ms = 500", &[], "cluster.lease_ms"),
+        ("[cluster]\nlease_ms = 2500", &[], "whole seconds"),
+        ("[nats]\nservers = ['nats-1:4222']", &[], "nats.servers"),
+        ("[nats]\nservers = ['http://nats-1']", &[], "nats.servers"),
+        ("[nats]\nreplicas = 0", &[], "nats.replicas"),
+        ("[nats]\nuser = 'a'", &[], "nats.password"),
+        ("[nats]\ntoken = 'a'\nnkey_file = 'b'", &[], "credentials_file"),
+        ("[nats]\ncertificate = 'a'", &[], "nats.key"),
+        ("[store.scylla]\nkeyspace = 'Parlance'", &[], "store.scylla.keyspace"),
+        ("[store]\nkind = 'scylla'\n[store.scylla]\nnodes = []", &[], "store.scylla.nodes"),
+        ("[store.scylla.tls]\ncertificate = 'own.pem'", &[], "store.scylla.tls.key"),
         ("", &[("PARLANCE_GATEWAY__PROXIES", "10.0.0.1, 10.0.0.x")], "10.0.0.x"),
         ("", &[("PARLANCE_LIMITS__CONECTIONS", "1")], "conections"),
         ("", &[("PARLANCE_LIMITS__CONNECTIONS", "many")], "connections"),
@@ -89,6 +107,25 @@ fn mistakes_are_named() {
         let error = refused(toml, environment);
         assert!(error.contains(named), "{toml:?} {environment:?}: {error:?} does not name {named:?}");
     }
+}
+
+#[test]
+fn secrets_of_the_cluster_are_taken_as_they_stand_and_not_shown() {
+    let environment = [
+        ("PARLANCE_NATS__SERVERS", "nats://a:4222, tls://b:4222"),
+        ("PARLANCE_NATS__USER", "parlance"),
+        ("PARLANCE_NATS__PASSWORD", "0017"),
+    ];
+    let config = load("", &environment, &Overrides::default()).unwrap();
+    assert_eq!(config.nats.servers, ["nats://a:4222", "tls://b:4222"]);
+    assert_eq!(config.nats.password.reveal(), "0017");
+    assert!(config.nats.is_used() && !Config::default().nats.is_used());
+    let shown = format!("{config:?} {:?} {:?}", config.listed(), config.nats.options());
+    assert!(!shown.contains("0017"), "{shown}");
+    let token = load("", &[("PARLANCE_NATS__TOKEN", "true")], &Overrides::default()).unwrap();
+    assert_eq!(token.nats.token.reveal(), "true");
+    let error = refused("[nats]\nservers = ['nats://u:hunter42@a:4222']", &[]);
+    assert!(error.contains("nats.servers") && !error.contains("hunter42"), "{error}");
 }
 
 #[test]

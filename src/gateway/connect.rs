@@ -67,7 +67,9 @@ async fn admit(deps: &Deps, query: &str, headers: &HeaderMap, choice: &Choice<'_
         Some(SUBPROTOCOL_MSGPACK) => Arc::new(native::Msgpack),
         _ => Arc::new(native::Json),
     };
-    Ok(Link::new(deps.service.next_session(), who.principal, wire, who.expires_at))
+    let link = Link::new(deps.service.next_session(), who.principal, wire, who.expires_at);
+    link.keep_token(Some(token));
+    Ok(link)
 }
 
 async fn connect(

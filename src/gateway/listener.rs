@@ -3,42 +3,33 @@
 //! warp's own server hides what matters here: the header time-out, the buffers, the number of connections, and the socket
 //! that an upgrade leaves behind. A connection counts, from its accept to its end, as one [`Peer`].
 
-use std::convert::Infallible;
+mod connection;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use metrics::{Gauge, counter, gauge};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use warp::http::StatusCode;
-use warp::reply::{Reply, Response};
+use warp::reply::Reply;
 use warp::{Filter, Rejection};
 
-use super::checks::{Checks, Refusal};
+use super::checks::Checks;
 use super::limits::Seat;
-use super::proxy;
-use super::stream::{Io, Stream};
 use super::tls::Tls;
+use connection::Site;
 
 /// Milliseconds to wait after the first failed accept, doubled after each one that follows.
 const BACKOFF_MS_MIN: u64 = 10;
 /// The longest of those.
 const BACKOFF_MS_MAX: u64 = 1_000;
-/// Bytes of hyper's largest read buffer per connection; it grows from 8 KiB.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Connections that may wait to be accepted, where the system allows so many (`net.core.somaxconn`): those beyond try again
+/// after a second, and all clients of a node may come back at once.
+const BACKLOG: u32 = 4_096;
 
 /// How to listen.
 #[derive(Clone)]
@@ -185,6 +176,18 @@ impl Handle {
     }
 }
 
+/// Opens the socket to listen on.
+///
+/// # Errors
+/// When the address can't be had.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Else a server that was restarted waits until the connections of the one before are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Listens on `listener` and answers with `filter`.
 ///
 /// # Errors
@@ -200,14 +203,14 @@ where
     let permits = Arc::new(Semaphore::new(options.connections_max));
     let (stop, stopped) = watch::channel(false);
     let connections_max = options.connections_max;
-    let accepting = tokio::spawn(accept(listener, filter, options, permits.clone(), stopped));
+    let site = Arc::new(Site { filter, options });
+    let accepting = tokio::spawn(accept(listener, site, permits.clone(), stopped));
     Ok(Handle { address, stop, accepting, permits, connections_max })
 }
 
 async fn accept<F>(
     listener: TcpListener,
-    filter: F,
-    options: Options,
+    site: Arc<Site<F>>,
     permits: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) where
@@ -228,8 +231,7 @@ async fn accept<F>(
                     counter!("parlance_connections_refused_total").increment(1);
                     continue;
                 };
-                let connection = connection(stream, address, permit, filter.clone(), options.clone(), stopped.clone());
-                tokio::spawn(connection);
+                tokio::spawn(connection::serve(stream, address, permit, Arc::clone(&site), stopped.clone()));
             }
             Err(error) if is_of_one_peer(&error) => {}
             Err(error) => {
@@ -249,162 +251,4 @@ async fn accept<F>(
 fn is_of_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// A connection, from its accept to its end or to its being a WebSocket.
-async fn connection<F>(
-    stream: TcpStream,
-    address: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    filter: F,
-    options: Options,
-    mut stopped: watch::Receiver<bool>,
-) where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
-    let permit = Permit::new(permit);
-    let arrived = tokio::select! {
-        arrived = arrive(stream, address, permit, &options) => arrived,
-        _ = stopped.wait_for(|stop| *stop) => return,
-    };
-    if let Some((stream, peer, turned_away)) = arrived {
-        // Apart, so that a connection that never says anything doesn't hold the room that HTTP needs.
-        Box::pin(serve_requests(stream, peer, filter, options, stopped)).await;
-        drop(turned_away);
-    }
-}
-
-/// Finds out who has connected, and waits for the first byte; `None` where nothing comes of it.
-async fn arrive(
-    mut stream: TcpStream,
-    mut address: SocketAddr,
-    permit: Permit,
-    options: &Options,
-) -> Option<(Stream, Peer, Option<OwnedSemaphorePermit>)> {
-    let within = Duration::from_millis(options.header_ms);
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    if options.checks.has_proxy_header(address.ip()) {
-        match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        {
-            Ok(named) => address = named.unwrap_or(address),
-            Err(error) => {
-                Refusal::ProxyHeader.count();
-                tracing::debug!(%error, "a named proxy sent no PROXY header");
-                return None;
-            }
-        }
-    }
-    let (seat, turned_away) = match options.checks.seat(address.ip()) {
-        Ok(seat) => (seat, None),
-        Err(turned_away) => (None, Some(turned_away?)),
-    };
-    if timeout(within, stream.readable()).await.is_err() {
-        Refusal::HeaderTime.count();
-        return None;
-    }
-    let io = match &options.tls {
-        None => Io::Tcp(stream),
-        Some(tls) => match Box::pin(timeout(within, TlsAcceptor::from(tls.current()).accept(stream))).await {
-            Ok(Ok(stream)) => Io::Tls(Box::new(stream)),
-            failed => {
-                Refusal::Tls.count();
-                tracing::debug!(late = failed.is_err(), "no tls handshake");
-                return None;
-            }
-        },
-    };
-    let peer = Peer(Arc::new(Counted {
-        address,
-        tls: options.tls.is_some(),
-        turned_away: turned_away.is_some(),
-        behind: OnceLock::new(),
-        _seat: seat,
-        _permit: permit,
-    }));
-    Some((Stream::new(io, options.reply_ms), peer, turned_away))
-}
-
-/// Serves one connection's requests, until it ends or becomes a WebSocket.
-async fn serve_requests<F>(stream: Stream, peer: Peer, filter: F, options: Options, mut stopped: watch::Receiver<bool>)
-where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
-    let (began, asked) = (Instant::now(), Arc::new(AtomicBool::new(false)));
-    let routes = TowerToHyperService::new(warp::service(filter));
-    let within = Duration::from_millis(options.request_ms);
-    let (checks, first) = (Arc::clone(&options.checks), Arc::clone(&asked));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        first.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(peer.clone());
-        let (visit, refused) = checks.enter(&mut request, &peer);
-        let reply = match refused {
-            Some(refused) => Err(refused),
-            None => Ok(timeout(within, routes.call(request))),
-        };
-        // On the heap: hyper keeps room for it as long as the connection lives, and it is large.
-        Box::pin(async move {
-            let mut response = match reply {
-                Ok(reply) => reply.await.unwrap_or_else(|_| Ok::<Response, Infallible>(too_late()))?,
-                Err(refused) => refused,
-            };
-            visit.leave(&mut response);
-            Ok::<Response, Infallible>(response)
-        })
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(options.header_ms))
-        .max_buf_size(BUFFER_BYTES_MAX.max(options.header_bytes_max))
-        .max_header_size(options.header_bytes_max);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let stop = async move { stopped.wait_for(|stop| *stop).await.is_ok() };
-    let ended = tokio::select! {
-        ended = serving.as_mut() => Some(ended),
-        _ = stop => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    match ended {
-        Ok(()) if !asked.load(Ordering::Relaxed) && began.elapsed().as_millis() >= u128::from(options.header_ms) => {
-            Refusal::HeaderTime.count();
-        }
-        Ok(()) => {}
-        Err(error) => {
-            if let Some(refusal) = refusal(&error) {
-                refusal.count();
-            }
-            tracing::debug!(%error, "http connection failed");
-        }
-    }
-}
-
-/// What of a connection's failure is the client's doing.
-fn refusal(error: &hyper::Error) -> Option<Refusal> {
-    // A time-out with a source is the stream's, which has counted it.
-    if error.is_timeout() && std::error::Error::source(error).is_none() {
-        Some(Refusal::HeaderTime)
-    } else if error.is_parse_too_large() {
-        Some(Refusal::HeaderSize)
-    } else if error.is_parse() {
-        Some(Refusal::Header)
-    } else {
-        None
-    }
-}
-
-fn too_late() -> Response {
-    Refusal::RequestTime.count();
-    StatusCode::REQUEST_TIMEOUT.into_response()
 }

@@ -45,6 +45,14 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lends the thread's buffer, to read into.
+pub(super) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.resize(SCRATCH_BYTES, 0);
+        read(scratch)
+    })
+}
+
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -266,8 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             }
             return Ok(self.after_decoding(*messages));
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.resize(SCRATCH_BYTES, 0);
+        with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             let Poll::Ready(()) = Pin::new(&mut self.io).poll_read(cx, &mut buffer)? else { return Ok(Read::Nothing) };
             let bytes = buffer.filled_mut();

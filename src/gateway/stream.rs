@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -24,22 +25,25 @@ pub enum Io {
 /// A byte stream that ends when its peer reads nothing for too long.
 pub struct Stream {
     io: Io,
+    /// What was read of it before.
+    early: Bytes,
     stall: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
-    /// Ends, with `TimedOut`, once something waits to be written for `stall_ms` milliseconds and nothing of it can be.
+    /// A stream that begins with `early`. It ends, with `TimedOut`, once something waits to be written for `stall_ms`
+    /// milliseconds and nothing of it can be.
     #[must_use]
-    pub fn new(io: Io, stall_ms: u64) -> Self {
-        Self { io, stall: Duration::from_millis(stall_ms), stalled: None }
+    pub fn new(io: Io, early: Bytes, stall_ms: u64) -> Self {
+        Self { io, early, stall: Duration::from_millis(stall_ms), stalled: None }
     }
 
-    /// What it runs on.
+    /// What it runs on, and what of its beginning nobody has read.
     #[must_use]
-    pub fn into_inner(self) -> Io {
-        self.io
+    pub fn into_parts(self) -> (Io, Bytes) {
+        (self.io, self.early)
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -75,6 +79,11 @@ macro_rules! on_either {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         on_either!(self, io => io.poll_read(cx, buf))
     }
 }

@@ -1,7 +1,7 @@
 //! The WebSocket handshake (RFC 6455, 4.2) as a warp filter, and what follows it: the connection's task, or a refusal.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -38,9 +38,36 @@ const ACCEPT_SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Handshake {
     accept: String,
     protocols: String,
-    on_upgrade: OnUpgrade,
+    way: Way,
     peer: Option<Peer>,
     visit: Option<Arc<Visit>>,
+}
+
+/// How the socket is got hold of.
+enum Way {
+    /// hyper hands it over once it has written the answer.
+    Hyper(OnUpgrade),
+    /// The listener holds it, and has the answer written.
+    Listener(Claim),
+}
+
+/// What becomes of an upgraded connection: called with its stream, what was read already, and what is to be written first.
+type GoOn = Box<dyn FnOnce(Io, Bytes, Bytes) + Send>;
+
+/// Where a handshake leaves word of what becomes of a connection that hyper doesn't serve; an extension of the request.
+#[derive(Clone, Default)]
+pub struct Claim(Arc<Mutex<Option<GoOn>>>);
+
+impl Claim {
+    /// What the handshake left, where it was accepted or refused with an upgrade.
+    #[must_use]
+    pub fn take(&self) -> Option<GoOn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn leave(&self, go_on: GoOn) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(go_on);
+    }
 }
 
 /// Why a request is given no WebSocket.
@@ -81,10 +108,11 @@ pub fn handshake() -> impl Filter<Extract = (Result<Handshake, NotUpgraded>,), E
     warp::method()
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ext::optional::<Claim>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arc<Visit>>())
-        .map(|method: Method, headers: HeaderMap, on_upgrade, peer, visit| {
-            check(&method, &headers, on_upgrade, peer, visit)
+        .map(|method: Method, headers: HeaderMap, on_upgrade, claim, peer, visit| {
+            check(&method, &headers, way(on_upgrade, claim), peer, visit)
         })
 }
 
@@ -96,14 +124,19 @@ pub fn is_asked(headers: &HeaderMap) -> bool {
 
 /// Takes the handshake out of a request that the routes are not to see; `None` where it is none.
 pub fn take<B>(request: &mut Request<B>, peer: &Peer) -> Option<Handshake> {
-    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    check(request.method(), request.headers(), on_upgrade, Some(peer.clone()), None).ok()
+    let extensions = request.extensions_mut();
+    let way = way(extensions.remove::<OnUpgrade>(), extensions.remove::<Claim>());
+    check(request.method(), request.headers(), way, Some(peer.clone()), None).ok()
+}
+
+fn way(on_upgrade: Option<OnUpgrade>, claim: Option<Claim>) -> Option<Way> {
+    claim.map(Way::Listener).or(on_upgrade.map(Way::Hyper))
 }
 
 fn check(
     method: &Method,
     headers: &HeaderMap,
-    on_upgrade: Option<OnUpgrade>,
+    way: Option<Way>,
     peer: Option<Peer>,
     visit: Option<Arc<Visit>>,
 ) -> Result<Handshake, NotUpgraded> {
@@ -111,7 +144,7 @@ fn check(
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket")
         && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v.as_bytes() == b"13");
-    let Some(on_upgrade) = on_upgrade.filter(|_| asked) else { return Err(NotUpgraded::Required) };
+    let Some(way) = way.filter(|_| asked) else { return Err(NotUpgraded::Required) };
     let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|k| k.to_str().ok()).map(str::trim).unwrap_or_default();
     if !STANDARD.decode(key).is_ok_and(|raw| raw.len() == 16) {
         return Err(NotUpgraded::BadKey);
@@ -119,7 +152,7 @@ fn check(
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_SALT).finalize());
     let protocols: Vec<_> =
         headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok()).collect();
-    Ok(Handshake { accept, protocols: protocols.join(","), on_upgrade, peer, visit })
+    Ok(Handshake { accept, protocols: protocols.join(","), way, peer, visit })
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
@@ -192,15 +225,16 @@ impl Handshake {
         message_bytes_max: usize,
         make: impl FnOnce() -> (Arc<Link>, R) + Send + 'static,
     ) -> Response {
-        self.upgrade(echo, move |io, early, peer| match io {
-            Io::Tcp(io) => {
-                let (link, receiver) = make();
-                tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
+        let peer = self.peer.clone();
+        self.upgrade(echo, move |io, early, first| {
+            let (link, receiver) = make();
+            if !first.is_empty() {
+                link.push_first(first);
             }
-            Io::Tls(io) => {
-                let (link, receiver) = make();
-                tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer));
-            }
+            match io {
+                Io::Tcp(io) => tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer)),
+                Io::Tls(io) => tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer)),
+            };
         })
     }
 
@@ -211,36 +245,37 @@ impl Handshake {
             Refusal::Connect.count();
         }
         let frame = wire::close_frame(fault.code.close(), &fault.detail);
-        self.upgrade(echo, move |io, _, peer| {
+        let peer = self.peer.clone();
+        self.upgrade(echo, move |io, _, first| {
+            let said = [first, frame].concat();
             tokio::spawn(async move {
                 let _peer = peer;
                 let done = match io {
-                    Io::Tcp(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
-                    Io::Tls(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &frame)).await,
+                    Io::Tcp(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &said)).await,
+                    Io::Tls(io) => timeout(Duration::from_millis(CLOSE_MS), turn_away(io, &said)).await,
                 };
                 tracing::debug!(in_time = done.is_ok(), "a refused connection was closed");
             });
         })
     }
 
-    fn upgrade(
-        self,
-        echo: Option<&'static str>,
-        then: impl FnOnce(Io, Bytes, Option<Peer>) + Send + 'static,
-    ) -> Response {
-        let Handshake { accept, on_upgrade, peer, visit, .. } = self;
+    fn upgrade(self, echo: Option<&'static str>, go_on: impl FnOnce(Io, Bytes, Bytes) + Send + 'static) -> Response {
+        let Handshake { accept, way, peer, visit, .. } = self;
         if let (Some(peer), Some(visit)) = (&peer, visit) {
             peer.keep(visit.take_seat());
         }
-        tokio::spawn(async move {
-            match on_upgrade.await {
-                Ok(upgraded) => match plain(upgraded) {
-                    Some((io, early)) => then(io, early, peer),
-                    None => tracing::error!("an upgraded connection runs on something unknown"),
-                },
-                Err(error) => tracing::debug!(%error, "upgrade failed"),
-            }
-        });
+        match way {
+            Way::Listener(claim) => claim.leave(Box::new(go_on)),
+            Way::Hyper(on_upgrade) => drop(tokio::spawn(async move {
+                match on_upgrade.await {
+                    Ok(upgraded) => match plain(upgraded) {
+                        Some((io, early)) => go_on(io, early, Bytes::new()),
+                        None => tracing::error!("an upgraded connection runs on something unknown"),
+                    },
+                    Err(error) => tracing::debug!(%error, "upgrade failed"),
+                }
+            })),
+        }
         let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -258,12 +293,13 @@ impl Handshake {
 /// Takes the stream out of what hyper wrapped it in, and what was read already; hyper's read buffer goes at once.
 fn plain(upgraded: Upgraded) -> Option<(Io, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
-    Some((parts.io.into_inner().into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
+    let (io, unread) = parts.io.into_inner().into_parts();
+    Some((io, [&parts.read_buf[..], &unread].concat().into()))
 }
 
-/// Sends a close frame, and reads until the peer has ended, so that the frame isn't lost to a reset.
-async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin, frame: &[u8]) -> std::io::Result<()> {
-    io.write_all(frame).await?;
+/// Sends what is said last, and reads until the peer has ended, so that the frame isn't lost to a reset.
+async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin, said: &[u8]) -> std::io::Result<()> {
+    io.write_all(said).await?;
     io.shutdown().await?;
     let mut scratch = [0; 256];
     while io.read(&mut scratch).await? > 0 {}

@@ -22,10 +22,13 @@ pub fn id(text: &str) -> Result<u64, &'static str> {
 /// # Errors
 /// What is wrong, in words.
 pub fn truth(text: &str) -> Result<bool, &'static str> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "1" | "on" => Ok(true),
-        "false" | "f" | "no" | "n" | "0" | "off" => Ok(false),
-        _ => Err("neither true nor false"),
+    let is = |words: [&str; 6]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["false", "f", "no", "n", "0", "off"]) {
+        Ok(false)
+    } else if is(["true", "t", "yes", "y", "1", "on"]) {
+        Ok(true)
+    } else {
+        Err("neither true nor false")
     }
 }
 

@@ -114,17 +114,17 @@ impl<'a> Scribe<'a> {
     pub fn post(&mut self, message: &Message, id: MessageId, reply_to: Option<Seq>, last: bool) -> Result<Seq, Error> {
         self.attend(message)?;
         let deleted = message.deleted.is_some();
-        let content = (!deleted).then(|| Content::text(&*message.text));
+        let content = || (!deleted).then(|| Content::text(&*message.text));
         let mut meta = Meta::new();
         if !deleted && !message.word.is_empty() {
             meta.insert(MESSAGE_TYPE.to_owned(), message.word.clone());
         }
         let at = millis(message.at);
-        let fact = Fact::Posted { id, content: content.clone(), reply_to, mentions: Vec::new(), meta };
+        let fact = Fact::Posted { id, content: content(), reply_to, mentions: Vec::new(), meta };
         let target = self.write(at, message.sender, format_args!("{}", message.id), fact)?;
         let mut state = MessageState::default();
         if let Some(edited) = message.edited {
-            let fact = Fact::Edited { target, revision: 1, content };
+            let fact = Fact::Edited { target, revision: 1, content: content() };
             self.write(millis(edited), message.sender, format_args!("{}/edit", message.id), fact)?;
             self.fold_last(&mut state);
         }

@@ -1,9 +1,11 @@
-//! Messages in their rooms' order, however many they are: sorted in memory, and by way of files where they are too many.
+//! Messages in their rooms' order, however many they are: chunks are sorted on their own, kept in memory and, where they are
+//! too many, in files, and merged as they are read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use parlance_schema::UserId;
@@ -12,14 +14,12 @@ use super::Error;
 
 /// Files that are merged at once; more are merged into one first.
 const RUNS_MAX: usize = 128;
-/// Bytes of a message, reckoned high, so that keys get room for rather fewer.
-const BYTES_PER_KEY: usize = 256;
 /// Bytes that are read ahead of each file.
 const RUN_BUFFER_BYTES: usize = 128 * 1024;
 
 /// A message that is to become an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(super) struct Message<T = String> {
     /// The room's place.
     pub room: u32,
     /// When it was sent, in microseconds.
@@ -36,60 +36,86 @@ pub(super) struct Message {
     /// The old id of the message that it answers.
     pub reply_to: Option<u64>,
     /// What kind of message it is; empty for text.
-    pub word: String,
-    pub text: String,
+    pub word: T,
+    pub text: T,
 }
 
 /// What messages are ordered by: room, time, id, row.
 type Key = (u32, u64, u64, u64);
+/// Bytes of a key in a file.
+const KEY_BYTES: usize = 28;
 
-impl Message {
+impl<T: AsRef<str>> Message<T> {
     pub fn key(&self) -> Key {
         (self.room, self.at, self.id, self.row)
     }
 
+    /// Writes all that the key doesn't have, after its length.
     fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.room.to_le_bytes());
-        let numbers = [
-            self.at,
-            self.id,
-            self.row,
-            self.sender.get(),
-            // No time is as late as the largest number, and no id is 0.
-            self.edited.map_or(u64::MAX, |at| at),
-            self.deleted.map_or(u64::MAX, |at| at),
-            self.reply_to.unwrap_or(0),
-        ];
-        numbers.iter().for_each(|number| into.extend_from_slice(&number.to_le_bytes()));
-        for text in [&self.word, &self.text] {
-            into.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            into.extend_from_slice(text.as_bytes());
+        let from = into.len();
+        into.extend_from_slice(&[0; 4]);
+        let options = [self.edited, self.deleted, self.reply_to];
+        into.push(options.iter().zip(0..).fold(0, |bits, (option, bit)| bits | u8::from(option.is_some()) << bit));
+        into.extend_from_slice(&self.sender.get().to_le_bytes());
+        options.iter().flatten().for_each(|number| into.extend_from_slice(&number.to_le_bytes()));
+        let (word, text) = (self.word.as_ref(), self.text.as_ref());
+        into.extend_from_slice(&(word.len() as u32).to_le_bytes());
+        into.extend_from_slice(word.as_bytes());
+        into.extend_from_slice(text.as_bytes());
+        let length = (into.len() - from - 4) as u32;
+        into[from..from + 4].copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+impl Message {
+    /// Reads what was written, but for its length; `None` where it is none of that.
+    fn decode((room, at, id, row): Key, mut from: &[u8]) -> Option<Self> {
+        let [bits] = take(&mut from)?;
+        let sender = UserId::try_from(u64::from_le_bytes(take(&mut from)?)).ok()?;
+        let mut options = [None; 3];
+        for (option, bit) in options.iter_mut().zip(0..) {
+            if bits >> bit & 1 == 1 {
+                *option = Some(u64::from_le_bytes(take(&mut from)?));
+            }
         }
+        let length = u32::from_le_bytes(take(&mut from)?) as usize;
+        let (word, text) = std::str::from_utf8(from).ok()?.split_at_checked(length)?;
+        let ([edited, deleted, reply_to], word, text) = (options, word.to_owned(), text.to_owned());
+        Some(Self { room, at, id, row, sender, edited, deleted, reply_to, word, text })
+    }
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(*head)
+}
+
+/// Some messages, which are sorted apart from others.
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    /// The key and where the rest is in the bytes.
+    keys: Vec<(Key, usize)>,
+}
+
+impl Chunk {
+    /// Makes room for so much.
+    pub fn new(bytes: usize, messages: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), keys: Vec::with_capacity(messages) }
     }
 
-    fn decode(mut from: impl Read) -> io::Result<Self> {
-        let mut four = [0; 4];
-        from.read_exact(&mut four)?;
-        let room = u32::from_le_bytes(four);
-        let mut numbers = [0; 7];
-        for number in &mut numbers {
-            let mut eight = [0; 8];
-            from.read_exact(&mut eight)?;
-            *number = u64::from_le_bytes(eight);
-        }
-        let mut texts = [String::new(), String::new()];
-        for text in &mut texts {
-            from.read_exact(&mut four)?;
-            let mut bytes = vec![0; u32::from_le_bytes(four) as usize];
-            from.read_exact(&mut bytes)?;
-            *text = String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-        }
-        let ([at, id, row, sender, edited, deleted, reply_to], [word, text]) = (numbers, texts);
-        let time = |at: u64| Some(at).filter(|at| *at != u64::MAX);
-        let sender = UserId::try_from(sender).map_err(|_| io::ErrorKind::InvalidData)?;
-        let (edited, deleted) = (time(edited), time(deleted));
-        let reply_to = Some(reply_to).filter(|id| *id != 0);
-        Ok(Self { room, at, id, row, sender, edited, deleted, reply_to, word, text })
+    pub fn push<T: AsRef<str>>(&mut self, message: &Message<T>) {
+        self.keys.push((message.key(), self.bytes.len()));
+        message.encode(&mut self.bytes);
+    }
+
+    /// Brings them into order, once all are there.
+    pub fn sort(&mut self) {
+        self.keys.sort_unstable();
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.capacity() + self.keys.capacity() * size_of::<(Key, usize)>()
     }
 }
 
@@ -97,87 +123,62 @@ impl Message {
 pub(super) struct Sorter {
     folder: PathBuf,
     bytes_max: usize,
-    arena: Vec<u8>,
-    /// The key and where it is in the arena.
-    keys: Vec<(Key, usize)>,
+    chunks: Vec<Chunk>,
+    /// Bytes of the chunks.
+    bytes: usize,
     runs: Vec<PathBuf>,
     made: usize,
     count: u64,
 }
 
 impl Sorter {
-    /// Begins with nothing; what is more than `bytes_max` goes to files in `folder`. Some `expected` bytes will come, for
-    /// which there is room at once: growing would copy them again and again.
-    pub fn new(folder: &Path, bytes_max: usize, expected: u64) -> Self {
-        let room = usize::try_from(expected).unwrap_or(usize::MAX).min(bytes_max);
-        let (arena, keys) = (Vec::with_capacity(room), Vec::with_capacity(room / BYTES_PER_KEY));
-        Self { folder: folder.to_owned(), bytes_max, arena, keys, runs: Vec::new(), made: 0, count: 0 }
+    /// Begins with nothing; what is more than `bytes_max` goes to files in `folder`.
+    pub fn new(folder: &Path, bytes_max: usize) -> Self {
+        Self { folder: folder.to_owned(), bytes_max, chunks: Vec::new(), bytes: 0, runs: Vec::new(), made: 0, count: 0 }
     }
 
-    pub fn push(&mut self, message: &Message) -> Result<(), Error> {
-        self.keys.push((message.key(), self.arena.len()));
-        message.encode(&mut self.arena);
-        self.count += 1;
-        if self.arena.len() + self.keys.len() * size_of::<(Key, usize)>() < self.bytes_max {
+    /// Takes messages that are in order among themselves.
+    pub fn add(&mut self, chunk: Chunk) -> Result<(), Error> {
+        debug_assert!(chunk.keys.is_sorted());
+        self.count += chunk.keys.len() as u64;
+        self.bytes += chunk.size();
+        self.chunks.push(chunk);
+        if self.bytes < self.bytes_max {
             return Ok(());
         }
-        self.spill()?;
+        self.bytes = 0;
+        let chunks = std::mem::take(&mut self.chunks);
+        self.write(Merge::new(chunks.into_iter().map(Source::memory))?)?;
         if self.runs.len() < RUNS_MAX {
             return Ok(());
         }
         let runs = std::mem::take(&mut self.runs);
-        let (path, mut into) = self.create()?;
-        let mut merged = Merge::open(&runs)?;
-        let mut bytes = Vec::new();
-        while let Some(message) = merged.next()? {
-            bytes.clear();
-            message.encode(&mut bytes);
-            into.write_all(&bytes).map_err(|error| Error::io(&path, error))?;
-        }
-        into.flush().map_err(|error| Error::io(&path, error))?;
-        runs.iter().try_for_each(|run| std::fs::remove_file(run).map_err(|error| Error::io(run, error)))?;
-        self.runs.push(path);
-        Ok(())
+        self.write(Merge::files(&runs)?)?;
+        runs.iter().try_for_each(|run| std::fs::remove_file(run).map_err(|error| Error::io(run, error)))
     }
 
     /// All of them, in order.
-    pub fn sorted(mut self) -> Result<Sorted, Error> {
-        if self.runs.is_empty() {
-            self.keys.sort_unstable();
-            return Ok(Sorted {
-                count: self.count,
-                from: From::Memory { arena: self.arena, keys: self.keys, next: 0 },
-            });
-        }
-        self.spill()?;
-        Ok(Sorted { count: self.count, from: From::Files(Merge::open(&self.runs)?) })
+    pub fn sorted(self) -> Result<Sorted, Error> {
+        let mut merge = Merge::files(&self.runs)?;
+        self.chunks.into_iter().try_for_each(|chunk| merge.add(Source::memory(chunk)))?;
+        Ok(Sorted { count: self.count, merge })
     }
 
-    fn create(&mut self) -> Result<(PathBuf, BufWriter<File>), Error> {
+    /// Writes a file of what is merged.
+    fn write(&mut self, mut merge: Merge) -> Result<(), Error> {
         let path = self.folder.join(format!("run-{}", self.made));
         self.made += 1;
-        let file = File::create(&path).map_err(|error| Error::io(&path, error))?;
-        Ok((path, BufWriter::with_capacity(RUN_BUFFER_BYTES, file)))
-    }
-
-    fn spill(&mut self) -> Result<(), Error> {
-        if self.keys.is_empty() {
-            return Ok(());
+        let io = |error| Error::io(&path, error);
+        let mut into = BufWriter::with_capacity(RUN_BUFFER_BYTES, File::create(&path).map_err(io)?);
+        while let Some((room, at, id, row)) = merge.next()? {
+            let numbers = [at, id, row].map(u64::to_le_bytes);
+            let parts = [room.to_le_bytes().as_slice(), numbers.as_flattened()].map(|part| into.write_all(part));
+            parts.into_iter().collect::<io::Result<()>>().map_err(io)?;
+            into.write_all(&(merge.rest.len() as u32).to_le_bytes()).map_err(io)?;
+            into.write_all(&merge.rest).map_err(io)?;
         }
-        self.keys.sort_unstable();
-        let (path, mut into) = self.create()?;
-        let mut ends: Vec<usize> = self.keys.iter().map(|(_, at)| *at).collect();
-        ends.sort_unstable();
-        ends.push(self.arena.len());
-        for (_, at) in &self.keys {
-            // A message ends where the next one in the arena begins.
-            let end = ends[ends.partition_point(|end| end <= at)];
-            into.write_all(&self.arena[*at..end]).map_err(|error| Error::io(&path, error))?;
-        }
-        into.flush().map_err(|error| Error::io(&path, error))?;
+        into.flush().map_err(io)?;
         self.runs.push(path);
-        self.keys.clear();
-        self.arena.clear();
         Ok(())
     }
 }
@@ -186,18 +187,7 @@ impl Sorter {
 #[derive(Default)]
 pub(super) struct Sorted {
     count: u64,
-    from: From,
-}
-
-enum From {
-    Memory { arena: Vec<u8>, keys: Vec<(Key, usize)>, next: usize },
-    Files(Merge),
-}
-
-impl Default for From {
-    fn default() -> Self {
-        From::Memory { arena: Vec::new(), keys: Vec::new(), next: 0 }
-    }
+    merge: Merge,
 }
 
 impl Sorted {
@@ -207,66 +197,115 @@ impl Sorted {
     }
 
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
-        match &mut self.from {
-            From::Memory { arena, keys, next } => {
-                let Some((_, at)) = keys.get(*next) else { return Ok(None) };
-                *next += 1;
-                // What was written here a moment ago is read as it was.
-                Message::decode(&arena[*at..]).map(Some).map_err(|error| Error::Other(format!("sorting: {error}")))
-            }
-            From::Files(merge) => merge.next(),
-        }
+        let Some(key) = self.merge.next()? else { return Ok(None) };
+        let damaged = || Error::Other("a file in the scratch folder has changed".to_owned());
+        Message::decode(key, &self.merge.rest).map(Some).ok_or_else(damaged)
     }
 
     /// Passes over so many.
     pub fn skip(&mut self, count: u64) -> Result<(), Error> {
-        if let From::Memory { next, keys, .. } = &mut self.from {
-            *next = usize::try_from(count).unwrap_or(usize::MAX).min(keys.len());
-            return Ok(());
-        }
-        for _ in 0..count {
-            self.next()?;
-        }
-        Ok(())
+        (0..count).try_for_each(|_| self.merge.next().map(drop))
     }
 }
 
-/// Several sorted files as one.
+/// Where sorted messages are.
+enum Source {
+    Memory { chunk: Chunk, next: usize },
+    File { path: PathBuf, file: BufReader<File> },
+}
+
+impl Source {
+    fn memory(chunk: Chunk) -> Self {
+        Source::Memory { chunk, next: 0 }
+    }
+
+    /// The key of the next one; then its rest is to be read.
+    fn key(&mut self) -> Result<Option<Key>, Error> {
+        match self {
+            Source::Memory { chunk, next } => Ok(chunk.keys.get(*next).map(|(key, _)| *key)),
+            Source::File { path, file } => {
+                let io = |error| Error::io(path, error);
+                if file.fill_buf().map_err(io)?.is_empty() {
+                    return Ok(None);
+                }
+                let mut bytes = [0; KEY_BYTES];
+                file.read_exact(&mut bytes).map_err(io)?;
+                let mut bytes = bytes.as_slice();
+                let room = take(&mut bytes).map(u32::from_le_bytes);
+                let mut number = || take(&mut bytes).map(u64::from_le_bytes);
+                Ok(room.and_then(|room| Some((room, number()?, number()?, number()?))))
+            }
+        }
+    }
+
+    fn rest(&mut self, into: &mut Vec<u8>) -> Result<(), Error> {
+        into.clear();
+        match self {
+            Source::Memory { chunk, next } => {
+                let mut from = &chunk.bytes[chunk.keys[*next].1..];
+                let length = take(&mut from).map_or(0, u32::from_le_bytes);
+                into.extend_from_slice(&from[..length as usize]);
+                *next += 1;
+                Ok(())
+            }
+            Source::File { path, file } => {
+                let mut length = [0; 4];
+                let mut read = || {
+                    file.read_exact(&mut length)?;
+                    into.resize(u32::from_le_bytes(length) as usize, 0);
+                    file.read_exact(into)
+                };
+                read().map_err(|error| Error::io(path, error))
+            }
+        }
+    }
+}
+
+/// Several sorted ones as one.
+#[derive(Default)]
 struct Merge {
-    runs: Vec<(PathBuf, BufReader<File>)>,
+    sources: Vec<Source>,
     heads: BinaryHeap<Reverse<(Key, usize)>>,
-    messages: Vec<Option<Message>>,
+    /// All that the key doesn't have of the message that was read last.
+    rest: Vec<u8>,
 }
 
 impl Merge {
-    fn open(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut merge = Self { runs: Vec::new(), heads: BinaryHeap::new(), messages: Vec::new() };
-        for (at, path) in paths.iter().enumerate() {
+    fn new(sources: impl Iterator<Item = Source>) -> Result<Self, Error> {
+        let mut merge = Self::default();
+        sources.into_iter().try_for_each(|source| merge.add(source))?;
+        Ok(merge)
+    }
+
+    fn files(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut merge = Self::default();
+        for path in paths {
             let file = File::open(path).map_err(|error| Error::io(path, error))?;
-            merge.runs.push((path.clone(), BufReader::with_capacity(RUN_BUFFER_BYTES, file)));
-            merge.messages.push(None);
-            merge.read(at)?;
+            let file = BufReader::with_capacity(RUN_BUFFER_BYTES, file);
+            merge.add(Source::File { path: path.clone(), file })?;
         }
         Ok(merge)
     }
 
-    fn read(&mut self, at: usize) -> Result<(), Error> {
-        let (path, run) = &mut self.runs[at];
-        let io = |error| Error::io(path, error);
-        if io::BufRead::fill_buf(run).map_err(io)?.is_empty() {
-            return Ok(());
+    fn add(&mut self, mut source: Source) -> Result<(), Error> {
+        if let Some(key) = source.key()? {
+            self.heads.push(Reverse((key, self.sources.len())));
+            self.sources.push(source);
         }
-        let message = Message::decode(run).map_err(io)?;
-        self.heads.push(Reverse((message.key(), at)));
-        self.messages[at] = Some(message);
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Message>, Error> {
-        let Some(Reverse((_, at))) = self.heads.pop() else { return Ok(None) };
-        let message = self.messages[at].take();
-        self.read(at)?;
-        Ok(message)
+    /// Goes to the next one; its key.
+    fn next(&mut self) -> Result<Option<Key>, Error> {
+        let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
+        let Reverse((key, at)) = *head;
+        let source = &mut self.sources[at];
+        source.rest(&mut self.rest)?;
+        match source.key()? {
+            Some(next) => head.0.0 = next,
+            None => drop(PeekMut::pop(head)),
+        }
+        Ok(Some(key))
     }
 }
 
@@ -291,11 +330,21 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn files_sort_as_memory_does(mut all in prop::collection::vec(message(), 0..300), bytes in 200_usize..40_000, skip in 0..50_u64) {
+        fn files_sort_as_memory_does(
+            mut all in prop::collection::vec(message(), 0..300),
+            chunk in 1..40_usize,
+            bytes in 200_usize..40_000,
+            skip in 0..50_u64,
+        ) {
             all.iter_mut().zip(1..).for_each(|(message, row)| message.row = row);
             let folder = tempfile::tempdir().unwrap();
-            let mut sorter = Sorter::new(folder.path(), bytes, 1_000);
-            all.iter().try_for_each(|message| sorter.push(message)).unwrap();
+            let mut sorter = Sorter::new(folder.path(), bytes);
+            for messages in all.chunks(chunk) {
+                let mut chunk = Chunk::new(0, 0);
+                messages.iter().for_each(|message| chunk.push(message));
+                chunk.sort();
+                sorter.add(chunk).unwrap();
+            }
             let mut sorted = sorter.sorted().unwrap();
             prop_assert_eq!(sorted.count(), all.len() as u64);
             sorted.skip(skip).unwrap();

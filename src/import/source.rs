@@ -1,5 +1,6 @@
 //! Files of rows, CSV or JSON lines, read one row at a time with bounds on everything.
 
+mod batch;
 mod csv;
 mod json;
 
@@ -8,6 +9,8 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+
+pub use batch::Batch;
 
 /// Bytes of one row that are read; a longer one is refused.
 const ROW_BYTES_MAX: usize = 1024 * 1024;
@@ -53,12 +56,15 @@ pub struct Column {
     pub required: bool,
 }
 
+/// Where a column's text is in a row's bytes; `None` where it is absent.
+type Span = Option<(u32, u32)>;
+
 /// One row of a file.
 pub struct Row<'a> {
     /// Its number: CSV counts rows after the header, JSON lines count lines; from 1.
     pub number: u64,
     buffer: &'a [u8],
-    spans: &'a [Option<(usize, usize)>],
+    spans: &'a [Span],
 }
 
 impl<'a> Row<'a> {
@@ -68,7 +74,7 @@ impl<'a> Row<'a> {
     /// When it is not UTF-8.
     pub fn text(&self, column: usize) -> Result<Option<&'a str>, &'static str> {
         let Some((from, to)) = self.spans.get(column).copied().flatten() else { return Ok(None) };
-        let text = std::str::from_utf8(&self.buffer[from..to]).map_err(|_| "not UTF-8")?;
+        let text = std::str::from_utf8(&self.buffer[from as usize..to as usize]).map_err(|_| "not UTF-8")?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 }
@@ -95,7 +101,7 @@ pub struct Rows {
     input: BufReader<Hashed>,
     number: u64,
     buffer: Vec<u8>,
-    spans: Vec<Option<(usize, usize)>>,
+    spans: Vec<Span>,
 }
 
 impl Rows {

@@ -1,13 +1,14 @@
 //! The store on one SQLite file: one thread writes, a few read, and an acknowledgement means that it is on disk.
 //!
 //! `folder` opens and locks the data folder, `migrate` has the schema's versions, `writer` and `reader` the threads,
-//! `append` the hot path, `bulk` that of imports, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs.
+//! `append` the hot path, `bulk` that of imports, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs, `export` reads it all.
 
 mod accounts;
 mod append;
 mod backup;
 mod bulk;
 mod claims;
+mod export;
 mod fail;
 mod families;
 mod folder;
@@ -26,7 +27,7 @@ use metrics::Histogram;
 use parlance_actors::ports::store::{Store, StoreError, StoreHealth};
 
 pub use backup::{BackupError, backup};
-pub use folder::OpenError;
+pub use folder::{OpenError, is_there};
 pub use writer::Fatal;
 
 use memberships::Memberships;

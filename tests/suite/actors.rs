@@ -2,6 +2,7 @@
 
 mod alone;
 pub mod bed;
+mod cluster;
 mod commands;
 mod crashes;
 mod doubt;

@@ -2,6 +2,7 @@
 
 mod checks;
 mod connections;
+mod handshakes;
 mod proxied;
 mod tls;
 

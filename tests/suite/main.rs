@@ -4,10 +4,12 @@
 
 mod actors;
 mod auth;
+mod bus;
 mod dialect;
 mod docs;
 mod host;
 mod import;
+mod membership;
 mod rest;
 mod socket;
 mod store;

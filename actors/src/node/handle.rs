@@ -13,9 +13,10 @@ use parlance_schema::{Code, Fault, RoomId, TenantId};
 use ractor::{ActorRef, Message};
 use tokio::sync::oneshot;
 
-use super::{Msg, Shared};
+use super::{Msg, Shared, drain};
 use crate::link::{Link, Receiver};
-use crate::service::{ActorView, After, Health, Service, What};
+use crate::ports::bus::BusState;
+use crate::service::{ActorView, After, ClusterHealth, Health, Service, What};
 use crate::{ops, relay, room, session, sessions};
 
 /// Actors that one picture shows at most.
@@ -71,21 +72,10 @@ impl Handle {
         (self.shared.sessions.len(), self.shared.presence.len())
     }
 
-    /// Tells all clients to come back later, spread over `spread_ms`, and closes their connections.
+    /// Hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
+    /// that no more than [`super::Options::reconnects_per_s`] do at once, closes their connections, and leaves the cluster.
     pub async fn drain(&self, spread_ms: u64) {
-        let sessions = self.shared.sessions.all();
-        let count = sessions.len().max(1) as u64;
-        for (at, (link, _)) in sessions.iter().enumerate() {
-            let after_ms = 200 + spread_ms * at as u64 / count;
-            link.push(&Push::Reconnect { after_ms, reason: "the server restarts".into() });
-            link.close(Code::Restarting.close(), "the server restarts");
-        }
-        let closed = async {
-            while self.shared.sessions.len() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        drain::drain(&self.shared, spread_ms).await;
     }
 
     /// Stops all actors in order.
@@ -95,6 +85,13 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
+        if self.shared.cluster.is_alone() {
+            // News that a token is void can't be lost on the way here.
+            link.keep_token(None);
+        }
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(Fault::new(Code::Restarting, "the node is draining").after(100));
+        }
         if self.shared.presence.sessions(link.principal.user) >= self.shared.options.connections_per_user {
             return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
         }
@@ -182,6 +179,20 @@ impl Service for Handle {
 
     async fn health(&self) -> Health {
         let store = self.shared.store.health().await;
-        Health { ready: store.writable, store, bus: "local".into() }
+        let (bus, cluster) = (self.shared.bus.state(), &self.shared.cluster);
+        let connected = *bus.borrow() != BusState::Away;
+        let (view, backend) = (cluster.now(), self.shared.bus.backend());
+        Health {
+            ready: store.writable && !self.shared.draining.load(Ordering::Acquire),
+            store,
+            bus: if connected { backend.to_owned() } else { format!("{backend}: away") },
+            cluster: ClusterHealth {
+                node: cluster.me().clone(),
+                connected,
+                renewed: cluster.membership.is_renewed(),
+                state: cluster.membership.me().state,
+                nodes: view.nodes().iter().map(|node| (node.id.clone(), node.state)).collect(),
+            },
+        }
     }
 }

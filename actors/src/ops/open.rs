@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind};
+use parlance_schema::fault::Retry;
 use parlance_schema::frame::{Answer, InviteView};
 use parlance_schema::limits::{MEMBERS_MAX, ROOMS_PER_USER_MAX};
-use parlance_schema::view::RoomView;
+use parlance_schema::view::{Done, RoomView};
 use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
@@ -112,12 +113,26 @@ pub(super) async fn add(
     if users.is_empty() || users.len() > MEMBERS_MAX {
         return Err(Fault::invalid(format!("1 to {MEMBERS_MAX} users are added at a time")));
     }
-    let tenant = read::tenant(shared, who, room).await?;
-    known(shared, tenant, &users).await?;
-    for user in &users {
-        room_for_more(shared, *user).await?;
+    if let Err(fault) = addable(shared, who, room, &users).await {
+        // Who asks again is answered as at first, whatever has become of it since.
+        let again = match client_id.filter(|_| fault.retry != Retry::Later) {
+            Some(client_id) => shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
+            None => None,
+        };
+        let done = again.map(|entry| Done { again: true, ..crate::room::done(room, &entry) });
+        return done.map(Answer::Done).ok_or(fault);
     }
     command_room(shared, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
+}
+
+/// Whether users may be added, as far as the room itself doesn't know.
+async fn addable(shared: &Arc<Shared>, who: Principal, room: RoomId, users: &[UserId]) -> Result<(), Fault> {
+    let tenant = read::tenant(shared, who, room).await?;
+    known(shared, tenant, users).await?;
+    for user in users {
+        room_for_more(shared, *user).await?;
+    }
+    Ok(())
 }
 
 /// Makes an invite. Its code holds the room and a secret, of which the log keeps only the hash.

@@ -56,7 +56,8 @@ pub struct Append {
     pub tenant: TenantId,
     /// The log's last number before; 0 for a new log.
     pub expected: Seq,
-    /// The entries, numbered from `expected + 1`, all with the same append id; at least one.
+    /// The entries, numbered from `expected + 1`, all with the same append id; at least one, and all in one bucket of
+    /// `LOG_BUCKET` numbers.
     pub entries: Arc<[Arc<Entry>]>,
     /// The state folded up to the last entry, where it is time to keep it.
     pub snapshot: Option<Vec<u8>>,
@@ -285,6 +286,14 @@ pub struct Account {
     pub valid_after: Millis,
 }
 
+impl Account {
+    /// Whether what can be changed is the same: when somebody was last seen is noted on another way.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        *self == Self { last_seen: self.last_seen, ..other.clone() }
+    }
+}
+
 /// Which account.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
@@ -305,6 +314,9 @@ pub enum AccountError {
     /// Another account has this e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// The account is not what it was thought to be; nothing was written.
+    #[error("the account was changed meanwhile")]
+    Changed,
     /// As for every other call.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -339,6 +351,18 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// When a name is taken, or the store fails.
     async fn update_account(&self, account: &Account) -> Result<(), AccountError>;
+
+    /// Replaces an account's fields as [`AccountStore::update_account`] does, if they are still what they were `before`. A
+    /// store to which several processes write does both in one step; what is provided here does for one.
+    ///
+    /// # Errors
+    /// [`AccountError::Changed`] when they are not; else as for [`AccountStore::update_account`].
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
+        match self.account(Who::Id(before.id)).await? {
+            Some(now) if now.is_as(before) => self.update_account(after).await,
+            _ => Err(AccountError::Changed),
+        }
+    }
 
     /// Finds an account.
     ///

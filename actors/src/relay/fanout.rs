@@ -37,6 +37,17 @@ impl State {
         }
     }
 
+    /// The log ends at `last`, says its owner: what isn't here yet is read.
+    pub(super) fn heard_last(&mut self, me: &ActorRef<Msg>, last: Seq) {
+        if self.broken.is_some() || last <= self.last() {
+            return;
+        }
+        match &mut self.repairing {
+            Some(highest) => *highest = last.max(*highest),
+            None => self.repair(me, last),
+        }
+    }
+
     /// Reads what is missing between the last number folded and what was published.
     fn repair(&mut self, me: &ActorRef<Msg>, highest: Seq) {
         self.repairing = Some(highest);
@@ -57,9 +68,11 @@ impl State {
                 let next = self.last() + 1;
                 let new = entries.partition_point(|entry| entry.seq < next);
                 self.deliver(me, &entries[new..]);
-                // What is still missing after a read that found nothing is not in the log yet: a later event tells.
+                // What is still missing after a read that found nothing is not in the log yet, or not where it was read.
                 if self.last() < highest && !entries.is_empty() {
                     self.repair(me, highest);
+                } else {
+                    self.look_again(me, highest);
                 }
             }
             Err(error) => {
@@ -70,7 +83,7 @@ impl State {
     }
 
     /// Folds consecutive entries and queues them for all who are live.
-    fn deliver(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
+    pub(super) fn deliver(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         let mut from = 0;
         for (at, entry) in entries.iter().enumerate() {
             let removed = self.take_in(entry);
@@ -134,6 +147,7 @@ impl State {
     /// Queues consecutive, folded entries for all who are live, and keeps them in the ring.
     fn send(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        self.piece = None;
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
         let mut made: [Option<Result<Made, Missing>>; WIRES_MAX] = Default::default();

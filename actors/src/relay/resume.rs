@@ -12,50 +12,53 @@ use parlance_schema::{Fault, RoomId, Seq};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
-use super::{Back, From, Mode, Msg, Passage, State, Sub, unreadable};
+use super::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
 use crate::link::{Link, Pushed};
 use crate::names::Names;
 use crate::node::{Shared, guarded};
 use crate::ports::store::{Range, StoreError};
 use crate::relays::lock;
-use crate::wire::Around;
+use crate::wire::{Around, Wire};
 
 impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
-    pub(super) async fn subscribe(&mut self, link: Arc<Link>, from: From, back: Back<Resumed>) {
+    pub(super) async fn subscribe(
+        &mut self,
+        me: &ActorRef<Msg>,
+        link: Arc<Link>,
+        from: From,
+    ) -> Result<Resumed, Fault> {
         self.active = Instant::now();
-        if self.broken.is_some() || self.off {
-            let _ = back.send(Err(unreadable()));
-            return;
+        // What can't be read is not read on: nobody knows where that would begin.
+        let shut = self.broken.is_some() || self.off;
+        let pulled = if !shut && self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
+        if shut || pulled.is_err() {
+            return Err(unreadable());
         }
         let user = link.principal.user;
         let member = self.folded.as_ref().and_then(|folded| folded.members.get(&user));
         let Some(first) = member.and(self.folded.as_ref()).and_then(|f| f.readable_from(&link.principal)) else {
             // A room that one is not in, and one that is not there, look the same.
-            let _ = back.send(Ok(Resumed { last: 0, ..self.resumed(0, Outcome::Gone) }));
-            return;
+            return Ok(Resumed { last: 0, ..self.resumed(0, Outcome::Gone) });
         };
         let here = |sub: &Sub| sub.link.id == link.id && sub.until.is_none();
         if matches!(from, From::Joining) && lock(&self.subs).iter().any(here) {
             // The news came twice; to begin again would push entries again. Told so, the session does nothing.
-            let _ = back.send(Ok(self.resumed(0, Outcome::Gone)));
-            return;
+            return Ok(self.resumed(0, Outcome::Gone));
         }
         let joined = member.map_or(1, |member| member.joined);
         let (position, outcome) = match from {
             From::Joining if self.pushes(link.id, joined) => {
-                let _ = back.send(Err(Fault::already("the room is pushed")));
-                return;
+                return Err(Fault::already("the room is pushed"));
             }
+            // Found long after it was told: from now on, as after a reset.
+            From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
             From::Joining => (joined - 1, Outcome::Live),
             From::Position(None) => (self.last(), Outcome::Live),
             From::Position(Some(position)) => match self.check(position).await {
                 Ok(outcome @ Outcome::Live) => (position.seq.max(first - 1), outcome),
                 Ok(outcome) => (self.last(), outcome),
-                Err(_) => {
-                    let _ = back.send(Err(unreadable()));
-                    return;
-                }
+                Err(_) => return Err(unreadable()),
             },
         };
         if link.wire.looks_around()
@@ -73,7 +76,7 @@ impl State {
             subs.retain(|there| there.link.id != sub.link.id);
             subs.push(sub);
         }
-        let _ = back.send(Ok(self.resumed(position, outcome)));
+        Ok(self.resumed(position, outcome))
     }
 
     /// Whether a session gets the entries of a membership that began at `joined`.
@@ -116,7 +119,12 @@ impl State {
             return Ok(Some(slot.entry.append));
         }
         metrics::counter!("parlance_log_reads_total").increment(1);
-        Ok(self.shared.entry(self.room, seq).await?.map(|entry| entry.append))
+        let entry = self.shared.entry(self.room, seq).await?;
+        if entry.is_none() && !self.shared.cluster.is_alone() {
+            // What is folded here is in the log: this was read where it isn't yet.
+            return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
+        }
+        Ok(entry.map(|entry| entry.append))
     }
 
     /// Queues what a subscriber has missed, from the ring where it is there, else from the log.
@@ -126,13 +134,13 @@ impl State {
         let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
         let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
         while sub.position < end {
-            let Some(frames) = self.frames(sub.position + 1, end, &sub.link) else {
+            let Some(piece) = self.piece(sub.position + 1, end, sub.link.wire.as_ref()) else {
                 sub.mode = Mode::Reading;
                 let range = Range { from: sub.position + 1, to: end, limit: PAGE_MAX, backwards: false };
                 return self.read_log(me, &sub.link, range);
             };
-            match sub.link.push_entries(&frames) {
-                Pushed::Queued => sub.position += frames.len() as Seq,
+            match sub.link.push_entries(&piece.frames) {
+                Pushed::Queued => sub.position = piece.last,
                 Pushed::Full => return,
                 Pushed::Closed => break,
             }
@@ -149,12 +157,29 @@ impl State {
         }
     }
 
-    /// Frames of the ring from a number on, as many as go out at a time; `None` when the first is not there any more.
-    fn frames(&mut self, from: Seq, to: Seq, link: &Link) -> Option<Vec<Bytes>> {
+    /// Frames of the ring from a number on, as many as go out at a time; `None` when the first is not there any more. Those
+    /// who come back together mostly miss the same: what is wanted twice is joined, and one frame to queue.
+    fn piece(&mut self, from: Seq, to: Seq, wire: &dyn Wire) -> Option<&Piece> {
+        let wanted = (wire.index(), from, to);
+        match &mut self.piece {
+            Some(piece) if piece.wanted == wanted && piece.frames.len() > 1 => {
+                piece.frames = vec![piece.frames.concat().into()];
+            }
+            Some(piece) if piece.wanted == wanted => {}
+            _ => {
+                let frames = self.frames(from, to, wire)?;
+                let last = from + frames.len() as Seq - 1;
+                self.piece = Some(Piece { wanted, last, frames });
+            }
+        }
+        self.piece.as_ref()
+    }
+
+    fn frames(&mut self, from: Seq, to: Seq, wire: &dyn Wire) -> Option<Vec<Bytes>> {
         let mut frames = Vec::new();
         let mut bytes = 0;
         for seq in from..=to {
-            let Some(frame) = self.frame(seq, link.wire.as_ref()) else { break };
+            let Some(frame) = self.frame(seq, wire) else { break };
             bytes += frame.len();
             if bytes > OUTBOX_BYTES_EPHEMERAL && !frames.is_empty() {
                 break;

@@ -154,7 +154,9 @@ impl State {
     pub(super) fn heard_mark(&mut self, me: &ActorRef<Msg>, user: UserId, seq: Seq) {
         let news = self.marks.get(&user).is_none_or(|mark| mark.seq < seq);
         let member = self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&user));
-        if news && member && seq <= self.last() {
+        if seq > self.last() {
+            self.mark_later(user, seq);
+        } else if news && member {
             self.count(me, user, seq, None);
         }
     }

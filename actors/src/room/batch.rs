@@ -112,7 +112,7 @@ pub(crate) fn done(room: RoomId, entry: &Entry) -> Done {
 }
 
 /// About how many bytes a command's entry takes.
-pub(super) fn weight(command: &Command) -> usize {
+pub(crate) fn weight(command: &Command) -> usize {
     match command {
         Command::Post { content, meta, mentions, .. } => {
             let meta: usize = meta.iter().map(|(k, v)| k.len() + v.len()).sum();

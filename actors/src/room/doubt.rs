@@ -54,7 +54,10 @@ impl State {
         for ask in batch.into_asks().into_iter().rev() {
             self.waiting.push_front(ask);
         }
-        self.next_batch(me).await;
+        // Two who contend starve each other: after the second time the room's home has it.
+        if !self.steps_down(me) {
+            self.next_batch(me).await;
+        }
     }
 
     /// The store certainly did nothing. The state is ahead of the log, so the room sleeps, and wakes from the store.

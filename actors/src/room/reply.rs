@@ -19,6 +19,8 @@ enum To {
     /// The client's number for the request, and the link's.
     Link(Arc<Link>, u64, u64),
     Call(oneshot::Sender<Result<Done, Fault>>),
+    /// A lane, here or on another node; nothing: it was not done here, as the room moves.
+    Routed(oneshot::Sender<Option<Result<Done, Fault>>>),
 }
 
 impl ReplyTo {
@@ -42,6 +44,26 @@ impl ReplyTo {
         (Self(Some(To::Call(send))), receive)
     }
 
+    /// A lane, which takes the command elsewhere where the room has moved.
+    pub(crate) fn routed() -> (Self, oneshot::Receiver<Option<Result<Done, Fault>>>) {
+        let (send, receive) = oneshot::channel();
+        (Self(Some(To::Routed(send))), receive)
+    }
+
+    /// Tells a lane that the room has moved; says whether it was one.
+    pub(crate) fn moved(&mut self) -> bool {
+        match self.0.take() {
+            Some(To::Routed(lane)) => {
+                let _ = lane.send(None);
+                true
+            }
+            other => {
+                self.0 = other;
+                false
+            }
+        }
+    }
+
     /// Answers.
     pub fn send(mut self, outcome: Result<Done, Fault>) {
         self.answer(outcome);
@@ -59,6 +81,9 @@ impl ReplyTo {
             Some(To::Link(link, n, id)) => reply(&link, n, id, outcome.map(Answer::Done)),
             Some(To::Call(call)) => {
                 let _ = call.send(outcome);
+            }
+            Some(To::Routed(lane)) => {
+                let _ = lane.send(Some(outcome));
             }
             None => {}
         }

@@ -1,36 +1,92 @@
 //! Subscribing to relays: to all of a user's rooms, or to the one that a connection is for.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parlance_schema::id::Position;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
+use ractor::ActorRef;
 use tokio::sync::oneshot;
 
+use super::Msg;
 use crate::link::Link;
 use crate::node::Shared;
 use crate::ops;
 use crate::relay::{self, From};
+use crate::room::ReplyTo;
 use crate::service::After;
 
+/// What the relays of a user's rooms say to a resume. When the last of them has said it, or has ended without a word, the
+/// Session is told.
+struct Gathering {
+    session: ActorRef<Msg>,
+    reply: Option<ReplyTo>,
+    answers: Mutex<Vec<Option<Result<Resumed, Fault>>>>,
+}
+
+impl Gathering {
+    fn answer(&self, at: usize, answer: Result<Resumed, Fault>) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(answer);
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        let answers = std::mem::take(self.answers.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let Some(reply) = self.reply.take() else { return };
+        match answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(restarting()))).collect() {
+            Ok(resumed) => drop(self.session.cast(Msg::Resumed(resumed, Some(reply)))),
+            Err(fault) => reply.finish(Err(fault)),
+        }
+    }
+}
+
+/// Who hears how a subscription came out.
+pub(crate) enum Asker {
+    /// Somebody who waits for this one.
+    Call(oneshot::Sender<Result<Resumed, Fault>>),
+    /// A resume, of which it is a part.
+    Resume(Part),
+}
+
+/// One room's part of a resume.
+pub(crate) struct Part(Arc<Gathering>, usize);
+
+impl Asker {
+    /// Tells them.
+    pub(crate) fn answer(self, answer: Result<Resumed, Fault>) {
+        match self {
+            Asker::Call(back) => drop(back.send(answer)),
+            Asker::Resume(Part(all, at)) => all.answer(at, answer),
+        }
+    }
+}
+
+/// Asks the relays of all of a user's rooms; the Session is told what they said.
 pub(super) async fn subscribe_all(
-    shared: &Arc<Shared>,
-    link: &Arc<Link>,
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    session: ActorRef<Msg>,
+    reply: ReplyTo,
     positions: Vec<(RoomId, Position)>,
-) -> Result<Vec<Resumed>, Fault> {
-    let rooms = shared.store.rooms_of(link.principal.user).await.map_err(ops::unavailable)?;
+) {
+    let rooms = match shared.store.rooms_of(link.principal.user).await {
+        Ok(rooms) => rooms,
+        Err(error) => return reply.finish(Err(ops::unavailable(error))),
+    };
     let mut wanted: Vec<(RoomId, Option<Position>)> = positions.into_iter().map(|(r, p)| (r, Some(p))).collect();
-    let named: std::collections::HashSet<RoomId> = wanted.iter().map(|(room, _)| *room).collect();
+    let named: HashSet<RoomId> = wanted.iter().map(|(room, _)| *room).collect();
     wanted.extend(rooms.into_iter().filter(|room| !named.contains(room)).map(|room| (room, None)));
-    let mut answers = Vec::with_capacity(wanted.len());
-    for (room, position) in wanted {
-        answers.push(ask_relay(shared, link, room, From::Position(position))?);
+    let answers = Mutex::new(std::iter::repeat_with(|| None).take(wanted.len()).collect());
+    let all = Arc::new(Gathering { session, reply: Some(reply), answers });
+    for (at, (room, position)) in wanted.into_iter().enumerate() {
+        let asker = Asker::Resume(Part(Arc::clone(&all), at));
+        let msg = relay::Msg::Subscribe { link: link.clone(), from: From::Position(position), asker };
+        if let Err(fault) = shared.relays.tell(&shared, room, msg) {
+            all.answer(at, Err(fault));
+        }
     }
-    let mut resumed = Vec::with_capacity(answers.len());
-    for answer in answers {
-        resumed.push(answer.await.map_err(|_| restarting())??);
-    }
-    Ok(resumed)
 }
 
 /// Where the entries of a connection that is for one room begin; `None` for now. Who names a message that isn't there is told
@@ -72,18 +128,10 @@ pub(super) async fn subscribe(
     room: RoomId,
     from: From,
 ) -> Result<Resumed, Fault> {
-    ask_relay(shared, link, room, from)?.await.map_err(|_| restarting())?
-}
-
-fn ask_relay(
-    shared: &Arc<Shared>,
-    link: &Arc<Link>,
-    room: RoomId,
-    from: From,
-) -> Result<oneshot::Receiver<Result<Resumed, Fault>>, Fault> {
     let (back, answer) = oneshot::channel();
-    shared.relays.tell(shared, room, relay::Msg::Subscribe { link: link.clone(), from, back })?;
-    Ok(answer)
+    let msg = relay::Msg::Subscribe { link: link.clone(), from, asker: Asker::Call(back) };
+    shared.relays.tell(shared, room, msg)?;
+    answer.await.map_err(|_| restarting())?
 }
 
 fn restarting() -> Fault {

@@ -17,7 +17,7 @@ impl Random for Counting {
 const DAY_MS: Millis = 24 * 3600 * 1_000;
 
 fn kids(data: &Path) -> Vec<String> {
-    contents(&data.join(FILE)).unwrap().keys.into_iter().map(|k| k.kid).collect()
+    contents(&data.join(FILE), FOREIGN_BITS).unwrap().keys.into_iter().map(|k| k.kid).collect()
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn the_first_start_makes_one_private_key_and_keeps_it() {
     let first = KeyRing::open(&data, &random, 1).unwrap().current().kid.clone();
     assert_eq!(KeyRing::open(&data, &random, 2).unwrap().current().kid, first);
     assert_eq!(fs::metadata(data.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
-    let secret = BASE64.decode(contents(&data.join(FILE)).unwrap().keys[0].secret.reveal()).unwrap();
+    let secret = BASE64.decode(contents(&data.join(FILE), FOREIGN_BITS).unwrap().keys[0].secret.reveal()).unwrap();
     assert_eq!(secret.len(), 32);
 }
 
@@ -128,4 +128,25 @@ fn rotations_at_once_lose_no_key() {
         }
     });
     assert_eq!(kids(dir.path()).len(), 8);
+}
+
+#[test]
+fn a_file_that_was_given_must_be_there_and_may_be_the_groups_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, given) = (dir.path().join("own"), dir.path().join("secret/keys.json"));
+    let random = Counting::default();
+    let auth = config::Auth { keys_file: given.clone(), ..Default::default() };
+    let open = || KeyRing::configured(&auth, &own, &random, 1);
+    assert!(matches!(open(), Err(KeyError::Io { path, .. }) if path == given));
+    assert!(!given.exists() && !own.exists(), "nothing is made");
+
+    KeyRing::open(given.parent().unwrap(), &random, 1).unwrap();
+    let mode = |mode| fs::set_permissions(&given, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o440);
+    let kid = open().unwrap().current().kid.clone();
+    assert_eq!(open().unwrap().current().kid, kid, "two nodes have one key");
+    for foreign in [0o444, 0o460] {
+        mode(foreign);
+        assert!(matches!(open(), Err(KeyError::Open { .. })), "{foreign:o}");
+    }
 }

@@ -192,6 +192,9 @@ fn a_rotation_is_noticed_at_the_first_token_that_names_the_new_key() {
     keys::rotate(data, &bench.random, NOW, true).unwrap();
     let ring = KeyRing::open(data, &bench.random, NOW).unwrap();
     assert_eq!(check(&ring, &old, NOW).unwrap_err().code, Code::Unauthenticated);
+    // A ring that has seen it forgets it with its key.
+    bench.ring.latest();
+    assert_eq!(check(&bench.ring, &old, NOW).unwrap_err().code, Code::Unauthenticated);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Health, metrics, the documentation's source and the front door: what is not under `/v1`.
 
-use parlance_actors::service::Health;
+use std::collections::BTreeMap;
+
+use parlance_actors::service::{ClusterHealth, Health};
+use parlance_schema::node::NodeState;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
@@ -133,6 +136,8 @@ pub struct Checks {
     store: StoreCheck,
     /// What connects nodes.
     bus: BusCheck,
+    /// The other nodes.
+    cluster: ClusterCheck,
     /// AI assistants.
     assistants: AssistantsCheck,
 }
@@ -151,8 +156,41 @@ pub struct StoreCheck {
 /// What connects nodes.
 #[derive(Serialize, ToSchema)]
 pub struct BusCheck {
-    /// `local` where the node is alone.
+    /// `local` where the node is alone, `nats` in a cluster, `nats: away` while the other nodes can't be reached.
     state: String,
+}
+
+/// What the node sees of its cluster.
+#[derive(Serialize, ToSchema)]
+pub struct ClusterCheck {
+    /// `Unhealthy` where the node is cut off from the others, or its lease ran out: rooms that are at home here work, others
+    /// are refused.
+    status: Verdict,
+    /// This node's name.
+    node: String,
+    /// `starting`, `ready` or `draining`.
+    #[schema(value_type = String)]
+    state: NodeState,
+    /// Whether the bus reaches the other nodes.
+    connected: bool,
+    /// Whether this node's lease was renewed in time.
+    renewed: bool,
+    /// The nodes in view by name, with their states.
+    #[schema(value_type = BTreeMap<String, String>)]
+    nodes: BTreeMap<String, NodeState>,
+}
+
+impl From<ClusterHealth> for ClusterCheck {
+    fn from(health: ClusterHealth) -> Self {
+        Self {
+            status: (health.connected && health.renewed).into(),
+            node: health.node.to_string(),
+            state: health.state,
+            connected: health.connected,
+            renewed: health.renewed,
+            nodes: health.nodes.into_iter().map(|(id, state)| (id.to_string(), state)).collect(),
+        }
+    }
 }
 
 /// AI assistants' state.
@@ -181,6 +219,7 @@ async fn health(call: &Call) -> Response {
             durability: health.store.durability,
         },
         bus: BusCheck { state: health.bus },
+        cluster: health.cluster.into(),
         assistants: AssistantsCheck { state: "none" },
     };
     json(status(works), &HealthView { status: works.into(), checks })

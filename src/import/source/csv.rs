@@ -5,7 +5,7 @@ use std::path::Path;
 
 use csv_core::ReadRecordResult;
 
-use super::{Column, Found, ROW_BYTES_MAX};
+use super::{Column, Found, ROW_BYTES_MAX, Span};
 use crate::import::Error;
 
 /// Fields of one row that are read.
@@ -57,16 +57,12 @@ impl Reader {
         Err(Error::Columns { path: path.to_owned(), why })
     }
 
+    /// The bytes of the record that was read last.
     pub fn buffer(&self) -> &[u8] {
-        &self.out
+        &self.out[..self.fields.checked_sub(1).map_or(0, |last| self.ends[last])]
     }
 
-    pub fn next(
-        &mut self,
-        input: &mut impl BufRead,
-        number: &mut u64,
-        spans: &mut [Option<(usize, usize)>],
-    ) -> io::Result<Found> {
+    pub fn next(&mut self, input: &mut impl BufRead, number: &mut u64, spans: &mut [Span]) -> io::Result<Found> {
         let record = self.record(input)?;
         if matches!(record, Record::End) {
             return Ok(Found::End);
@@ -81,7 +77,9 @@ impl Reader {
         }
         for (at, column) in self.places.iter().enumerate() {
             if let Some(column) = column {
-                spans[*column] = Some(self.span(at));
+                let (from, to) = self.span(at);
+                // A record has at most `ROW_BYTES_MAX`.
+                spans[*column] = Some((from as u32, to as u32));
             }
         }
         Ok(Found::Row)

@@ -6,10 +6,8 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Column, Found, ROW_BYTES_MAX};
+use super::{Column, Found, ROW_BYTES_MAX, Span};
 use crate::import::Error;
-
-type Span = Option<(usize, usize)>;
 
 /// Reads lines.
 pub(super) struct Reader {
@@ -149,7 +147,8 @@ impl Plain<'_> {
     fn write(self, text: &str) -> Span {
         let from = self.0.len();
         self.0.extend_from_slice(text.as_bytes());
-        Some((from, self.0.len()))
+        // A line has at most `ROW_BYTES_MAX`, and what stands in it is hardly longer.
+        Some((from as u32, self.0.len() as u32))
     }
 }
 

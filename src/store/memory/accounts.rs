@@ -20,14 +20,15 @@ impl AccountStore for Memory {
     }
 
     async fn update_account(&self, account: &Account) -> Result<(), AccountError> {
+        self.lock().update(account)
+    }
+
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
         let mut all = self.lock();
-        all.judge_names(account)?;
-        let Some(kept) = all.accounts.get_mut(&account.id).filter(|kept| kept.tenant == account.tenant) else {
-            let what = format!("there is no account {} in tenant {}", account.id, account.tenant);
-            return Err(StoreError::Corrupt(what).into());
-        };
-        *kept = Account { created_at: kept.created_at, last_seen: kept.last_seen, ..account.clone() };
-        Ok(())
+        if !all.accounts.get(&before.id).is_some_and(|kept| kept.is_as(before)) {
+            return Err(AccountError::Changed);
+        }
+        all.update(after)
     }
 
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {
@@ -128,6 +129,16 @@ impl AccountStore for Memory {
 }
 
 impl All {
+    fn update(&mut self, account: &Account) -> Result<(), AccountError> {
+        self.judge_names(account)?;
+        let Some(kept) = self.accounts.get_mut(&account.id).filter(|kept| kept.tenant == account.tenant) else {
+            let what = format!("there is no account {} in tenant {}", account.id, account.tenant);
+            return Err(StoreError::Corrupt(what).into());
+        };
+        *kept = Account { created_at: kept.created_at, last_seen: kept.last_seen, ..account.clone() };
+        Ok(())
+    }
+
     pub(super) fn judge_names(&self, account: &Account) -> Result<(), AccountError> {
         let username = fold_case(&account.username);
         if self.others(account).any(|a| fold_case(&a.username) == username) {

@@ -11,13 +11,16 @@ use super::writer::Size;
 use super::{Sqlite, families};
 use crate::store::fold_case;
 
-const COLUMNS: &str =
+/// An account's columns, as [`account`] reads them.
+pub(super) const COLUMNS: &str =
     "user_id, tenant, username, email, full_name, password, role, active, created_at, last_seen, valid_after";
 
 /// Which name another account has.
 enum Taken {
     Username,
     Email,
+    /// The account is another than the one that is to be replaced.
+    Changed,
 }
 
 impl From<Taken> for AccountError {
@@ -25,6 +28,7 @@ impl From<Taken> for AccountError {
         match taken {
             Taken::Username => AccountError::UsernameTaken,
             Taken::Email => AccountError::EmailTaken,
+            Taken::Changed => AccountError::Changed,
         }
     }
 }
@@ -39,6 +43,16 @@ impl AccountStore for Sqlite {
     async fn update_account(&self, account: &Account) -> Result<(), AccountError> {
         let account = account.clone();
         Ok(self.writer.run(Size::default(), move |db| update(db, &account)).await??)
+    }
+
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError> {
+        let (before, after) = (before.clone(), after.clone());
+        let work = move |db: &Connection| {
+            let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE user_id = ?1"))?;
+            let now = select.query_row([int(before.id.get())], |row| Ok(account(row))).optional()?.transpose()?;
+            if now.is_some_and(|now| now.is_as(&before)) { update(db, &after) } else { Ok(Err(Taken::Changed)) }
+        };
+        Ok(self.writer.run(Size::default(), work).await??)
     }
 
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {
@@ -128,7 +142,8 @@ impl AccountStore for Sqlite {
     }
 }
 
-fn account(row: &Row<'_>) -> Result<Account, Fail> {
+/// The account of a row.
+pub(super) fn account(row: &Row<'_>) -> Result<Account, Fail> {
     let role: String = row.get(6)?;
     Ok(Account {
         id: UserId::try_from(uint(row, 0)?).map_err(corrupt)?,

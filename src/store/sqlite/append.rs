@@ -1,8 +1,6 @@
 //! The hot path: a conditional append to one room's log, with all that follows from it, in the writer's transaction.
 
-use std::collections::HashSet;
-
-use parlance_actors::ports::store::{Append, AppendError, MessageState, Taken};
+use parlance_actors::ports::store::{Append, AppendError, MessageState};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::{ClientId, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -27,23 +25,24 @@ impl From<Refused> for AppendError {
 
 /// An append in the form of its rows, made by the caller's thread so that the writer's has less to do.
 pub(super) struct Rows {
-    room: i64,
+    pub room: i64,
     tenant: i64,
-    expected: Seq,
+    pub expected: Seq,
     last: i64,
-    entries: Vec<EntryRow>,
+    pub entries: Vec<EntryRow>,
     snapshot: Option<Vec<u8>>,
     messages: Vec<(i64, Vec<u8>)>,
     members: Vec<(i64, bool)>,
     erase: Vec<i64>,
 }
 
-struct EntryRow {
-    seq: i64,
-    by: i64,
-    client_id: ClientId,
-    message: Option<i64>,
-    entry: Vec<u8>,
+/// An entry in the form of its rows.
+pub(super) struct EntryRow {
+    pub seq: i64,
+    pub by: i64,
+    pub client_id: ClientId,
+    pub message: Option<i64>,
+    pub entry: Vec<u8>,
 }
 
 impl Rows {
@@ -90,45 +89,8 @@ impl Rows {
         Ok(Ok(()))
     }
 
-    /// Writes it as a part of an import: what is there already is noted in `taken` under the append's place, and a log
-    /// that is there already in `shut`, with what would follow in it. The rest is written, to be taken back then.
-    pub fn import(
-        &self,
-        db: &Connection,
-        at: usize,
-        shut: &mut HashSet<i64>,
-        taken: &mut Vec<Taken>,
-    ) -> Result<(), Fail> {
-        let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
-        let last = select.query_row([self.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
-        if self.expected == 0 && last > 0 {
-            shut.insert(self.room);
-            taken.push(Taken::Room(at));
-            return Ok(());
-        }
-        if shut.contains(&self.room) {
-            return Ok(());
-        }
-        if !self.advance(db)? {
-            return Err(corrupt(format!("the log of room {} is at {last} and not at {}", self.room, self.expected)));
-        }
-        let mut log = execute(db, "INSERT INTO room_log VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        let mut dedup = execute(db, "INSERT INTO dedup VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
-        let mut message = execute(db, "INSERT INTO message VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
-        for row in &self.entries {
-            let is_post = row.message.is_some();
-            log.execute(params![self.room, row.seq, row.by, is_post, row.entry])?;
-            let new = dedup.execute(params![self.room, row.by, row.client_id.as_str(), row.seq, is_post])? == 1
-                && row.message.map_or(Ok(1), |id| message.execute([id, self.room, row.seq]))? == 1;
-            if !new {
-                taken.push(Taken::Entry(at, row.seq as Seq));
-            }
-        }
-        self.write_rest(db)
-    }
-
     /// What follows from the entries.
-    fn write_rest(&self, db: &Connection) -> Result<(), Fail> {
+    pub fn write_rest(&self, db: &Connection) -> Result<(), Fail> {
         for (seq, state) in &self.messages {
             execute(db, "REPLACE INTO message_state VALUES (?1, ?2, ?3)")?.execute(params![self.room, seq, state])?;
         }
@@ -150,7 +112,7 @@ impl Rows {
     }
 
     /// Moves the log's end, if it is where the room thinks.
-    fn advance(&self, db: &Connection) -> Result<bool, Fail> {
+    pub fn advance(&self, db: &Connection) -> Result<bool, Fail> {
         let moved = if self.expected == 0 {
             let sql = "INSERT INTO room VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             execute(db, sql)?.execute([self.room, self.tenant, self.last])?

@@ -1,6 +1,7 @@
 //! Imports: many rows in one transaction, with the import's progress.
 //!
 //! What is taken is found by the inserts themselves, which costs nothing where nothing is; then a savepoint takes it all back.
+//! Each table's rows go in in the order of their keys: then most of them go to the page that the one before went to.
 
 use std::collections::HashSet;
 
@@ -8,10 +9,11 @@ use async_trait::async_trait;
 use parlance_actors::ports::store::{
     Account, Bulk, BulkError, BulkStore, ClaimKind, IdKind, Record, StoreError, Taken,
 };
+use parlance_schema::Seq;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
-use super::append::Rows;
+use super::append::{EntryRow, Rows};
 use super::fail::{Fail, corrupt, int, uint};
 use super::writer::Size;
 use super::{accounts, claims};
@@ -35,7 +37,13 @@ impl From<Refused> for BulkError {
 struct Piece {
     bulk: Bulk,
     logs: Vec<Rows>,
+    /// The entries in the order of their senders' names for them, and the messages in that of their ids.
+    names: Vec<Place>,
+    messages: Vec<(i64, Place)>,
 }
+
+/// Where an entry is: the log's place in the piece, and the entry's in the log.
+type Place = (usize, usize);
 
 #[async_trait]
 impl BulkStore for Sqlite {
@@ -44,7 +52,7 @@ impl BulkStore for Sqlite {
         let members: Vec<_> =
             bulk.appends.iter().flat_map(|append| append.members.iter().map(|(user, _)| *user)).collect();
         let logs = std::mem::take(&mut bulk.appends).into_iter().map(Rows::new).collect::<Result<Vec<_>, _>>();
-        let piece = Piece { logs: logs.map_err(StoreError::from)?, bulk };
+        let piece = Piece::new(bulk, logs.map_err(StoreError::from)?);
         let done = self.writer.run(piece.size(), move |db| piece.write(db)).await;
         self.memberships.changed(members.into_iter());
         Ok(done??)
@@ -80,6 +88,21 @@ impl BulkStore for Sqlite {
 }
 
 impl Piece {
+    fn new(bulk: Bulk, logs: Vec<Rows>) -> Self {
+        let places = || logs.iter().enumerate().flat_map(|(at, log)| (0..log.entries.len()).map(move |row| (at, row)));
+        let name = |(at, row): &Place| {
+            let entry = &logs[*at].entries[*row];
+            (logs[*at].room, entry.by, entry.client_id.as_str())
+        };
+        let mut names: Vec<_> = places().collect();
+        // Of two that have the same name or id, the earlier one has it, as it would one by one.
+        names.sort_by(|a, b| name(a).cmp(&name(b)));
+        let id = |place: Place| Some((logs[place.0].entries[place.1].message?, place));
+        let mut messages: Vec<_> = places().filter_map(id).collect();
+        messages.sort_unstable();
+        Self { bulk, logs, names, messages }
+    }
+
     fn size(&self) -> Size {
         let logs = self.logs.iter().map(Rows::size);
         let (entries, bytes) = logs.fold((0, 0), |(e, b), size| (e + size.entries, b + size.bytes));
@@ -112,10 +135,7 @@ impl Piece {
             let holder = claims::claim(db, *tenant, *kind, key, *target)?;
             taken.extend((holder != *target).then_some(Taken::Claim(at, holder)));
         }
-        let mut shut = HashSet::new();
-        for (at, log) in self.logs.iter().enumerate() {
-            log.import(db, at, &mut shut, &mut taken)?;
-        }
+        self.write_logs(db, &mut taken)?;
         let sql = "INSERT INTO read_mark VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE \
                    SET seq = excluded.seq, posts = excluded.posts, own = excluded.own WHERE excluded.seq > read_mark.seq";
         let mut upsert = db.prepare_cached(sql)?;
@@ -135,6 +155,63 @@ impl Piece {
         db.prepare_cached("REPLACE INTO import VALUES (?1, ?2, ?3)")?.execute(values)?;
         Ok(taken)
     }
+}
+
+impl Piece {
+    /// Writes what the logs have: their own rows, then the names, then the messages.
+    fn write_logs(&self, db: &Connection, taken: &mut Vec<Taken>) -> Result<(), Fail> {
+        // Logs that are there already, with what would follow in them.
+        let mut shut = HashSet::new();
+        let mut begun = Vec::with_capacity(self.logs.len());
+        for (at, log) in self.logs.iter().enumerate() {
+            let open = !shut.contains(&log.room) && begin(db, log)?;
+            if !open {
+                shut.insert(log.room);
+                taken.extend((log.expected == 0).then_some(Taken::Room(at)));
+            }
+            begun.push(open);
+        }
+        let mut doubles = HashSet::new();
+        let mut insert = db.prepare_cached("INSERT INTO dedup VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+        for place in self.names.iter().filter(|(at, _)| begun[*at]) {
+            let (log, row) = self.entry(*place);
+            let is_post = row.message.is_some();
+            if insert.execute(params![log.room, row.by, row.client_id.as_str(), row.seq, is_post])? == 0 {
+                doubles.insert(*place);
+            }
+        }
+        let mut insert = db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+        for (id, place) in self.messages.iter().filter(|(_, (at, _))| begun[*at]) {
+            let (log, row) = self.entry(*place);
+            if !doubles.contains(place) && insert.execute([*id, log.room, row.seq])? == 0 {
+                doubles.insert(*place);
+            }
+        }
+        let mut doubles: Vec<_> = doubles.into_iter().collect();
+        doubles.sort_unstable();
+        taken.extend(doubles.into_iter().map(|place| Taken::Entry(place.0, self.entry(place).1.seq as Seq)));
+        Ok(())
+    }
+
+    fn entry(&self, (at, row): Place) -> (&Rows, &EntryRow) {
+        (&self.logs[at], &self.logs[at].entries[row])
+    }
+}
+
+/// Writes a log's own rows; `false` where there is a log already that it would begin.
+fn begin(db: &Connection, log: &Rows) -> Result<bool, Fail> {
+    if !log.advance(db)? {
+        let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
+        let last = select.query_row([log.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
+        let elsewhere = || corrupt(format!("the log of room {} is at {last} and not at {}", log.room, log.expected));
+        return if log.expected == 0 { Ok(false) } else { Err(elsewhere()) };
+    }
+    let mut insert = db.prepare_cached("INSERT INTO room_log VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for row in &log.entries {
+        insert.execute(params![log.room, row.seq, row.by, row.message.is_some(), row.entry])?;
+    }
+    log.write_rest(db)?;
+    Ok(true)
 }
 
 fn write_account(db: &Connection, at: usize, account: &Account, taken: &mut Vec<Taken>) -> Result<(), Fail> {

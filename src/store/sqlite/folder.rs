@@ -84,6 +84,12 @@ impl OpenError {
     }
 }
 
+/// Whether a folder has a database in it.
+#[must_use]
+pub fn is_there(folder: &Path) -> bool {
+    folder.join(DATABASE).is_file()
+}
+
 /// An opened folder's connections, and the lock that is held as long as they are used.
 pub(super) struct Opened {
     pub writer: Connection,

@@ -13,8 +13,9 @@ use parlance::gateway::native::Json;
 use parlance_actors::ids::Ids;
 use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
+use parlance_actors::ports::membership::Alone;
 use parlance_actors::ports::store::{Account, AccountStore, LogStore, Range};
-use parlance_actors::ports::{Authority, Clock, Random};
+use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random};
 use parlance_actors::service::{After, Service};
 use parlance_actors::wire::Wire;
 use parlance_schema::account::{Principal, Role};
@@ -24,6 +25,7 @@ use parlance_schema::{Fault, Millis, RoomId, Seq, TenantId, UserId};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::cluster::net::Net;
 use super::faults::{Faulty, Lossy};
 
 const START: Millis = 1_790_000_000_000;
@@ -75,6 +77,31 @@ pub fn principal(id: u64) -> Principal {
     Principal { user: UserId::new(id), tenant, role }
 }
 
+/// A store in which users 1 to 120 are.
+pub async fn populated() -> Arc<Faulty> {
+    // The common origin of all links' clocks, before any test's clock moves.
+    let _ = ticks();
+    let store = Arc::new(Faulty::default());
+    for id in 1..=120 {
+        let Principal { user, tenant, role } = principal(id);
+        let account = Account {
+            id: user,
+            tenant,
+            username: format!("user{id}"),
+            email: None,
+            full_name: format!("User {id}"),
+            password: None,
+            role,
+            active: true,
+            created_at: START,
+            last_seen: None,
+            valid_after: 0,
+        };
+        store.create_account(&account).await.unwrap();
+    }
+    store
+}
+
 pub struct Bed {
     pub store: Arc<Faulty>,
     pub bus: Arc<Lossy>,
@@ -87,43 +114,41 @@ impl Bed {
     }
 
     pub async fn with(options: Options) -> Self {
-        // The common origin of all links' clocks, before any test's clock moves.
-        let _ = ticks();
-        let store = Arc::new(Faulty::default());
-        for id in 1..=120 {
-            let Principal { user, tenant, role } = principal(id);
-            let account = Account {
-                id: user,
-                tenant,
-                username: format!("user{id}"),
-                email: None,
-                full_name: format!("User {id}"),
-                password: None,
-                role,
-                active: true,
-                created_at: START,
-                last_seen: None,
-                valid_after: 0,
-            };
-            store.create_account(&account).await.unwrap();
-        }
-        Self::over(store, options).await
+        Self::over(populated().await, options).await
+    }
+
+    /// A node of a cluster.
+    pub async fn join(store: Arc<Faulty>, net: &Arc<Net>, name: &str, incarnation: u64, options: Options) -> Self {
+        let (bus, membership) = net.join(name, incarnation);
+        Self::on(store, bus, membership, incarnation, options).await
     }
 
     /// A node on a store that is there already.
     pub async fn over(store: Arc<Faulty>, options: Options) -> Self {
+        let lossy = Arc::new(Lossy::default());
+        let bed = Self::on(store, lossy.clone(), Arc::new(Alone::new(1)), 7, options).await;
+        Self { bus: lossy, ..bed }
+    }
+
+    async fn on(
+        store: Arc<Faulty>,
+        bus: Arc<dyn Bus>,
+        membership: Arc<dyn Membership>,
+        seed: u64,
+        options: Options,
+    ) -> Self {
         let _ = ticks();
-        let bus = Arc::new(Lossy::default());
-        let ticker = Arc::new(Ticker { since: Instant::now(), seed: AtomicU64::new(7) });
+        let ticker = Arc::new(Ticker { since: Instant::now(), seed: AtomicU64::new(seed) });
         let ports = Ports {
             store: store.clone(),
-            bus: bus.clone(),
+            bus,
+            membership,
             clock: ticker.clone(),
             random: ticker,
             authority: Arc::new(Naive),
             ids: Arc::new(Ids::new(store.clone())),
         };
-        Self { store, bus, node: node::start(ports, options).await.unwrap() }
+        Self { store, bus: Arc::default(), node: node::start(ports, options).await.unwrap() }
     }
 
     /// A client that has not said where it is.

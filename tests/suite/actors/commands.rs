@@ -160,3 +160,17 @@ async fn deleted_words_are_given_to_nobody_any_more() {
     assert!(!pushed.contains("secret"), "{pushed}");
     assert_eq!(bed.said(room).await, ["slow", ""]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_adds_somebody_again_is_answered_as_at_first_whatever_has_become_of_them() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    bed.perform(1, json!({"op": "promote", "room": room, "user": 2, "role": "admin"})).await.unwrap();
+    let add = json!({"op": "add", "room": room, "users": [3], "client_id": "a"});
+    let first = bed.perform(2, add.clone()).await.unwrap();
+    bed.perform(1, json!({"op": "kick", "room": room, "user": 2})).await.unwrap();
+    let again = bed.perform(2, add).await.unwrap();
+    assert_eq!((&again["seq"], &again["again"]), (&first["seq"], &json!(true)));
+    let other = json!({"op": "add", "room": room, "users": [4], "client_id": "b"});
+    assert_eq!(bed.perform(2, other).await.unwrap_err().code, parlance_schema::Code::NotFound);
+}

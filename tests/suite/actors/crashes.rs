@@ -242,3 +242,21 @@ async fn a_command_that_the_store_keeps_waiting_has_an_unknown_outcome_after_its
     assert_eq!(insist(&mut one, room, "late").await, 2);
     assert_eq!(bed.said(room).await, ["late", "other"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_keeps_waiting_is_given_up_and_the_next_goes_on() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    let mut one = bed.client(1).await;
+    for message in ["a", "b"] {
+        one.ask(send(room, message)).await;
+    }
+    bed.store.read_ms.store(3_600_000, Ordering::SeqCst);
+    let asked = one.tell(json!({"op": "entries", "room": room, "after": 0, "limit": 10}));
+    let next = one.tell(json!({"op": "stats"}));
+    pass(29_000).await;
+    one.drain();
+    assert_eq!(one.link.in_flight(), 2, "it has its time");
+    assert_eq!(one.reply(asked).await["fault"]["code"], "outcome_unknown");
+    assert_eq!(one.reply(next).await["ok"]["connections"], 1);
+}

@@ -16,6 +16,7 @@ use parlance_actors::ports::store::{
 };
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Notice;
+use parlance_schema::limits::LOG_BUCKET;
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, TenantId, UserId};
 
 /// What happens to the next append.
@@ -79,7 +80,10 @@ impl Faulty {
             let (seq, posts) = (seq + 1 + at, posts + 1 + at);
             entries.push(Arc::new(Entry { seq, at: 1, by, client_id, posts, append, fact }));
         }
-        self.inner.append(plain(room, seq, entries)).await.unwrap();
+        // As any append, none crosses a bucket of the log.
+        for part in entries.chunk_by(|a, b| (a.seq - 1) / LOG_BUCKET == (b.seq - 1) / LOG_BUCKET) {
+            self.inner.append(plain(room, part[0].seq - 1, part.to_vec())).await.unwrap();
+        }
     }
 
     /// Somebody else writes an append's very commands, if nobody has yet.
@@ -236,6 +240,7 @@ macro_rules! passed_on {
 passed_on! {
     async fn create_account(&self, account: &Account) -> Result<(), AccountError>;
     async fn update_account(&self, account: &Account) -> Result<(), AccountError>;
+    async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError>;
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError>;
     async fn accounts(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError>;

@@ -1,5 +1,6 @@
 //! The command line, word by word, on a real data folder.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,7 +24,7 @@ impl Backend for Embedded {
         Err(Failure::Other(format!("would serve on {}", config.server.listen)))
     }
 
-    fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    async fn open_store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
         match Sqlite::open(&config.data.dir, &sqlite::Options::default()) {
             Ok(store) => Ok(Arc::new(store)),
             Err(error @ sqlite::OpenError::InUse { .. }) => Err(Failure::InUse(error.to_string())),
@@ -33,6 +34,10 @@ impl Backend for Embedded {
 
     async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure> {
         sqlite::backup(&config.data.dir, to).map_err(|e| Failure::Other(e.to_string()))
+    }
+
+    async fn sqlite_to_scylla(&self, _: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        Ok(writeln!(out, "would move")?)
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -14,13 +14,14 @@ use parlance_actors::link::{Link, Receiver};
 use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::StoreHealth;
 use parlance_actors::ports::{Bus, Clock, Random};
-use parlance_actors::service::{ActorView, After, Health, Service, What};
+use parlance_actors::service::{ActorView, After, ClusterHealth, Health, Service, What};
 use parlance_schema::account::{Principal, UserView};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
+use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::Op;
 use parlance_schema::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView, StatsView,
@@ -107,7 +108,14 @@ impl Service for FakeNode {
     async fn health(&self) -> Health {
         let (ready, writable) = *self.state.lock().unwrap();
         let store = StoreHealth { backend: "sqlite", writable, durability: "disk" };
-        Health { ready, store, bus: "local".into() }
+        let cluster = ClusterHealth {
+            node: NodeId::alone(),
+            state: NodeState::Ready,
+            connected: true,
+            renewed: true,
+            nodes: [(NodeId::alone(), NodeState::Ready)].into(),
+        };
+        Health { ready, store, bus: "local".into(), cluster }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The decoders under bytes that nobody meant: they never panic, and where the bytes are cut makes no difference.
 
+use parlance::dialect::chat_service::wire::Frames;
 use parlance::gateway::codec::{Decoder, Event, Failure};
 use parlance::gateway::native::{Json, Msgpack};
 use parlance_actors::wire::Wire;
+use parlance_schema::RoomId;
+use parlance_schema::op::Op;
 use proptest::prelude::*;
 
 use super::client::masked;
@@ -100,15 +103,43 @@ fn request() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// Both wires must return, and refuse only with what the protocol's table has for it.
-fn decode_both(bytes: &[u8]) {
-    use parlance_schema::Code::{Malformed, TooLarge, Unknown};
-    for outcome in [Json.decode(true, bytes), Msgpack.decode(false, bytes)] {
+/// All wires must return, and refuse only with what the protocol's table has for it.
+fn decode_all(bytes: &[u8]) {
+    use parlance_schema::Code::{Invalid, Malformed, TooLarge, Unknown};
+    let chat = Frames::new(RoomId::new(1)).decode(true, bytes);
+    if let Ok(request) = &chat {
+        let room = match &request.op {
+            Op::Send { room, .. } | Op::Typing { room, .. } => *room,
+            op => {
+                assert_eq!(*op, Op::Ping);
+                RoomId::new(1)
+            }
+        };
+        assert_eq!(room, RoomId::new(1), "a chat's socket is for that chat");
+    }
+    for (outcome, native) in [(Json.decode(true, bytes), true), (Msgpack.decode(false, bytes), true), (chat, false)] {
         if let Err((_, fault)) = outcome {
-            assert!(matches!(fault.code, Malformed | Unknown | TooLarge), "{fault:?}");
+            let known = matches!(fault.code, Malformed | Unknown | TooLarge);
+            assert!(known || !native && fault.code == Invalid, "{fault:?}");
             assert!(fault.detail.len() <= 1_000 && !fault.detail.is_empty(), "{fault:?}");
         }
     }
+}
+
+/// Frames of a chat's socket that are nearly right, as values.
+fn chat_frame() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::{Value, json};
+    let kind = prop::sample::select(vec!["message", "typing", "ping", "none"]).prop_map(Value::from);
+    let content = prop_oneof![Just("start".to_owned()), Just("stop".to_owned()), "\\PC{0,20}"].prop_map(Value::from);
+    let chat = prop_oneof![3 => Just(json!(1)), 1 => any::<u64>().prop_map(Value::from), 1 => Just(Value::Null)];
+    let word = prop_oneof!["\\PC{0,40}", "[a-z_]{1,32}"].prop_map(Value::from);
+    let option = |value: BoxedStrategy<Value>| prop::option::of(value);
+    let fields = (option(kind.boxed()), option(chat.boxed()), option(content.boxed()), option(word.clone().boxed()));
+    (fields, prop::option::of(word)).prop_map(|((kind, chat, content, word), client_id)| {
+        let names = ["type", "chat_id", "content", "message_type", "client_id"];
+        let values = [kind, chat, content, word, client_id];
+        names.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    })
 }
 
 proptest! {
@@ -149,13 +180,13 @@ proptest! {
 
     #[test]
     fn the_wires_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        decode_both(&bytes);
+        decode_all(&bytes);
     }
 
     #[test]
     fn the_wires_take_nearly_right_requests(request in request()) {
-        decode_both(request.to_string().as_bytes());
-        decode_both(&rmp_serde::to_vec_named(&request).unwrap());
+        decode_all(request.to_string().as_bytes());
+        decode_all(&rmp_serde::to_vec_named(&request).unwrap());
         let json = Json.decode(true, request.to_string().as_bytes());
         let msgpack = Msgpack.decode(false, &rmp_serde::to_vec_named(&request).unwrap());
         prop_assert_eq!(json, msgpack);
@@ -166,9 +197,20 @@ proptest! {
         for mut bytes in [request.to_string().into_bytes(), rmp_serde::to_vec_named(&request).unwrap()] {
             let at = at.index(bytes.len());
             bytes[at] = with;
-            decode_both(&bytes);
+            decode_all(&bytes);
             bytes.truncate(cut.index(bytes.len()));
-            decode_both(&bytes);
+            decode_all(&bytes);
         }
+    }
+
+    #[test]
+    fn a_chats_wire_takes_nearly_right_and_damaged_frames(frame in chat_frame(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let mut bytes = frame.to_string().into_bytes();
+        decode_all(&bytes);
+        let at = at.index(bytes.len());
+        bytes[at] = with;
+        decode_all(&bytes);
+        bytes.truncate(at);
+        decode_all(&bytes);
     }
 }

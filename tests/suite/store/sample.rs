@@ -8,6 +8,7 @@ use parlance_schema::account::Role;
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::limits::LOG_BUCKET;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, TenantId, UserId};
 
 /// Sentences in several scripts, with combining marks, right-to-left text and emoji.
@@ -82,13 +83,18 @@ pub fn append(room: RoomId, entries: Vec<Entry>) -> Append {
     }
 }
 
+/// Entries as appends may take them: a few at a time, and no bucket crossed.
+pub fn portions(entries: &[Entry], count: u64) -> impl Iterator<Item = &[Entry]> {
+    entries.chunk_by(move |a, b| a.seq % count != 0 && (b.seq - 1) % LOG_BUCKET != 0)
+}
+
 /// Fills a log with messages from one user up to a number, a few at a time.
 pub async fn fill(store: &Arc<dyn Store>, room: RoomId, by: UserId, to: Seq) -> Vec<Entry> {
     let mut all = Vec::new();
     for seq in 1..=to {
         all.push(post(store, seq, by).await);
     }
-    for entries in all.chunks(40) {
+    for entries in portions(&all, 40) {
         store.append(append(room, entries.to_vec())).await.unwrap();
     }
     all

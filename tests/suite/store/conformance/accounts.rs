@@ -76,6 +76,35 @@ pub async fn an_account_is_replaced(store: Arc<dyn Store>) {
     assert!(matches!(store.update_account(&elsewhere).await, Err(AccountError::Store(_))));
 }
 
+pub async fn an_account_is_replaced_as_it_was_read(store: Arc<dyn Store>) {
+    let tenant = sample::tenant(&store).await;
+    let old = make(&store, tenant, "ada", None).await;
+    make(&store, tenant, "bob", None).await;
+    // When somebody was seen is no change.
+    store.seen(&[(old.id, 77)]).await.unwrap();
+    for round in 0..5 {
+        let before = store.account(Who::Id(old.id)).await.unwrap().unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for at in 0..8 {
+            let (store, before) = (Arc::clone(&store), before.clone());
+            let after = Account { full_name: format!("{round}-{at}"), ..before.clone() };
+            tasks.spawn(async move {
+                match store.replace_account(&before, &after).await {
+                    Ok(()) => Some(after.full_name),
+                    Err(AccountError::Changed) => None,
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+        let winners: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
+        let now = store.account(Who::Id(old.id)).await.unwrap().unwrap();
+        assert_eq!(winners, std::slice::from_ref(&now.full_name));
+        assert_eq!(now.last_seen, Some(77));
+        let clash = Account { username: "BOB".to_owned(), ..now.clone() };
+        assert!(matches!(store.replace_account(&now, &clash).await, Err(AccountError::UsernameTaken)));
+    }
+}
+
 pub async fn lookups_by_name_and_address(store: Arc<dyn Store>) {
     let tenant = sample::tenant(&store).await;
     let ada = make(&store, tenant, "Ada", Some("Ada@Example.org")).await;

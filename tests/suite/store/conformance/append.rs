@@ -7,6 +7,7 @@ use parlance_actors::ports::store::{AppendError, MessageState, StoreError};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::limits::LOG_BUCKET;
 use parlance_schema::{Seq, UserId};
 
 use crate::store::sample::{self, ALL, append, client_id, entry, numbers, post, renamed};
@@ -121,6 +122,27 @@ pub async fn contradictions_are_refused(store: Arc<dyn Store>) {
     }
     assert!(store.wake(room).await.unwrap().is_none());
     store.append(right).await.unwrap();
+}
+
+/// Numbers are kept in buckets; an append that begins in one and ends in the next could not be done at once everywhere.
+pub async fn an_append_never_crosses_a_bucket(store: Arc<dyn Store>) {
+    let (room, by) = (sample::room(&store).await, sample::user(&store).await);
+    let all = sample::fill(&store, room, by, LOG_BUCKET - 1).await;
+    let next: Vec<Entry> = (LOG_BUCKET..LOG_BUCKET + 3).map(|seq| renamed(seq, by)).collect();
+    let crossing = store.append(append(room, next.clone())).await;
+    assert!(matches!(crossing, Err(AppendError::Store(StoreError::Corrupt(_)))), "{crossing:?}");
+    store.append(append(room, next[..1].to_vec())).await.unwrap();
+    // A log is not longer than it is, whatever the next bucket says of itself.
+    let ahead = append(room, vec![renamed(2 * LOG_BUCKET + 1, by)]);
+    assert!(matches!(store.append(ahead).await, Err(AppendError::Conflict { last: LOG_BUCKET })));
+    let again = Entry { client_id: client_id("own-5"), ..renamed(LOG_BUCKET + 1, by) };
+    let again = store.append(append(room, vec![again])).await;
+    assert!(matches!(again, Err(AppendError::Duplicate(ref which)) if *which == [(0, 5)]), "{again:?}");
+    store.append(append(room, next[1..].to_vec())).await.unwrap();
+    let kept: Vec<Entry> = store.entries(room, ALL).await.unwrap().iter().map(|e| (**e).clone()).collect();
+    assert_eq!(kept, [all, next].concat());
+    let waking = store.wake(room).await.unwrap().unwrap();
+    assert_eq!(waking.tail.len() as u64, LOG_BUCKET + 2);
 }
 
 pub async fn a_message_id_is_used_once(store: Arc<dyn Store>) {

@@ -1,0 +1,318 @@
+//! Forwarding: the commands for rooms that are at home on another node, and those of rooms that are just moving.
+//!
+//! A room's commands from this node go through one **lane**, one batch at a time, so that their order stays, whatever must be
+//! sent again and wherever the room moves meanwhile. Each has a client id: sent again, it is done once. A lane exists while
+//! something is in it; a room that is at home here, and has none, is asked directly.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::{Entry, VacantEntry};
+use parlance_schema::fault::Retry;
+use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, COMMAND_DEADLINE_MS, ROOM_QUEUE_MAX};
+use parlance_schema::node::NodeId;
+use parlance_schema::view::Done;
+use parlance_schema::{Code, Fault, RoomId};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::node::Shared;
+use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
+use crate::relay;
+use crate::room::{self, Ask, ReplyTo, weight};
+
+/// How long a command is tried: the client is answered before it is told that the outcome is unknown.
+const TRY: Duration = Duration::from_millis(COMMAND_DEADLINE_MS - 500);
+/// How long one question waits for its answer before it is asked again.
+const ASK: Duration = Duration::from_millis(2_500);
+/// How long it is tried to reach another node while this one knows that the bus is away.
+const AWAY: Duration = Duration::from_millis(1_000);
+/// Other nodes' views that are followed, one after the other, before a pause.
+const HOPS: u32 = 3;
+
+/// The lanes of this node.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    lanes: DashMap<RoomId, VecDeque<Waiting>>,
+    open: AtomicUsize,
+}
+
+/// A command in a lane.
+struct Waiting {
+    ask: Ask,
+    until: Instant,
+    /// Whether it was sent somewhere, and no answer came.
+    unsure: bool,
+}
+
+impl Waiting {
+    fn new(ask: Ask) -> Self {
+        Self { ask, until: Instant::now() + TRY, unsure: false }
+    }
+
+    fn give_up(self) {
+        let fault = if self.unsure {
+            Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells")
+        } else {
+            Fault::busy("the room's node can't be reached now")
+        };
+        self.ask.reply.send(Err(fault));
+    }
+}
+
+impl Lanes {
+    /// Whether no command is on its way to another node, or waits for a room that moves.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Takes the next batch; none is left: the lane closes.
+    fn take(&self, room: RoomId) -> Option<VecDeque<Waiting>> {
+        if let Some(mut lane) = self.lanes.get_mut(&room)
+            && !lane.is_empty()
+        {
+            let mut bytes = 0;
+            let fits = lane.iter().take(APPEND_ENTRIES_MAX).take_while(|waiting| {
+                bytes += weight(&waiting.ask.command);
+                bytes <= APPEND_BYTES_MAX
+            });
+            let count = fits.count().max(1);
+            return Some(lane.drain(..count).collect());
+        }
+        if self.lanes.remove_if(&room, |_, lane| lane.is_empty()).is_none() {
+            // Something came in between.
+            return if self.lanes.contains_key(&room) { self.take(room) } else { None };
+        }
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        None
+    }
+}
+
+/// Gives a command to its room, wherever that is at home.
+pub(crate) fn route(shared: &Arc<Shared>, room: RoomId, ask: Ask) {
+    // The place is held meanwhile, so that a lane opens before or after, and order stays.
+    match shared.lanes.lanes.entry(room) {
+        Entry::Occupied(lane) if lane.get().len() >= ROOM_QUEUE_MAX => {
+            ask.reply.send(Err(Fault::busy("too many commands wait for this room")));
+        }
+        Entry::Occupied(mut lane) => lane.get_mut().push_back(Waiting::new(ask)),
+        Entry::Vacant(_place) if shared.cluster.elsewhere(room).is_none() => shared.rooms.ask_here(shared, room, ask),
+        Entry::Vacant(place) => open(shared, room, place, Some(ask)),
+    }
+}
+
+/// Has a room that is awake here, and not at home here any more, end; what waits in it goes on to its home. Says whether it
+/// will be asked to hand over what waits.
+pub(crate) fn move_away(shared: &Arc<Shared>, room: RoomId) -> bool {
+    match shared.lanes.lanes.entry(room) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(place) => {
+            open(shared, room, place, None);
+            true
+        }
+    }
+}
+
+fn open(shared: &Arc<Shared>, room: RoomId, place: VacantEntry<'_, RoomId, VecDeque<Waiting>>, first: Option<Ask>) {
+    shared.lanes.open.fetch_add(1, Ordering::AcqRel);
+    let _lane = place.insert(first.into_iter().map(Waiting::new).collect());
+    let (back, handed) = oneshot::channel();
+    let awake = shared.rooms.get(room).is_some_and(|actor| actor.cast(room::Msg::HandOver(back)).is_ok());
+    let lane = Lane { shared: shared.clone(), room };
+    tokio::spawn(async move {
+        if awake {
+            lane.take_over(handed).await;
+        }
+        while let Some(batch) = lane.shared.lanes.take(room) {
+            lane.deliver(batch).await;
+        }
+    });
+}
+
+/// Works a lane off; should it end before its time, what is in it is answered.
+struct Lane {
+    shared: Arc<Shared>,
+    room: RoomId,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.shared.lanes.lanes.remove(&self.room).is_some() {
+            self.shared.lanes.open.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// What giving a batch to one place came to.
+enum Outcome {
+    /// The first commands' outcomes; the others were not done there.
+    Done(Vec<Result<Done, Fault>>),
+    NotMine(Option<NodeId>),
+    Unreachable,
+    Unanswered,
+}
+
+impl Lane {
+    /// What waits in the room that was awake here goes first.
+    async fn take_over(&self, handed: oneshot::Receiver<Vec<Ask>>) {
+        let Ok(Ok(asks)) = timeout(TRY, handed).await else { return };
+        metrics::counter!("parlance_rooms_moved_total").increment(1);
+        if let Some(mut lane) = self.shared.lanes.lanes.get_mut(&self.room) {
+            for ask in asks.into_iter().rev() {
+                lane.push_front(Waiting::new(ask));
+            }
+        }
+    }
+
+    /// Tries until all of a batch is answered.
+    async fn deliver(&self, mut batch: VecDeque<Waiting>) {
+        let (mut hint, mut hops, mut tries, mut lost) = (None, 0, 0, None);
+        loop {
+            let now = Instant::now();
+            let (late, rest): (VecDeque<_>, VecDeque<_>) = batch.into_iter().partition(|waiting| waiting.until <= now);
+            late.into_iter().for_each(Waiting::give_up);
+            batch = rest;
+            let Some(until) = batch.iter().map(|waiting| waiting.until).max() else { return };
+            let target = hint.take().or_else(|| self.shared.cluster.elsewhere(self.room));
+            let outcome = match target.filter(|node| node != self.shared.cluster.me()) {
+                None => self.here(&batch, until).await,
+                Some(node) => self.there(&batch, &node).await,
+            };
+            match outcome {
+                Outcome::Done(outcomes) if !outcomes.is_empty() => {
+                    self.answer(&mut batch, outcomes);
+                    (hops, tries, lost) = (0, 0, None);
+                    continue;
+                }
+                Outcome::NotMine(home) if hops < HOPS && home.is_some() => {
+                    // It may know more than this node does; should both be wrong, the store decides.
+                    hops += 1;
+                    hint = home;
+                    continue;
+                }
+                Outcome::Done(_) | Outcome::NotMine(_) => hops = 0,
+                Outcome::Unanswered => batch.iter_mut().for_each(|waiting| waiting.unsure = true),
+                Outcome::Unreachable => {
+                    let away = *self.shared.bus.state().borrow() == BusState::Away;
+                    let since = *lost.get_or_insert_with(Instant::now);
+                    if away && since.elapsed() >= AWAY {
+                        return batch.into_iter().for_each(Waiting::give_up);
+                    }
+                }
+            }
+            self.pause(tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Answers the first commands of a batch.
+    fn answer(&self, batch: &mut VecDeque<Waiting>, outcomes: Vec<Result<Done, Fault>>) {
+        // What is read through this node's relay from now on has what was done.
+        if let Some(last) = outcomes.iter().flatten().map(|done| done.seq).max() {
+            self.shared.relays.tell_open(self.room, relay::Msg::Expect(last));
+        }
+        for outcome in outcomes {
+            let Some(waiting) = batch.pop_front() else { return };
+            match outcome {
+                // What can't be done now may have been done where nobody answered.
+                Err(fault) if waiting.unsure && fault.retry == Retry::Later => waiting.give_up(),
+                outcome => waiting.ask.reply.send(outcome),
+            }
+        }
+    }
+
+    /// Waits a little longer each time, or until the view changes.
+    async fn pause(&self, tries: u32) {
+        let most = 20 << tries.min(5);
+        let pause = Duration::from_millis(most / 2 + self.shared.random.bits() % (most / 2));
+        let mut view = self.shared.cluster.watch();
+        view.mark_unchanged();
+        tokio::select! {
+            biased;
+            _ = view.changed() => {}
+            () = sleep(pause) => {}
+        }
+    }
+
+    async fn here(&self, batch: &VecDeque<Waiting>, until: Instant) -> Outcome {
+        let asked = batch.iter().map(|waiting| asked(&waiting.ask));
+        let backs = self.shared.rooms.ask_all(&self.shared, self.room, asked);
+        match timeout_at(until, outcomes(backs)).await {
+            Ok(outcomes) => Outcome::Done(outcomes),
+            Err(_) => Outcome::Unanswered,
+        }
+    }
+
+    async fn there(&self, batch: &VecDeque<Waiting>, node: &NodeId) -> Outcome {
+        let commands: Arc<[Asked]> = batch.iter().map(|waiting| asked(&waiting.ask)).collect();
+        let count = commands.len() as u64;
+        let question = Question::Commands { room: self.room, commands };
+        let mut view = self.shared.cluster.watch();
+        // Another node's view may have sent us to one that isn't in ours yet.
+        let seen = view.borrow().get(node).is_some();
+        let gone = async {
+            if view.wait_for(|view| seen && view.get(node).is_none()).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = self.shared.bus.ask(node, question, ASK) => answer,
+            // It is gone, and won't answer.
+            () = gone => Err(AskError::Unanswered),
+        };
+        let (word, outcome) = match answer {
+            Ok(Reply::Done(outcomes)) => ("done", Outcome::Done(outcomes)),
+            Ok(Reply::NotMine(home)) => ("not_mine", Outcome::NotMine(home)),
+            Ok(_) => ("refused", Outcome::NotMine(None)),
+            Err(AskError::Unreachable) => ("unreachable", Outcome::Unreachable),
+            Err(AskError::Unanswered) => ("unanswered", Outcome::Unanswered),
+        };
+        metrics::counter!("parlance_forwarded_commands_total", "outcome" => word).increment(count);
+        outcome
+    }
+}
+
+fn asked(ask: &Ask) -> Asked {
+    Asked { who: ask.who, client_id: ask.client_id.clone(), command: ask.command.clone() }
+}
+
+/// Waits for the outcomes of commands that a room was given together, up to the first that moved on.
+async fn outcomes(backs: Vec<oneshot::Receiver<Option<Result<Done, Fault>>>>) -> Vec<Result<Done, Fault>> {
+    let mut outcomes = Vec::with_capacity(backs.len());
+    for back in backs {
+        match back.await {
+            Ok(Some(outcome)) => outcomes.push(outcome),
+            _ => break,
+        }
+    }
+    outcomes
+}
+
+/// Does what another node asks for, if the room is at home here. The hand-over is done in the call.
+pub(crate) fn commands(
+    shared: &Arc<Shared>,
+    room: RoomId,
+    commands: &[Asked],
+) -> impl Future<Output = Reply> + Send + use<> {
+    let there = match shared.cluster.elsewhere(room) {
+        Some(home) => Err(Reply::NotMine(Some(home))),
+        None => Ok(shared.rooms.ask_all(shared, room, commands.iter().cloned())),
+    };
+    async move {
+        match there {
+            Ok(backs) => Reply::Done(outcomes(backs).await),
+            Err(reply) => reply,
+        }
+    }
+}
+
+/// What a room is given of a command that came by way of a lane, here or on another node.
+pub(crate) fn routed(asked: Asked) -> (Ask, oneshot::Receiver<Option<Result<Done, Fault>>>) {
+    let Asked { who, client_id, command } = asked;
+    let (reply, back) = ReplyTo::routed();
+    (Ask { who, client_id, command, reply }, back)
+}

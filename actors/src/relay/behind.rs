@@ -1,0 +1,172 @@
+//! What a relay is known to lack: because this node's own command was done elsewhere, because its owner says so, or because a
+//! client has seen more. On a node that is alone there is nothing of the kind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parlance_schema::limits::{MEMBERS_MAX, PAGE_MAX};
+use parlance_schema::{Seq, UserId};
+use ractor::ActorRef;
+
+use super::{From, Msg, State};
+use crate::link::Link;
+use crate::node::guarded;
+use crate::ports::store::{Range, ReadMark, StoreError};
+
+/// How long what was done elsewhere may be on its way here before the log is read, in milliseconds.
+const ARRIVAL_MS: u64 = 100;
+/// How often the log is read again for what it must have and doesn't show.
+const TRIES: u32 = 6;
+/// Questions that wait for what was done elsewhere; beyond that, they are answered as things are known here.
+const PARKED_MAX: usize = 1_024;
+
+/// What is missing, and who waits for it.
+#[derive(Default)]
+pub(super) struct Behind {
+    /// The number that this node's own commands came to.
+    expected: Seq,
+    parked: Vec<Msg>,
+    tries: u32,
+    /// Seconds since the relay began, as far as they matter.
+    age: u32,
+    /// Read marks beyond what is known here.
+    marks: BTreeMap<UserId, Seq>,
+}
+
+impl Behind {
+    /// Keeps a question for later.
+    pub(super) fn park(&mut self, msg: Msg) {
+        self.parked.push(msg);
+    }
+}
+
+impl State {
+    /// Whether a question waits until what this node did is here: who has an answer to a command sees what came of it.
+    pub(super) fn parks(&self, msg: &Msg) -> bool {
+        let asks = matches!(
+            msg,
+            Msg::View { .. }
+                | Msg::Members { .. }
+                | Msg::Bans { .. }
+                | Msg::Invites { .. }
+                | Msg::Access { .. }
+                | Msg::Mark { .. }
+                | Msg::Subscribe { .. }
+        );
+        asks && self.lacks() && self.behind.parked.len() < PARKED_MAX
+    }
+
+    fn lacks(&self) -> bool {
+        self.behind.expected > self.last() && self.broken.is_none()
+    }
+
+    /// A command of this node's came to the entry with this number: it is about to be published, or was just missed.
+    pub(super) fn expect(&mut self, me: &ActorRef<Msg>, seq: Seq) {
+        let waits = self.lacks();
+        self.behind.expected = self.behind.expected.max(seq);
+        if !waits && self.lacks() {
+            me.send_after(Duration::from_millis(ARRIVAL_MS), || Msg::Overdue);
+        }
+    }
+
+    /// A subscription may take a while to reach all of the bus: what was lost until then is asked for.
+    pub(super) fn look_once_more(&mut self) {
+        self.behind.age = self.behind.age.saturating_add(1);
+        if self.behind.age == 2 && self.shared.cluster.elsewhere(self.room).is_some() {
+            self.shared.looks.look(self.room);
+        }
+    }
+
+    /// Reads the marks that were set while nothing was heard.
+    pub(super) fn read_marks(&self, me: &ActorRef<Msg>) {
+        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        tokio::spawn(async move {
+            let marks = guarded(shared.store.read_marks(room)).await;
+            let _ = me.cast(Msg::Marked(marks));
+        });
+    }
+
+    /// Raises marks to what is stored.
+    pub(super) fn marked(&mut self, marks: Result<Vec<(UserId, ReadMark)>, StoreError>) {
+        for (user, mark) in marks.into_iter().flatten() {
+            let there = self.marks.entry(user).or_default();
+            if mark.seq > there.seq {
+                *there = mark;
+            }
+        }
+    }
+
+    /// What was expected is looked for in the log if it hasn't come.
+    pub(super) fn overdue(&mut self, me: &ActorRef<Msg>) {
+        if self.lacks() {
+            self.heard_last(me, self.behind.expected);
+        }
+    }
+
+    /// The log did not show what it must have; it is read again a little later.
+    pub(super) fn look_again(&mut self, me: &ActorRef<Msg>, highest: Seq) {
+        if self.last() >= highest {
+            self.behind.tries = 0;
+            return;
+        }
+        self.behind.tries += 1;
+        if self.behind.tries > TRIES {
+            tracing::warn!(room = %self.room, last = self.last(), highest, "the log does not show what was published");
+            (self.behind.expected, self.behind.tries) = (0, 0);
+            return;
+        }
+        let pause = Duration::from_millis(25 << self.behind.tries);
+        me.send_after(pause, move || Msg::Heard(highest));
+    }
+
+    /// A mark beyond what is known here counts once that is.
+    pub(super) fn mark_later(&mut self, user: UserId, seq: Seq) {
+        if self.behind.marks.len() < MEMBERS_MAX || self.behind.marks.contains_key(&user) {
+            let there = self.behind.marks.entry(user).or_default();
+            *there = seq.max(*there);
+        }
+    }
+
+    /// Goes on with what waited.
+    pub(super) fn unpark(&mut self, me: &ActorRef<Msg>) {
+        let last = self.last();
+        if self.behind.marks.values().any(|seq| *seq <= last) {
+            for (user, seq) in std::mem::take(&mut self.behind.marks) {
+                self.heard_mark(me, user, seq);
+            }
+        }
+        if self.behind.parked.is_empty() || self.lacks() {
+            return;
+        }
+        for msg in std::mem::take(&mut self.behind.parked) {
+            let _ = me.cast(msg);
+        }
+    }
+
+    /// Whether a subscription hints at something that other nodes may know and this relay doesn't.
+    pub(super) fn may_lack(&self, link: &Link, from: From) -> bool {
+        if self.shared.cluster.is_alone() {
+            return false;
+        }
+        let member = self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&link.principal.user));
+        let ahead = |position: parlance_schema::id::Position| {
+            position.epoch == self.shared.store.epoch() && position.seq > self.last()
+        };
+        !member || matches!(from, From::Position(Some(position)) if ahead(position))
+    }
+
+    /// Reads and delivers all that the log has.
+    pub(super) async fn pull(&mut self, me: &ActorRef<Msg>) -> Result<(), StoreError> {
+        let Some((there, _)) = guarded(self.shared.read_room(self.room)).await? else { return Ok(()) };
+        while self.last() < there.last {
+            metrics::counter!("parlance_log_reads_total").increment(1);
+            let range = Range { from: self.last() + 1, to: there.last, limit: PAGE_MAX, backwards: false };
+            let entries = guarded(self.shared.store.entries(self.room, range)).await?;
+            if entries.first().is_none_or(|entry| entry.seq != self.last() + 1) {
+                return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
+            }
+            self.deliver(me, &entries);
+        }
+        Ok(())
+    }
+}

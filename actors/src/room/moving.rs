@@ -1,0 +1,114 @@
+//! A room whose home is elsewhere, and what those elsewhere are told of one that is at home here.
+
+use std::time::Duration;
+
+use parlance_schema::Seq;
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Ask, Msg, State};
+use crate::forward;
+use crate::ports::bus::RoomEvent;
+
+/// When the last number is told after the last entry, in milliseconds: who missed that one has it then.
+const BEATS_MS: [u64; 3] = [1_000, 5_000, 25_000];
+
+/// Appends refused in a row after which a room is left to its home.
+const REFUSED_MAX: u32 = 2;
+
+/// Whether the room is on its way to another node, and what was told of its log.
+#[derive(Default)]
+pub(super) struct Moving {
+    /// Set once it is: nothing more is appended here.
+    away: bool,
+    /// Whether somebody is about to take what waits.
+    expected: bool,
+    /// Who takes what waits.
+    back: Option<oneshot::Sender<Vec<Ask>>>,
+    /// When the last entry was written, and how often its number was told since.
+    wrote: Option<(Instant, usize)>,
+}
+
+impl Moving {
+    /// Whether nothing more is appended here.
+    pub(super) fn is_away(&self) -> bool {
+        self.away
+    }
+
+    /// Entries were written: their numbers are told again a little later.
+    pub(super) fn wrote(&mut self) {
+        self.wrote = Some((Instant::now(), 0));
+    }
+}
+
+impl State {
+    /// Ends here: what waits is given back.
+    pub(super) fn hand_over(&mut self, me: &ActorRef<Msg>, back: oneshot::Sender<Vec<Ask>>) {
+        self.moving.back = Some(back);
+        if !std::mem::replace(&mut self.moving.away, true) || self.moving.expected {
+            self.leave(me);
+        }
+        self.moving.expected = false;
+    }
+
+    /// Leaves the room to its home if that is elsewhere, after it was refused too often.
+    pub(super) fn steps_down(&mut self, me: &ActorRef<Msg>) -> bool {
+        if self.moving.away {
+            return true;
+        }
+        if self.refused < REFUSED_MAX || self.shared.cluster.elsewhere(self.room).is_none() {
+            return false;
+        }
+        tracing::info!(room = %self.room, refused = self.refused, "another node writes to this room: leaving it to it");
+        metrics::counter!("parlance_steps_down_total").increment(1);
+        self.moving.away = true;
+        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
+        self.moving.expected = listed && forward::move_away(&self.shared, self.room);
+        if !self.moving.expected {
+            self.leave(me);
+        }
+        true
+    }
+
+    /// Gives on what waits, once nothing is being appended.
+    pub(super) fn give_on(&mut self) {
+        if !self.moving.away || self.batch.is_some() {
+            return;
+        }
+        // What came by way of a lane goes back to it.
+        let mut own: Vec<Ask> =
+            self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some(ask)).collect();
+        if self.moving.expected {
+            self.waiting = own.into();
+            return;
+        }
+        if let Some(back) = self.moving.back.take() {
+            own = back.send(own).err().unwrap_or_default();
+        }
+        for ask in own {
+            self.shared.rooms.ask(&self.shared, self.room, ask);
+        }
+    }
+
+    /// The last number that is certainly in the log: the state runs ahead of it.
+    pub(super) fn settled(&self) -> Seq {
+        match &self.batch {
+            Some(batch) if !batch.entries().is_empty() => batch.first_sent().0 - 1,
+            _ => self.last(),
+        }
+    }
+
+    /// Tells the last number now and then after the last entry, so that a relay which missed that one learns of it.
+    pub(super) fn beat(&mut self) {
+        let Some((at, count)) = &mut self.moving.wrote else { return };
+        if self.batch.is_some() || self.shared.cluster.is_alone() {
+            return;
+        }
+        let due = BEATS_MS.get(*count).is_some_and(|ms| at.elapsed() >= Duration::from_millis(*ms));
+        if due && let Some(folded) = &self.folded {
+            *count += 1;
+            self.shared.bus.publish_room(self.room, RoomEvent::Last(folded.last));
+        }
+    }
+}

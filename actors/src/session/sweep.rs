@@ -1,0 +1,37 @@
+//! Looking for what a session was not told, as news between nodes may be lost: rooms that its user was taken into, a token
+//! that is void.
+
+use parlance_schema::event::Notice;
+use parlance_schema::{Code, Fault};
+use ractor::ActorRef;
+
+use super::{Msg, State};
+
+impl State {
+    /// Compares what is so with what this session knows.
+    pub(super) fn sweep(&self, me: &ActorRef<Msg>) {
+        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        tokio::spawn(async move {
+            if let Some(token) = link.token() {
+                match shared.authority.check(&token).await {
+                    Ok((principal, _)) if principal == link.principal => {}
+                    Ok(_) => link.close_for(&Fault::new(Code::Revoked, "the account has changed")),
+                    Err(fault) if fault.code.http() == 401 => link.close_for(&fault),
+                    // Whoever is to say can't just now.
+                    Err(_) => {}
+                }
+            }
+            if !link.is_resumed() || link.is_closed() {
+                return;
+            }
+            match shared.store.rooms_of(link.principal.user).await {
+                Ok(rooms) => {
+                    for room in rooms.into_iter().filter(|room| !shared.relays.serves(*room, link.id)) {
+                        let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
+                    }
+                }
+                Err(error) => tracing::info!(session = link.id, %error, "new rooms can't be looked for"),
+            }
+        });
+    }
+}

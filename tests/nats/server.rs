@@ -1,0 +1,119 @@
+//! NATS servers in processes of their own, alone or as a cluster, each with its own folder and free ports.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that can be killed and started again.
+pub struct Server {
+    pub port: u16,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn binary() -> PathBuf {
+    std::env::var_os("NATS_SERVER").expect("NATS_SERVER names a server's binary: ./test nats gets one").into()
+}
+
+impl Server {
+    /// A server alone, with JetStream.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server alone, with more settings; `{folder}` in them is its folder.
+    pub fn with(settings: &str) -> Self {
+        let mut server = Self::prepare("alone", free_port(), settings);
+        server.run();
+        server
+    }
+
+    /// Three servers that know each other.
+    pub fn cluster() -> Vec<Self> {
+        let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
+        let routes: Vec<_> = ports.iter().map(|(_, route)| format!("\"nats://127.0.0.1:{route}\"")).collect();
+        let prepare = |(at, (port, route)): (usize, &(u16, u16))| {
+            let routes = routes.join(", ");
+            let cluster = format!("cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{routes}] }}");
+            Self::prepare(&format!("n{at}"), *port, &cluster)
+        };
+        let mut servers: Vec<_> = ports.iter().enumerate().map(prepare).collect();
+        servers.iter_mut().for_each(Self::run);
+        servers
+    }
+
+    fn prepare(name: &str, port: u16, settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let text = format!(
+            "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\n\
+             jetstream {{ store_dir: \"{path}\", sync_interval: always, max_mem: 64M, max_file: 256M }}\n{}\n",
+            settings.replace("{folder}", &path.to_string())
+        );
+        std::fs::write(folder.path().join("server.conf"), text).unwrap();
+        Self { port, folder, child: None }
+    }
+
+    /// The folder in which its settings are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it, again if it ran before, and waits until it greets.
+    pub fn run(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("server.log")).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("-c").arg(self.folder.path().join("server.conf"));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.greets() {
+            let log = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "the server does not start: {ended:?}\n{log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn greets(&self) -> bool {
+        let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
+    }
+
+    /// Kills it as a lost machine would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Stops or continues it, as a machine that hangs.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,187 @@
+//! The simulated nodes: real actors over simulated ports, started, killed, stopped for a while, and started again.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use parlance_actors::ids::Ids;
+use parlance_actors::node::{self, Handle, Options, Ports};
+use parlance_actors::ports::store::{Account, IdKind};
+use parlance_actors::ports::{Authority, Clock, Random};
+use parlance_schema::account::{Principal, Role};
+use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
+use tokio::time::Instant;
+
+use super::bus::{Fabric, Weather};
+use super::disk::Disk;
+use super::gate::Gate;
+use super::journal::Journal;
+use super::leases::{Leases, Seat};
+use super::rng::Rng;
+use super::store::{Moods, Store};
+
+const START: Millis = 1_790_000_000_000;
+/// No clock of a simulated node ever gets so far.
+pub const EXPIRES: Millis = START + 365 * 24 * 3_600_000;
+/// Who reads all logs in the end, without being a member.
+pub const MODERATOR: u64 = 99;
+
+pub fn principal(user: u64) -> Principal {
+    let role = if user == MODERATOR { Role::SuperAdmin } else { Role::User };
+    Principal { user: UserId::new(user), tenant: TENANT_DEFAULT, role }
+}
+
+/// A node's wall clock, which may be wrong.
+struct Wall {
+    since: Instant,
+    gate: Arc<Gate>,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Millis {
+        let right = START + self.since.elapsed().as_millis() as u64;
+        right.saturating_add_signed(self.gate.skew_ms.load(SeqCst))
+    }
+}
+
+struct Dice(Rng);
+
+impl Random for Dice {
+    fn bits(&self) -> u64 {
+        self.0.bits()
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl Authority for Nobody {
+    async fn check(&self, _: &str) -> Result<(Principal, Millis), Fault> {
+        Err(Fault::unauthenticated("tokens have no part in the simulation"))
+    }
+}
+
+/// One start of a node.
+pub struct Node {
+    pub at: usize,
+    pub gate: Arc<Gate>,
+    pub handle: Handle,
+    pub seat: Arc<Seat>,
+    /// Whether it is told to stop: no client should come here.
+    pub leaving: std::sync::atomic::AtomicBool,
+}
+
+pub struct Cluster {
+    pub journal: Arc<Journal>,
+    pub disk: Arc<Disk>,
+    pub fabric: Arc<Fabric>,
+    pub leases: Arc<Leases>,
+    pub options: Options,
+    pub nodes: usize,
+    /// How the store misbehaves, seen from all nodes.
+    pub moods: Arc<Mutex<Moods>>,
+    running: Mutex<Vec<Option<Arc<Node>>>>,
+    rng: Rng,
+    began: Instant,
+}
+
+impl Cluster {
+    pub async fn start(
+        nodes: usize,
+        rng: &Rng,
+        (disk, journal): (Arc<Disk>, Arc<Journal>),
+        options: Options,
+        (moods, weather): (Moods, Weather),
+    ) -> Arc<Self> {
+        for id in (1..=20).chain([MODERATOR]) {
+            disk.put_account(&account(id));
+        }
+        disk.take_ids(IdKind::User, 100);
+        let cluster = Arc::new(Self {
+            journal,
+            disk,
+            fabric: Fabric::new(nodes, rng.fork("bus"), weather),
+            leases: Arc::default(),
+            options,
+            nodes,
+            moods: Arc::new(Mutex::new(moods)),
+            running: Mutex::new((0..nodes).map(|_| None).collect()),
+            rng: rng.fork("nodes"),
+            began: Instant::now(),
+        });
+        for at in 0..nodes {
+            cluster.boot(at).await;
+        }
+        cluster
+    }
+
+    /// Starts a node in place of one that was killed, or for the first time.
+    pub async fn boot(self: &Arc<Self>, at: usize) {
+        self.kill(at);
+        let gate = Arc::new(Gate::default());
+        let rng = self.rng.fork(&format!("node {at}"));
+        let store = self.store(&gate, &rng);
+        let seat = Seat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
+        let ports = Ports {
+            store: store.clone(),
+            bus: self.fabric.plug(at, gate.clone()),
+            membership: seat.clone(),
+            clock: Arc::new(Wall { since: self.began, gate: gate.clone() }),
+            random: Arc::new(Dice(rng.fork("dice"))),
+            authority: Arc::new(Nobody),
+            ids: Arc::new(Ids::with_block(store, 512)),
+        };
+        let handle = node::start(ports, self.options).await.unwrap();
+        let node = Arc::new(Node { at, gate, handle, seat, leaving: false.into() });
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(node);
+        self.journal.note(format!("node {at} starts"));
+    }
+
+    fn store(&self, gate: &Arc<Gate>, rng: &Rng) -> Arc<Store> {
+        let (disk, gate, moods) = (self.disk.clone(), gate.clone(), self.moods.clone());
+        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), moods })
+    }
+
+    /// Makes a room's log long, while nobody is there.
+    pub async fn fill(&self, room: RoomId, entries: Seq) {
+        let store = self.store(&Arc::default(), &self.rng.fork("fill"));
+        let ids = Ids::with_block(store.clone(), 512);
+        node::fill(store.as_ref(), &ids, START, room, entries).await.unwrap();
+    }
+
+    /// Kills a node: what it had begun is never heard of again.
+    pub fn kill(&self, at: usize) {
+        let node = self.running.lock().unwrap_or_else(PoisonError::into_inner)[at].take();
+        if let Some(node) = node {
+            self.journal.note(format!("node {at} is killed"));
+            node.gate.kill();
+        }
+    }
+
+    pub fn node(&self, at: usize) -> Option<Arc<Node>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)[at].clone()
+    }
+
+    /// The nodes that run.
+    pub fn all(&self) -> Vec<Arc<Node>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+    }
+}
+
+fn account(id: u64) -> Account {
+    let Principal { user, tenant, role } = principal(id);
+    Account {
+        id: user,
+        tenant,
+        username: format!("user{id}"),
+        email: None,
+        full_name: format!("User {id}"),
+        password: None,
+        role,
+        active: true,
+        created_at: START,
+        last_seen: None,
+        valid_after: 0,
+    }
+}
