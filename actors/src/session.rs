@@ -1,7 +1,7 @@
 //! A Session: one connection's state, beside the path of its deliveries.
 //!
-//! Owns: which rooms are pushed, the rate limit, the status. Receives: requests, notices for its user. Emits: commands to
-//! rooms, questions to relays, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
+//! Owns: which rooms are pushed, the status. Receives: requests other than commands to rooms, notices for its user. Emits:
+//! questions to relays and the store, replies. Stops: with its connection. Restarted by [`crate::sessions`] on the same connection:
 //! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
 
 mod subscribe;
@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use parlance_domain::rate::Rate;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::id::Position;
-use parlance_schema::limits::{COMMAND_DEADLINE_MS, OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::{OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::op::Op;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, Fault, RoomId};
@@ -26,10 +25,10 @@ use tokio::sync::oneshot;
 use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
-use crate::ops::{self, Plan};
+use crate::ops;
 use crate::ports::bus::Subscription;
 use crate::relay::{self, From};
-use crate::room::{Ask, ReplyTo};
+use crate::room::ReplyTo;
 
 pub(crate) use subscribe::{Asker, enter, position};
 use subscribe::{subscribe, subscribe_all};
@@ -90,7 +89,6 @@ pub(crate) struct State {
     rooms: Vec<RoomId>,
     /// Rooms that the user was taken into while it was not known where the client is.
     missed: Vec<RoomId>,
-    rate: Rate,
     /// Operations that need a look elsewhere, one at a time, so that a client which asks for pages gets no more at once
     /// than its outbox holds.
     waiting: VecDeque<(Op, ReplyTo)>,
@@ -117,7 +115,6 @@ impl Actor for Session {
             link,
             rooms: Vec::from_iter(room),
             missed: Vec::new(),
-            rate: Rate::default(),
             waiting: VecDeque::new(),
             performing: false,
             _bus: bus,
@@ -182,11 +179,6 @@ impl State {
     }
 
     fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
-        self.shared.meters.requests.increment(1);
-        let now = ticks();
-        if let Err(wait) = self.rate.take(now, self.shared.options.commands_per_s) {
-            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
-        }
         match op {
             Op::Ping => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { .. } if self.link.room.is_some() => {
@@ -204,21 +196,7 @@ impl State {
                 self.shared.presence.set(self.link.principal.user, self.link.id, status);
                 reply.finish(Ok(Answer::Empty {}));
             }
-            op => self.perform(me, op, reply, now),
-        }
-    }
-
-    /// Gives a room its command at once, so that commands keep their order; has everything else done beside.
-    fn perform(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo, now: u64) {
-        match ops::plan(op) {
-            Err(fault) => reply.finish(Err(fault)),
-            Ok(Plan::Command { room, client_id, command }) => {
-                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
-                reply.limit(now + COMMAND_DEADLINE_MS);
-                let ask = Ask { who: self.link.principal, client_id, command, reply };
-                self.shared.rooms.ask(&self.shared, room, ask);
-            }
-            Ok(Plan::Other(op)) => {
+            op => {
                 self.waiting.push_back((op, reply));
                 if !self.performing {
                     self.perform_next(me);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use parlance_domain::rate::Rate;
 use parlance_schema::frame::ReplyOutcome;
+use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::{Code, Fault, TenantId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::watch;
@@ -13,8 +15,9 @@ use tokio::time::Instant;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
+use crate::ops::{self, Plan};
 use crate::ports::bus::BusState;
-use crate::room::ReplyTo;
+use crate::room::{Ask, ReplyTo};
 use crate::session;
 use crate::supervise::{self, Supervisor};
 use crate::wire::{Opcode, frame};
@@ -36,7 +39,7 @@ impl Registry {
         // The Session does so too when it begins, but whoever is told of the connection may ask before.
         shared.presence.join(link.principal.user, link.id);
         metrics::gauge!("parlance_sessions").increment(1.0);
-        Ok(Box::new(Socket { shared: shared.clone(), actor }))
+        Ok(Box::new(Socket { shared: shared.clone(), actor, rate: Rate::default() }))
     }
 
     fn spawn(shared: &Arc<Shared>, link: &Arc<Link>, again: bool) -> Result<ActorRef<session::Msg>, Fault> {
@@ -77,10 +80,11 @@ impl Registry {
     }
 }
 
-/// What a socket hands its frames to.
+/// What a socket hands its frames to: it limits the rate, gives rooms their commands, and the Session everything else.
 struct Socket {
     shared: Arc<Shared>,
     actor: ActorRef<session::Msg>,
+    rate: Rate,
 }
 
 impl Socket {
@@ -110,7 +114,23 @@ impl Receiver for Socket {
             Err(fault) => return link.refuse(Some(n), fault),
         };
         let reply = ReplyTo::link(link.clone(), n, id);
-        let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((request.op, reply)));
+        self.shared.meters.requests.increment(1);
+        let now = ticks();
+        if let Err(wait) = self.rate.take(now, self.shared.options.commands_per_s) {
+            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
+        }
+        let op = match ops::plan(request.op) {
+            Err(fault) => return reply.finish(Err(fault)),
+            // The room gets it at once, so that commands keep their order and wait for nothing else.
+            Ok(Plan::Command { room, client_id, command }) => {
+                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
+                reply.limit(now + COMMAND_DEADLINE_MS);
+                let ask = Ask { who: link.principal, client_id, command, reply };
+                return self.shared.rooms.ask(&self.shared, room, ask);
+            }
+            Ok(Plan::Other(op)) => op,
+        };
+        let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(session::Msg::Request(request)) = self.tell(link, session::Msg::Request(request)) {
             request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
         }

@@ -211,7 +211,7 @@ async fn a_store_that_panics_while_it_is_read_leaves_no_room_waiting() {
     bed.perform(1, send(room, "first")).await.unwrap();
     // Woken anew, the room must look the message up to decide an edit of it.
     bed.node.end(Victim::Room(RoomId::new(room)), true);
-    one.ask(send(room, "second")).await;
+    assert_eq!(insist(&mut one, room, "second").await, 3);
     bed.store.panics.store(true, Ordering::SeqCst);
     let edit = json!({"op": "edit", "room": room, "seq": 2, "content": {"text": "edited"}, "client_id": "e"});
     assert_eq!(one.refused(edit.clone()).await, "store_unavailable");
