@@ -165,7 +165,7 @@ async fn what_was_brought_in_is_served() {
         let token = grant["access_token"].as_str().unwrap().to_owned();
         let path = "/v1/rooms/1/messages?limit=200";
         let client = reqwest::Client::new();
-        let reply = client.get(format!("http://{}{path}", server.address)).bearer_auth(&token).send().await.unwrap();
+        let reply = client.get(format!("http://{}{path}", server.address())).bearer_auth(&token).send().await.unwrap();
         assert_eq!(reply.status(), 200);
         let page: serde_json::Value = reply.json().await.unwrap();
         assert_eq!(page["items"].as_array().unwrap().len(), 200, "{page}");

@@ -28,8 +28,8 @@ async fn an_expired_token_closes_and_a_renewed_one_does_not() {
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         tokens.push((text("access_token"), text("refresh_token")));
     }
-    let mut renewing = Raw::ready(server.address, &tokens[0].0).await;
-    let mut lapsing = Raw::ready(server.address, &tokens[1].0).await;
+    let mut renewing = Raw::ready(server.address(), &tokens[0].0).await;
+    let mut lapsing = Raw::ready(server.address(), &tokens[1].0).await;
     let expires = renewing.hello["token_expires_at"].as_u64().unwrap();
     assert!((now_ms()..=now_ms() + 11_000).contains(&expires));
     let session = renewing.hello["session"].clone();
@@ -48,7 +48,7 @@ async fn an_expired_token_closes_and_a_renewed_one_does_not() {
     renewing.ok(json!({"op": "ping"})).await;
     assert_eq!(renewing.hello["session"], session);
     assert_eq!(renewing.closed().await, 4401, "until the new token expires, too");
-    let late = Raw::connect(server.address, &tokens[1].0, How::default()).await.err();
+    let late = Raw::connect(server.address(), &tokens[1].0, How::default()).await.err();
     assert_eq!(late, Some(Got::Close(4401)), "an expired token does not connect");
 }
 
@@ -58,8 +58,8 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
     let setup = setup.set("limits.heartbeat_ms", "1000").set("limits.silence_ms", "2500");
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut awake = Raw::ready(server.address, &users[0].token).await;
-    let mut silent = Raw::ready(server.address, &users[1].token).await;
+    let mut awake = Raw::ready(server.address(), &users[0].token).await;
+    let mut silent = Raw::ready(server.address(), &users[1].token).await;
     let began = Instant::now();
     // A socket that is read answers pings by itself; one that is not doesn't.
     let reading = tokio::spawn(async move {
@@ -86,7 +86,7 @@ async fn a_server_that_stops_spreads_its_clients() {
     let mut server = setup.start().await;
     let mut waiting = tokio::task::JoinSet::new();
     for user in &users {
-        let mut socket = Raw::ready(server.address, &user.token).await;
+        let mut socket = Raw::ready(server.address(), &user.token).await;
         socket.resume(json!({})).await;
         waiting.spawn(told(socket));
     }

@@ -444,9 +444,9 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let setup = setup.set("limits.connections_per_user", "1000").set("rates.attempts_per_s", "0");
     let people = Arc::new(People::new(&setup));
     let server = setup.start().await;
-    let rest = Rest { address: server.address, client: reqwest::Client::new() };
+    let rest = Rest { address: server.address(), client: reqwest::Client::new() };
 
-    let mut sockets = Sockets::new(server.address);
+    let mut sockets = Sockets::new(server.address());
     let still = still_scenes(&people, &mut sockets).await;
     for troupe in &people.troupes {
         for host in troupe.hosts() {

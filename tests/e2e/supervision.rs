@@ -180,9 +180,9 @@ async fn a_session_that_started_again_hears_of_new_rooms() {
     let setup = setup.argument("--dev-faults");
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     for how in ["panic", "kill"] {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         socket.resume(json!({})).await;
         let blow = json!({"session": socket.hello["session"], "how": how});
         assert_eq!(server.post("/dev/fault", "", &blow).await.0, 204);
@@ -206,9 +206,9 @@ async fn no_invitation_is_lost_while_a_client_resumes() {
     let (_folder, setup) = folder();
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     for round in 0..30 {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         let asked = owner.ask(json!({"op": "create", "kind": "group", "name": "race", "members": [users[1].id]})).await;
         let resumed = socket.resume(json!({})).await;
         let room = owner.reply(asked).await.unwrap()["id"].as_u64().unwrap();
