@@ -13,7 +13,7 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged() {
     for round in 0..rounds {
         // How much is done before the kill differs from round to round, so that it meets appends at all stages.
         stage.acked_more(3 + (round as u64 * 37) % 120).await;
-        stage.server.kill();
+        stage.server.kill_in_turn(round);
         stage.server.restart().await;
     }
     stage.acked_more(20).await;

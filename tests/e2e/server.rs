@@ -89,7 +89,8 @@ impl Setup {
     pub async fn start(&self) -> Server {
         let processes = self.processes();
         let nodes = join_all(processes.iter().map(process::Setup::start)).await;
-        let server = Server { setup: self.clone(), nodes, turn: AtomicUsize::new(0) };
+        let doors = Doors { addresses: nodes.iter().map(|node| node.address).collect(), turn: Arc::default() };
+        let server = Server { setup: self.clone(), nodes, doors };
         server.meet().await;
         server
     }
@@ -100,22 +101,41 @@ impl Setup {
     }
 }
 
+/// Where a server is reached: at each of its nodes in turn.
+#[derive(Clone)]
+pub struct Doors {
+    addresses: Arc<[SocketAddr]>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Doors {
+    /// The next one.
+    pub fn next(&self) -> SocketAddr {
+        self.addresses[self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
+    }
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     pub setup: Setup,
     nodes: Vec<process::Server>,
-    /// Whose turn it is.
-    turn: AtomicUsize,
+    doors: Doors,
 }
 
 impl Server {
     /// Where it is reached; of several nodes, each in turn.
     pub fn address(&self) -> SocketAddr {
-        self.next().address
+        self.doors.next()
+    }
+
+    /// All places where it is reached.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
     }
 
     fn next(&self) -> &process::Server {
-        &self.nodes[self.turn.fetch_add(1, Ordering::Relaxed) % self.nodes.len()]
+        let address = self.address();
+        self.nodes.iter().find(|node| node.address == address).expect("a node for each address")
     }
 
     /// Waits until each node takes work and knows of all the others.
@@ -212,6 +232,18 @@ impl Server {
     /// Posts JSON, with a token where there is one; status and body.
     pub async fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
         self.next().post(path, token, body).await
+    }
+
+    /// Ends an actor, on whichever node it is; what the last one asked answered: 204, or that there is no such actor.
+    pub async fn strike(&self, blow: &Value) -> (u16, Value) {
+        let mut last = (0, Value::Null);
+        for node in &self.nodes {
+            last = node.post("/dev/fault", "", blow).await;
+            if last.0 == 204 {
+                break;
+            }
+        }
+        last
     }
 
     /// A metric's value, the nodes' together; 0 where it was never set.

@@ -15,8 +15,8 @@ fn ids(list: &Value) -> Vec<u64> {
 async fn what_one_api_writes_the_other_shows_at_once() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let anna = Caller::sign_up(server.address(), "anna").await;
-    let bert = Caller::sign_up(server.address(), "bert").await;
+    let anna = Caller::sign_up(&server, "anna").await;
+    let bert = Caller::sign_up(&server, "bert").await;
     let mut native = Raw::ready(server.address(), &bert.token).await;
     native.resume(json!({})).await;
     let chat = anna.group("Kitchen", &[bert.id]).await;
@@ -66,8 +66,7 @@ async fn what_one_api_writes_the_other_shows_at_once() {
 async fn the_first_socket_in_and_the_last_one_out_are_told() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let (anna, bert) =
-        (Caller::sign_up(server.address(), "anna").await, Caller::sign_up(server.address(), "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let chat = anna.group("Kitchen", &[bert.id]).await;
     let mut watching = anna.socket(chat).await;
     assert_eq!(anna.get(&format!("ws/chat/{chat}/online")).await["online_users"], json!([anna.id]));
@@ -87,7 +86,7 @@ async fn the_first_socket_in_and_the_last_one_out_are_told() {
     assert!(watching.settled().await.is_empty());
 
     // Adding and removing are told as well; whoever is removed is closed.
-    let cleo = Caller::sign_up(server.address(), "cleo").await;
+    let cleo = Caller::sign_up(&server, "cleo").await;
     let path = format!("chats/{chat}/participants");
     let added = anna.post(&path, json!({"user_ids": [cleo.id]})).await;
     assert_eq!((&added["items"][0]["user_id"], &added["items"][0]["is_admin"]), (&json!(cleo.id), &json!(false)));
@@ -111,8 +110,7 @@ async fn the_first_socket_in_and_the_last_one_out_are_told() {
 async fn what_is_delivered_or_fetched_is_read() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let (anna, bert) =
-        (Caller::sign_up(server.address(), "anna").await, Caller::sign_up(server.address(), "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let chat = anna.group("Kitchen", &[bert.id]).await;
     for at in 0..5 {
         anna.send(chat, &format!("message {at}")).await;
@@ -141,8 +139,7 @@ async fn what_is_delivered_or_fetched_is_read() {
 async fn a_socket_resumes_after_the_last_message_it_saw() {
     let (_folder, setup) = folder();
     let mut server = setup.start().await;
-    let (anna, bert) =
-        (Caller::sign_up(server.address(), "anna").await, Caller::sign_up(server.address(), "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let chat = anna.group("Kitchen", &[bert.id]).await;
     let old = anna.send(chat, "long ago").await;
     let seen = anna.send(chat, "seen").await;
@@ -195,8 +192,7 @@ async fn a_socket_resumes_after_the_last_message_it_saw() {
 async fn pages_skip_nothing_and_a_client_id_makes_a_repeat_harmless() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let (anna, bert) =
-        (Caller::sign_up(server.address(), "anna").await, Caller::sign_up(server.address(), "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let chat = anna.group("Kitchen", &[bert.id]).await;
     let mut socket = anna.socket(chat).await;
     // Long ones, of which the core gives fewer at a time than a page holds.
