@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::raw::{Got, How, Raw};
@@ -74,38 +75,41 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
     assert_eq!(silent.closed().await, 4509);
 }
 
-/// What a client is told when the server stops: by which node, when to come back, and the close code.
-async fn told(address: SocketAddr, mut socket: Raw) -> (SocketAddr, u64, u16) {
+/// What a client is told when the server stops: when to come back, and the close code.
+async fn told(mut socket: Raw) -> (u64, u16) {
     let push = socket.push(|push| push["push"] == "reconnect").await;
-    (address, push["after_ms"].as_u64().unwrap(), socket.closed().await)
+    (push["after_ms"].as_u64().unwrap(), socket.closed().await)
 }
 
+/// Of several nodes, each that stops but the last sends its clients to those that stay, who need not wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stops_spreads_its_clients() {
     let (_folder, setup) = folder();
-    let users: Vec<User> = setup.users(50);
+    let users: Vec<User> = setup.users(50 * setup.nodes());
     let mut server = setup.start().await;
-    let mut waiting = tokio::task::JoinSet::new();
+    let mut waiting = BTreeMap::<SocketAddr, JoinSet<_>>::new();
     for user in &users {
         let address = server.address();
         let mut socket = Raw::ready(address, &user.token).await;
         socket.resume(json!({})).await;
-        waiting.spawn(told(address, socket));
+        waiting.entry(address).or_default().spawn(told(socket));
     }
-    server.terminate();
-    let told = waiting.join_all().await;
-    assert!(told.iter().all(|(.., code)| *code == 1012), "{told:?}");
-    // Nodes don't ask each other: each spreads its own clients, over the same time.
-    let mut slots = BTreeMap::<SocketAddr, BTreeSet<u64>>::new();
-    for (node, after, _) in &told {
-        slots.entry(*node).or_default().insert(*after);
+    let mut left = server.nodes.len();
+    for node in &mut server.nodes {
+        node.terminate();
+        let told = waiting.remove(&node.address).unwrap().join_all().await;
+        assert!(told.len() == 50 && told.iter().all(|(_, code)| *code == 1012), "{told:?}");
+        left -= 1;
+        if left > 0 {
+            assert!(told.iter().all(|(after, _)| *after == 0), "{told:?}");
+        } else {
+            let slots: BTreeSet<u64> = told.iter().map(|(after, _)| *after).collect();
+            assert_eq!(slots.len(), told.len(), "each has a slot of its own");
+            let spread = slots.last().unwrap() - slots.first().unwrap();
+            assert!(spread > 2_000, "over {spread} ms");
+        }
+        assert!(node.ended().await.success());
     }
-    assert_eq!(slots.values().map(BTreeSet::len).sum::<usize>(), users.len(), "each has a slot of its own");
-    for slots in slots.values() {
-        let spread = slots.last().unwrap() - slots.first().unwrap();
-        assert!(spread > 2_000, "over {spread} ms");
-    }
-    assert!(server.ended().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

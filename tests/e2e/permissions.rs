@@ -271,6 +271,21 @@ async fn ask_socket(sockets: &mut Sockets, caller: &User, request: Value) -> Res
     sockets.of(caller).await.request(request).await
 }
 
+/// A text in which a number is taken out, but not where it is part of another one.
+fn without_number(text: &str, number: &str) -> String {
+    let mut rest = text;
+    let mut out = String::new();
+    while let Some(at) = rest.find(number) {
+        let (before, after) = (&rest[..at], &rest[at + number.len()..]);
+        let digit = |next: Option<char>| next.is_some_and(|c| c.is_ascii_digit());
+        let within = digit(before.chars().next_back().or(out.chars().next_back())) || digit(after.chars().next());
+        out += before;
+        out += if within { number } else { "#" };
+        rest = after;
+    }
+    out + rest
+}
+
 /// What is not there, and what somebody may not see, must look the same: answers by who asks and how, with ids taken out.
 #[derive(Default)]
 struct Alike(BTreeMap<(usize, String), (String, &'static str)>);
@@ -288,7 +303,7 @@ impl Alike {
         }
         let mut answer = answer.to_owned();
         for value in ["user", "room"].iter().filter_map(|name| scene.get(name)) {
-            answer = answer.replace(&value.to_string(), "#");
+            answer = without_number(&answer, &value.to_string());
         }
         let key = (cell.role, format!("{} {} {} {door}", cell.row.route, cell.case.about, cell.case.op.unwrap_or("")));
         let (first, relation) = self.0.entry(key).or_insert_with(|| (answer.clone(), cell.relation()));

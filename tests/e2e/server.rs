@@ -77,6 +77,11 @@ impl Setup {
         self.cluster.as_ref().map(|cluster| cluster.keyspace())
     }
 
+    /// How many nodes there will be.
+    pub fn nodes(&self) -> usize {
+        self.cluster.as_ref().map_or(1, |_| NODES)
+    }
+
     /// How to start each process.
     fn processes(&self) -> Vec<process::Setup> {
         match &self.cluster {
@@ -113,12 +118,18 @@ impl Doors {
     pub fn next(&self) -> SocketAddr {
         self.addresses[self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
     }
+
+    /// Whether it has several nodes: what isn't stored takes a moment from one to another.
+    pub fn are_several(&self) -> bool {
+        self.addresses.len() > 1
+    }
 }
 
 /// A running server; killed when dropped.
 pub struct Server {
     pub setup: Setup,
-    nodes: Vec<process::Server>,
+    /// Its nodes; one, where it is alone.
+    pub nodes: Vec<process::Server>,
     doors: Doors,
 }
 
