@@ -338,8 +338,8 @@ async fn try_refusals(
         }
         // Where looking takes long it is done once for each row of the table.
         let row_ends = cells.get(at + 1).is_none_or(|next| !std::ptr::eq(next.row, cell.row));
-        if database.has_changed(row_ends).await {
-            verdicts.push(("either door", Err("the database has changed".to_owned())));
+        if let Some(tables) = database.changed(row_ends).await {
+            verdicts.push(("either door", Err(format!("the database has changed: {tables}"))));
         }
         wrong.extend(verdicts.into_iter().filter_map(|(door, verdict)| Some(cell.told(door, &verdict.err()?))));
     }
@@ -376,13 +376,22 @@ async fn try_nobodies(people: &People, still: &Still, rest: &Rest) -> Vec<String
     wrong
 }
 
-/// Tries all that must be done, by one role: each time in a room of its own, over each door.
-async fn try_deeds(people: Arc<People>, role: usize, rest: Rest) -> Vec<String> {
+/// Deeds of one role in rooms that are done at once: rooms know nothing of each other.
+const LANES: usize = 3;
+
+/// Tries all that must be done, by one role: each time in a room of its own, over each door. What is not about a room may end
+/// the caller's connections: that is a lane of its own, without a number.
+async fn try_deeds(people: Arc<People>, role: usize, lane: Option<usize>, rest: Rest) -> Vec<String> {
     let mut wrong = Vec::new();
     let (troupe, mut sockets) = (&people.troupes[role], Sockets::new(rest.doors.clone()));
     // There must be a connection for its status to be set.
     sockets.of(&troupe.caller).await;
-    for cell in cells().iter().filter(|cell| cell.role == role && !cell.leaves_all()) {
+    let in_lane = |at: usize, cell: &Cell| match cell.case.grid.columns {
+        Columns::Rooms => lane == Some(at % LANES),
+        Columns::People | Columns::Sole => lane.is_none(),
+    };
+    let cells = cells().into_iter().filter(|cell| cell.role == role && !cell.leaves_all()).enumerate();
+    for (_, cell) in cells.filter(|(at, cell)| in_lane(*at, cell)) {
         for over_rest in [false, true] {
             let scene = match cell.case.grid.columns {
                 Columns::Rooms => {
@@ -444,10 +453,12 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     }
     none_wrong(&try_nobodies(&people, &still, &rest).await);
 
-    let mut tasks = JoinSet::new();
-    for role in 0..ROLES.len() {
-        tasks.spawn(try_deeds(people.clone(), role, rest.clone()));
+    for lanes in [(0..LANES).map(Some).collect(), vec![None]] {
+        let mut tasks = JoinSet::new();
+        for (role, lane) in (0..ROLES.len()).flat_map(|role| lanes.iter().map(move |lane| (role, *lane))) {
+            tasks.spawn(try_deeds(people.clone(), role, lane, rest.clone()));
+        }
+        none_wrong(&tasks.join_all().await.concat());
     }
-    none_wrong(&tasks.join_all().await.concat());
     println!("{} cells, {} routes", cells().len(), all_routes().count());
 }

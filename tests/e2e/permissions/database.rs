@@ -35,29 +35,30 @@ impl Database {
             }
             _ => Self::Embedded { file: embedded(&setup.data), version: -1, digest: String::new() },
         };
-        database.has_changed(true).await;
+        database.changed(true).await;
         database
     }
 
-    /// Whether something is there that was not, or the reverse, since this was asked last. Where looking takes long it is
-    /// only done `now`.
-    pub async fn has_changed(&mut self, now: bool) -> bool {
+    /// The tables in which something is there that was not, or the reverse, since this was asked last; none where there are
+    /// none. Where looking takes long it is only done `now`.
+    pub async fn changed(&mut self, now: bool) -> Option<String> {
         let (before, after) = match self {
             Self::Embedded { file, version, digest } => {
                 let found = file.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap();
                 if std::mem::replace(version, found) == found {
-                    return false;
+                    return None;
                 }
                 let found = digest_of_file(file);
                 (std::mem::replace(digest, found.clone()), found)
             }
-            Self::Keyspace { .. } if !now => return false,
+            Self::Keyspace { .. } if !now => return None,
             Self::Keyspace { session, name, tables, digest } => {
                 let found = join_all(tables.iter().map(|table| digest_of_table(session, name, table))).await.concat();
                 (std::mem::replace(digest, found.clone()), found)
             }
         };
-        before != after
+        let odd: Vec<_> = after.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
+        (!odd.is_empty()).then(|| odd.join(", "))
     }
 }
 
@@ -69,19 +70,20 @@ fn digest_of_file(file: &Connection) -> String {
     let mut tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert!(tables.iter().any(|table| table == "room_log"), "{tables:?}");
-    let mut hash = Sha256::new();
+    let mut digests = String::new();
     for table in tables.iter().filter(|table| !matches!(table.as_str(), "meta" | "id_block" | "snapshot")) {
         let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let names: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
         let mut rows = rows.query([]).unwrap();
-        hash.update(table);
+        let mut hash = Sha256::new();
         while let Some(row) = rows.next().unwrap() {
             for (at, name) in names.iter().enumerate().filter(|(_, name)| *name != "last_seen") {
                 hash.update(format!("{name}={:?};", row.get_ref(at).unwrap()));
             }
         }
+        digests += &format!("{table} {:x}\n", hash.finalize());
     }
-    format!("{:x}", hash.finalize())
+    digests
 }
 
 async fn digest_of_table(session: &Session, keyspace: &str, table: &str) -> String {
