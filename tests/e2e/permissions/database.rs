@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use crate::cluster;
 use crate::server::Setup;
 
-/// Tables that change by themselves; on a CQL server also that of hints where logs end.
-const RESTLESS: [&str; 6] = ["meta", "probe", "id_block", "snapshot", "account_seen", "room"];
+/// Tables that change by themselves: on a CQL server also the hints where logs end, and the index of client ids, which is
+/// written from the log when a room goes to sleep or wakes elsewhere.
+const RESTLESS: [&str; 7] = ["meta", "probe", "id_block", "snapshot", "account_seen", "room", "pair"];
 
 /// A look at the database from outside.
 pub enum Database {
