@@ -183,14 +183,9 @@ impl Engine {
         Ok(index)
     }
 
-    /// Whether the connection at a place is there and may go on.
-    pub fn is_open(&self, index: usize) -> bool {
-        self.conns[index].as_ref().is_some_and(|conn| conn.phase == Phase::Open)
-    }
-
-    /// The last number that the connection at a place has received; `None` where it was dropped.
-    pub fn seq(&self, index: usize) -> Option<u64> {
-        self.conns[index].as_ref().map(|conn| conn.seq)
+    /// The last number that the connection at a place has received; `None` where it was dropped or doesn't go on yet.
+    pub fn position(&self, index: usize) -> Option<u64> {
+        self.conns[index].as_ref().filter(|conn| conn.phase == Phase::Open).map(|conn| conn.seq)
     }
 
     /// Drops connections, all at once, without a word.

@@ -18,7 +18,8 @@ const STARTING: Duration = Duration::from_secs(30);
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/servers/cassandra");
 
 /// The programs of the servers that the cluster's rows need.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
+#[group(skip)]
 pub struct Options {
     /// The binary of a NATS server, 2.11 or newer, for the cluster's rows.
     #[arg(long, env = "NATS_SERVER", value_name = "FILE")]
@@ -142,5 +143,20 @@ impl Drop for Cassandra {
         drop(self.watch.stdin.take());
         // Fails only where it has ended already.
         let _ = self.watch.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_is_missing() {
+        let mut options = Options::default();
+        assert!(options.missing().unwrap().contains("NATS_SERVER"));
+        options.nats_server = Some("nats-server".into());
+        assert!(options.missing().unwrap().contains("CASSANDRA_LIBRARY"));
+        options.cql = Some("127.0.0.1:9042".to_owned());
+        assert_eq!(options.missing(), None);
     }
 }

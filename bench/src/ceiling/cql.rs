@@ -67,6 +67,16 @@ struct Statements {
     pair: PreparedStatement,
 }
 
+/// The statements that make the tables.
+fn tables() -> Vec<String> {
+    let schema: Vec<&str> = SCHEMA.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let wanted = |statement: &&str| {
+        let rest = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ");
+        rest.and_then(|rest| rest.split(' ').next()).is_some_and(|name| TABLES.contains(&name))
+    };
+    schema.join("\n").split(';').map(str::trim).filter(wanted).map(str::to_owned).collect()
+}
+
 async fn open(server: &str) -> Result<Statements, Failure> {
     let profile = ExecutionProfile::builder()
         .consistency(Consistency::LocalQuorum)
@@ -80,12 +90,8 @@ async fn open(server: &str) -> Result<Statements, Failure> {
     );
     session.query_unpaged(keyspace, ()).await.map_err(cql)?;
     session.use_keyspace(KEYSPACE, false).await.map_err(cql)?;
-    let schema: Vec<&str> = SCHEMA.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
-    for statement in schema.join("\n").split(';').map(str::trim) {
-        let name = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ").and_then(|rest| rest.split(' ').next());
-        if name.is_some_and(|name| TABLES.contains(&name)) {
-            session.query_unpaged(statement, ()).await.map_err(cql)?;
-        }
+    for table in tables() {
+        session.query_unpaged(table, ()).await.map_err(cql)?;
     }
     session.await_schema_agreement().await.map_err(cql)?;
     let prepare = async |text: &str| session.prepare(text).await.map_err(cql);
@@ -201,4 +207,16 @@ pub fn main(options: &Options) -> Result<Measured, Failure> {
     // Before the writers begin: the first to come makes the tables.
     let db = runtime.block_on(open(&options.server))?;
     store::measure(&options.load, |rows| commit_all(db, options.log_alone, &runtime, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_s_tables_are_found() {
+        let all = tables();
+        assert_eq!(all.len(), TABLES.len(), "{all:?}");
+        assert!(all[0].contains("last_seq   bigint STATIC") && all.iter().all(|table| table.ends_with(')')), "{all:?}");
+    }
 }

@@ -151,12 +151,12 @@ impl Senders {
 
     /// Whether everybody is connected.
     pub fn is_whole(&self, session: &Session) -> bool {
-        self.lost.is_empty() && self.conns.values().all(|at| session.engine.is_open(*at))
+        self.lost.is_empty() && self.conns.values().all(|at| session.engine.position(*at).is_some())
     }
 
     /// Whether everybody is connected, and all members of each room have as much.
     fn is_even(&self, session: &Session) -> bool {
-        let seq = |user: &usize| session.engine.seq(self.conns[user]);
+        let seq = |user: &usize| session.engine.position(self.conns[user]);
         let even = |members: &[usize]| members.iter().all(|user| seq(user) == seq(&members[0]));
         self.is_whole(session) && session.world.rooms.iter().all(|room| even(&room.members))
     }
@@ -182,7 +182,7 @@ impl Senders {
             let at = self.conns[user];
             let waits = sender.message.as_ref().is_some_and(|message| message.asked.is_some());
             let idle = sender.message.is_none() && !self.sending;
-            if waits || idle || sender.due > now || !session.engine.is_open(at) {
+            if waits || idle || sender.due > now || session.engine.position(at).is_none() {
                 continue;
             }
             let message = sender.message.get_or_insert_with(|| {

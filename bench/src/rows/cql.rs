@@ -11,7 +11,7 @@ use crate::{Failure, native};
 /// What the row of an acknowledgement from another node must hold.
 const REMOTE_MAX: f64 = 2.0;
 /// Senders in the one room.
-const SENDERS: usize = 64;
+pub(super) const SENDERS: usize = 64;
 /// What their row must hold.
 const ACKS_MIN: f64 = 0.5;
 /// Conditional batches per message that it must hold, of which single appends would be one.
@@ -104,7 +104,12 @@ impl Bench {
     }
 
     /// Runs the bare group commit on the CQL server.
-    fn commit_cql(&self, servers: &Servers, writers: usize, log_alone: bool) -> Result<store::Measured, Failure> {
+    pub(super) fn commit_cql(
+        &self,
+        servers: &Servers,
+        writers: usize,
+        log_alone: bool,
+    ) -> Result<store::Measured, Failure> {
         let mut args = vec!["ceiling-cql".to_owned()];
         for (name, value) in [
             ("--server", servers.cql.clone()),
