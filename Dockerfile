@@ -12,6 +12,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY schema schema
 COPY domain domain
 COPY actors actors
+COPY wal wal
 COPY bench bench
 COPY web web
 COPY src src

@@ -21,7 +21,7 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
-use crate::dialect::{self, Dialects};
+use crate::dialect::{self, Dialects, Name};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
@@ -203,7 +203,8 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
     let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
     let accounts = Arc::new(Accounts::new(ports, ids.clone(), keys, &config.auth).map_err(Failure::Other)?);
-    let authority: Arc<dyn Authority> = Arc::new(Tokens(accounts.clone()));
+    let dialects = Arc::new(Dialects::new(&config.dialects));
+    let authority: Arc<dyn Authority> = Arc::new(Tokens { accounts: accounts.clone(), dialects: dialects.clone() });
     let options = node::Options {
         heartbeat_ms: config.limits.heartbeat_ms,
         silence_ms: config.limits.silence_ms,
@@ -216,7 +217,6 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     };
     let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
-    let dialects = Arc::new(Dialects::new(&config.dialects));
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
     let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
     let rest =
@@ -239,12 +239,20 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
 }
 
 /// Accounts, as sessions ask them.
-struct Tokens(Arc<Accounts>);
+struct Tokens {
+    accounts: Arc<Accounts>,
+    dialects: Arc<Dialects>,
+}
 
 #[async_trait]
 impl Authority for Tokens {
     async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault> {
-        self.0.authenticate(token).await.map(|who| (who.principal, who.expires_at))
+        self.accounts.authenticate(token).await.map(|who| (who.principal, who.expires_at))
+    }
+
+    async fn check_again(&self, token: &str) -> Result<(Principal, Millis), Fault> {
+        let issuer = self.dialects.issuer(Name::ChatService);
+        self.accounts.authenticate_with(issuer, token).await.map(|who| (who.principal, who.expires_at))
     }
 }
 

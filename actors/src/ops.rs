@@ -3,10 +3,11 @@
 mod open;
 mod read;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlance_schema::account::Principal;
+use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::Command;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::fault::Retry;
@@ -87,7 +88,7 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
             read::messages(shared, who, read::Page { room, before, after, limit }, skip, read).await
         }
         Op::Find { message } => read::find(shared, who, message).await,
-        Op::Stats => Ok(Answer::Stats(stats(shared, who.tenant).await)),
+        Op::Stats { all_rooms } => stats(shared, who, all_rooms).await.map(Answer::Stats),
         Op::Entries { room, before, after, limit } => {
             read::entries(shared, who, read::Page { room, before, after, limit }).await
         }
@@ -111,8 +112,9 @@ pub(crate) async fn perform(shared: &Arc<Shared>, who: Principal, op: Op) -> Res
 /// How long another node may take to count its connections.
 const COUNT: Duration = Duration::from_secs(2);
 
-/// Counts the connections to all nodes that answer.
-async fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
+/// Counts the connections to all nodes that answer. Which rooms there are is not told to those who are in none of them.
+async fn stats(shared: &Shared, who: Principal, all_rooms: bool) -> Result<StatsView, Fault> {
+    let tenant = who.tenant;
     let mut stats = connections(shared, tenant);
     let view = shared.cluster.now();
     let others = view.nodes().iter().filter(|node| node.id != *shared.cluster.me());
@@ -122,7 +124,12 @@ async fn stats(shared: &Shared, tenant: TenantId) -> StatsView {
             stats.add(&theirs);
         }
     }
-    stats
+    if !all_rooms && who.role < Role::TenantAdmin {
+        let own = shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+        let own: HashSet<RoomId> = own.into_iter().collect();
+        stats.per_room.retain(|room, _| own.contains(room));
+    }
+    Ok(stats)
 }
 
 /// Counts the connections to this node.

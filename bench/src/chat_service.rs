@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::Failure;
+use crate::engine::Conn;
 use crate::native::{after, number};
+use crate::world::World;
 
 /// The upgrade of a connection to the WebSocket of one chat.
 pub fn upgrade(addr: SocketAddr, chat: u64, token: &str) -> String {
@@ -78,6 +80,23 @@ impl Orders {
             return Ok(());
         }
         Err(Failure::new(format!("message {id} where another one belongs, the {}th of its chat", before + 1)))
+    }
+}
+
+/// Whether the message in a frame is the connection's own; `None` where there is none in it.
+///
+/// # Errors
+/// When it is of another chat, out of order, or a refusal.
+pub fn delivered(orders: &mut Orders, conn: &mut Conn, world: &World, payload: &[u8]) -> Result<Option<bool>, Failure> {
+    let room = &world.rooms[conn.room];
+    match frame(payload) {
+        Frame::Message { chat, id, sender } if chat == room.id => {
+            orders.take(conn.room, conn.seq - room.last, id).map_err(|e| e.context(format!("chat {chat}")))?;
+            conn.seq += 1;
+            Ok(Some(sender == world.users[conn.user].id))
+        }
+        Frame::Other => Ok(None),
+        Frame::Message { .. } | Frame::Fault => Err(Failure::new(String::from_utf8_lossy(payload).into_owned())),
     }
 }
 

@@ -91,7 +91,8 @@ impl Child {
     /// # Errors
     /// When it can't be started.
     pub fn start_on(cores: &[usize], scratch: &Path, program: &Path, args: &[String]) -> Result<Self, Failure> {
-        let name = args.first().filter(|a| !a.starts_with('-')).map_or("parlance", String::as_str).to_owned();
+        let file = program.file_name().unwrap_or_default().to_string_lossy();
+        let name = args.first().filter(|a| !a.starts_with('-')).map_or(&*file, String::as_str).to_owned();
         let errors = scratch.join(format!("{name}.err"));
         let mut process = Command::new(std::env::current_exe()?)
             .args(["pinned", "--parent", &process::id().to_string()])
@@ -157,7 +158,16 @@ impl Child {
         }
     }
 
-    fn failed(&self, how: &str) -> Failure {
+    /// Whether the process has ended.
+    ///
+    /// # Errors
+    /// When the kernel doesn't tell.
+    pub fn has_ended(&mut self) -> Result<bool, Failure> {
+        Ok(self.process.try_wait()?.is_some())
+    }
+
+    /// Says how it failed, with the last that it said itself.
+    pub fn failed(&self, how: &str) -> Failure {
         let said = fs::read_to_string(&self.errors).unwrap_or_default();
         let tail: Vec<&str> = said.lines().rev().take(5).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();

@@ -36,9 +36,12 @@ pub struct Conn {
     pub seq: u64,
     /// Requests sent.
     pub n: u64,
+    /// Milliseconds after which the server has told it to come back, where it has.
+    pub back_ms: Option<u64>,
     /// What it speaks.
     pub wire: Wire,
-    user: usize,
+    /// Its user's place in the world.
+    pub user: usize,
     stream: TcpStream,
     phase: Phase,
     pending: Vec<u8>,
@@ -80,6 +83,24 @@ pub trait Driver {
     fn done(&mut self, conn: &mut Conn, re: u64) {
         let _ = (conn, re);
     }
+
+    /// A request was refused, or a frame was not what it should be.
+    ///
+    /// # Errors
+    /// When that ends the measurement, as it does unless a scenario expects it.
+    fn refused(&mut self, conn: &mut Conn, payload: &[u8]) -> Result<(), Failure> {
+        let _ = conn;
+        Err(Failure::new(String::from_utf8_lossy(payload).into_owned()))
+    }
+
+    /// A connection has ended, and is dropped.
+    ///
+    /// # Errors
+    /// When that ends the measurement, as it does unless a scenario expects it.
+    fn ended(&mut self, conn: &Conn, why: Failure) -> Result<(), Failure> {
+        let _ = conn;
+        Err(why)
+    }
 }
 
 /// Lets entries and replies pass.
@@ -89,7 +110,7 @@ impl Driver for Quiet {}
 
 /// All connections.
 pub struct Engine {
-    addr: SocketAddr,
+    addrs: Vec<SocketAddr>,
     wire: Wire,
     orders: chat_service::Orders,
     poll: Poll,
@@ -106,10 +127,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the kernel gives no poll.
-    pub fn new(addr: SocketAddr, wire: Wire) -> Result<Self, Failure> {
+    pub fn new(addrs: Vec<SocketAddr>, wire: Wire) -> Result<Self, Failure> {
         let (poll, events, orders) = (Poll::new()?, Events::with_capacity(1024), chat_service::Orders::default());
         let (buf, conns) = (vec![0; READ_BYTES], Vec::new());
-        Ok(Self { addr, wire, orders, poll, events, buf, conns, open: 0, delivered: 0 })
+        Ok(Self { addrs, wire, orders, poll, events, buf, conns, open: 0, delivered: 0 })
     }
 
     /// The connection at a place.
@@ -140,7 +161,7 @@ impl Engine {
         while self.open < before + who.len() {
             while started < who.len() && started - (self.open - before) < most {
                 let (user, room, seq) = who[started];
-                self.start(user, room, seq)?;
+                self.start(world, user, room, seq)?;
                 started += 1;
             }
             self.turn(world, driver, deadline)?;
@@ -148,14 +169,23 @@ impl Engine {
         Ok(first)
     }
 
-    fn start(&mut self, user: usize, room: usize, seq: u64) -> Result<(), Failure> {
+    /// Begins to open a connection of a user in a room, to go on after a position; returns its place.
+    ///
+    /// # Errors
+    /// When there can't be one.
+    pub fn start(&mut self, world: &World, user: usize, room: usize, seq: u64) -> Result<usize, Failure> {
         let index = self.conns.len();
-        let mut stream = TcpStream::connect(self.addr)?;
+        let mut stream = TcpStream::connect(self.addrs[world.users[user].node])?;
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         let (phase, wire) = (Phase::Connecting, self.wire);
         let (pending, out) = (Vec::new(), Vec::new());
-        self.conns.push(Some(Conn { room, seq, n: 0, wire, user, stream, phase, pending, out }));
-        Ok(())
+        self.conns.push(Some(Conn { room, seq, n: 0, back_ms: None, wire, user, stream, phase, pending, out }));
+        Ok(index)
+    }
+
+    /// The last number that the connection at a place has received; `None` where it was dropped or doesn't go on yet.
+    pub fn position(&self, index: usize) -> Option<u64> {
+        self.conns[index].as_ref().filter(|conn| conn.phase == Phase::Open).map(|conn| conn.seq)
     }
 
     /// Drops connections, all at once, without a word.
@@ -192,7 +222,16 @@ impl Engine {
             let Some(mut conn) = self.conns[index].take() else { continue };
             let result = self.ready(&mut conn, world, driver);
             let user = conn.user;
-            self.conns[index] = Some(conn);
+            let result = match result {
+                Err(why @ (Failure::Ended(_) | Failure::Io(_))) => {
+                    self.open -= usize::from(conn.phase == Phase::Open);
+                    driver.ended(&conn, why)
+                }
+                result => {
+                    self.conns[index] = Some(conn);
+                    result
+                }
+            };
             result.map_err(|e| e.context(format!("connection {index} of user {user}")))?;
         }
         Ok(!tokens.is_empty())
@@ -215,10 +254,11 @@ impl Engine {
                 return Ok(());
             }
             conn.stream.set_nodelay(true)?;
-            let token = &world.users[conn.user].token;
+            let user = &world.users[conn.user];
+            let addr = self.addrs[user.node];
             conn.out = match conn.wire {
-                Wire::Native => native::upgrade(self.addr, token),
-                Wire::ChatService => chat_service::upgrade(self.addr, world.rooms[conn.room].id, token),
+                Wire::Native => native::upgrade(addr, &user.token),
+                Wire::ChatService => chat_service::upgrade(addr, world.rooms[conn.room].id, &user.token),
             }
             .into_bytes();
             conn.phase = Phase::Upgrading;
@@ -227,7 +267,7 @@ impl Engine {
             let kept = conn.pending.len();
             self.buf[..kept].copy_from_slice(&conn.pending);
             let end = match conn.stream.read(&mut self.buf[kept..]) {
-                Ok(0) => return Err(Failure::new("the server closed the connection")),
+                Ok(0) => return Err(Failure::Ended("the server ended the connection".to_owned())),
                 Ok(n) => kept + n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) => return Err(e.into()),
@@ -269,7 +309,7 @@ impl Engine {
             let payload = &self.buf[at + head.start..at + head.end()];
             match head.opcode {
                 ws::TEXT if conn.wire == Wire::ChatService => {
-                    if let Some(mine) = chat_message(&mut self.orders, conn, world, payload)? {
+                    if let Some(mine) = chat_service::delivered(&mut self.orders, conn, world, payload)? {
                         self.delivered += 1;
                         driver.entry(conn, payload);
                         if mine {
@@ -291,7 +331,12 @@ impl Engine {
                         self.open += 1;
                     }
                     Frame::Done { re } => driver.done(conn, re),
-                    Frame::Fault => return Err(Failure::new(String::from_utf8_lossy(payload).into_owned())),
+                    // Without its resume, a connection is of no use.
+                    Frame::Fault if conn.phase == Phase::Resuming => {
+                        return Err(Failure::Ended(String::from_utf8_lossy(payload).into_owned()));
+                    }
+                    Frame::Fault => driver.refused(conn, payload)?,
+                    Frame::Reconnect { after_ms } => conn.back_ms = Some(after_ms),
                     Frame::Other => {}
                 },
                 ws::PING => {
@@ -300,7 +345,7 @@ impl Engine {
                 }
                 ws::CLOSE => {
                     let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
-                    return Err(Failure::new(format!("the server closed the connection: {reason}")));
+                    return Err(Failure::Ended(format!("the server closed the connection: {reason}")));
                 }
                 _ => {}
             }
@@ -349,25 +394,4 @@ fn in_order(conn: &mut Conn, mine: &Room, room: u64, seq: u64) -> Result<(), Fai
     }
     conn.seq = seq;
     Ok(())
-}
-
-/// Whether the message in a frame is the connection's own; `None` where there is none in it.
-fn chat_message(
-    orders: &mut chat_service::Orders,
-    conn: &mut Conn,
-    world: &World,
-    payload: &[u8],
-) -> Result<Option<bool>, Failure> {
-    let room = &world.rooms[conn.room];
-    match chat_service::frame(payload) {
-        chat_service::Frame::Message { chat, id, sender } if chat == room.id => {
-            orders.take(conn.room, conn.seq - room.last, id).map_err(|e| e.context(format!("chat {chat}")))?;
-            conn.seq += 1;
-            Ok(Some(sender == world.users[conn.user].id))
-        }
-        chat_service::Frame::Other => Ok(None),
-        chat_service::Frame::Message { .. } | chat_service::Frame::Fault => {
-            Err(Failure::new(String::from_utf8_lossy(payload).into_owned()))
-        }
-    }
 }

@@ -15,6 +15,12 @@ pub enum Failure {
     /// A row of the bare store.
     #[error("MessagePack: {0}")]
     Encode(#[from] rmp_serde::encode::Error),
+    /// A CQL server.
+    #[error("CQL: {0}")]
+    Cql(String),
+    /// A connection that the server has ended.
+    #[error("{0}")]
+    Ended(String),
     /// Said in words.
     #[error("{0}")]
     Said(String),

@@ -2,11 +2,16 @@
 //! CPU time and its memory from the kernel. The same code drives the bare server and the real one.
 
 pub mod acks;
+pub mod alone;
+pub mod bus;
+pub mod drain;
 pub mod fanout;
 pub mod latency;
 pub mod memory;
 pub mod resume;
+pub mod retry;
 pub mod sockets;
+pub mod takeover;
 pub mod wake;
 
 use std::net::SocketAddr;
@@ -44,6 +49,14 @@ pub enum Scenario {
     Wake,
     /// Resident memory per connection, then CPU per delivery at saturation.
     Sockets,
+    /// Messages between nodes for each message sent, at a given rate.
+    Bus,
+    /// Time from a send to its acknowledgement, one sender alone.
+    Alone,
+    /// The first server is killed while others' clients send in its rooms.
+    Takeover,
+    /// The first server is told to end while its clients send.
+    Drain,
 }
 
 /// How to measure it.
@@ -52,12 +65,12 @@ pub struct Options {
     /// What to measure.
     #[arg(long, value_enum)]
     pub scenario: Scenario,
-    /// The server's address.
-    #[arg(long)]
-    pub addr: SocketAddr,
-    /// The server's process.
-    #[arg(long)]
-    pub pid: u32,
+    /// A server's address; may be given again.
+    #[arg(long, required = true)]
+    pub addr: Vec<SocketAddr>,
+    /// A server's process; may be given again.
+    #[arg(long, required = true)]
+    pub pid: Vec<u32>,
     /// The server's core.
     #[arg(long)]
     pub core: usize,
@@ -70,6 +83,12 @@ pub struct Options {
     /// What the connections speak.
     #[arg(long, value_enum, default_value_t)]
     pub wire: Wire,
+    /// Deliveries a second of all rooms together, where the scenario has a rate.
+    #[arg(long, default_value_t = latency::RATE)]
+    pub rate: f64,
+    /// Where the bus between the servers tells what it has counted.
+    #[arg(long)]
+    pub monitor: Option<SocketAddr>,
     /// Whether the server has a log that it can read.
     #[arg(long)]
     pub has_log: bool,
@@ -95,12 +114,27 @@ pub struct Measured {
     /// KiB of resident memory per connection, where it is not the row's value.
     #[serde(default)]
     pub conn_kib: f64,
+    /// Microseconds of CPU per delivery, where it is not the row's value.
+    #[serde(default)]
+    pub cpu_us: f64,
+    /// Messages of the bus a second while nobody sends.
+    #[serde(default)]
+    pub idle_per_s: f64,
+    /// Messages that were sent again.
+    #[serde(default)]
+    pub again: u64,
+    /// Messages that no retry has brought through.
+    #[serde(default)]
+    pub failed: u64,
+    /// The longest time from a first send to its acknowledgement, in milliseconds.
+    #[serde(default)]
+    pub longest_ms: f64,
 }
 
 /// What the kernel has counted at the beginning of a measured window.
 struct Window {
     begun: Instant,
-    cpu: Cpu,
+    cpu: Vec<Cpu>,
     idle_us: u64,
 }
 
@@ -114,13 +148,15 @@ struct Spent {
 
 impl Window {
     fn open(options: &Options) -> Result<Self, Failure> {
-        let (idle_us, cpu) = (procfs::idle_us(options.core)?, Cpu::read(options.pid)?);
+        let idle_us = procfs::idle_us(options.core)?;
+        let cpu = options.pid.iter().map(|pid| Cpu::read(*pid)).collect::<Result<_, _>>()?;
         Ok(Self { begun: Instant::now(), cpu, idle_us })
     }
 
     fn close(&self, options: &Options) -> Result<Spent, Failure> {
         let us = self.begun.elapsed().as_secs_f64() * 1e6;
-        let cpu_us = Cpu::read(options.pid)?.since(&self.cpu);
+        let since = |(pid, before): (&u32, &Cpu)| Ok::<_, Failure>(Cpu::read(*pid)?.since(before));
+        let cpu_us = options.pid.iter().zip(&self.cpu).map(since).sum::<Result<f64, _>>()?;
         let idle_us = procfs::idle_us(options.core)? - self.idle_us;
         Ok(Spent { seconds: us / 1e6, cpu_us, busy: cpu_us / us, idle: idle_us as f64 / us })
     }
@@ -196,7 +232,7 @@ fn put_message(conn: &mut Conn, room: u64, client_id: u64, texts: &[String], fra
 /// When the server breaks a promise or doesn't answer in time.
 pub fn main(options: Options) -> Result<Measured, Failure> {
     let world = serde_json::from_slice(&std::fs::read(&options.world)?)?;
-    let engine = Engine::new(options.addr, options.wire)?;
+    let engine = Engine::new(options.addr.clone(), options.wire)?;
     let scenario = options.scenario;
     let texts = sentences::literals();
     let session = Session { options, world, engine, texts, frame: String::new(), sent: 0 };
@@ -208,5 +244,9 @@ pub fn main(options: Options) -> Result<Measured, Failure> {
         Scenario::Resume => resume::measure(session),
         Scenario::Wake => wake::measure(session),
         Scenario::Sockets => sockets::measure(session),
+        Scenario::Bus => bus::measure(session),
+        Scenario::Alone => alone::measure(session),
+        Scenario::Takeover => takeover::measure(session),
+        Scenario::Drain => drain::measure(session),
     }
 }

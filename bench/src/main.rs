@@ -8,6 +8,7 @@
 mod ceiling;
 mod chat_service;
 mod child;
+mod cluster;
 mod engine;
 mod failure;
 mod generate;
@@ -17,6 +18,7 @@ mod procfs;
 mod rows;
 mod run;
 mod sentences;
+mod servers;
 mod stats;
 mod table;
 mod wire;
@@ -54,6 +56,9 @@ enum Command {
     /// Runs the bare group commit.
     #[command(hide = true)]
     CeilingStore(ceiling::store::Options),
+    /// Runs the bare group commit on a CQL server.
+    #[command(hide = true)]
+    CeilingCql(ceiling::cql::Options),
     /// Inserts an import's rows, bare.
     #[command(hide = true)]
     CeilingImport(ceiling::import::Options),
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::main(options).and_then(|m| say(&m)),
         Command::CeilingFanout => ceiling::fanout::main().map_err(Failure::from),
         Command::CeilingStore(options) => ceiling::store::main(&options).and_then(|m| say(&m)),
+        Command::CeilingCql(options) => ceiling::cql::main(&options).and_then(|m| say(&m)),
         Command::CeilingImport(options) => ceiling::import::main(&options).and_then(|m| say(&m)),
         Command::CeilingWake(options) => ceiling::wake::main(&options).and_then(|m| say(&m)),
     };

@@ -60,6 +60,11 @@ pub enum Frame {
     },
     /// A reply that refuses a request, or a fault of the connection.
     Fault,
+    /// The server will close the connection.
+    Reconnect {
+        /// When to come back, in milliseconds.
+        after_ms: u64,
+    },
     /// Anything else.
     Other,
 }
@@ -97,6 +102,9 @@ pub fn frame(payload: &[u8]) -> Frame {
     }
     if payload.starts_with(br#"{"push":"fault""#) || payload.starts_with(br#"{"push":"reset""#) {
         return Frame::Fault;
+    }
+    if let Some(rest) = payload.strip_prefix(br#"{"push":"reconnect","after_ms":"#) {
+        return Frame::Reconnect { after_ms: number(rest).0 };
     }
     Frame::Other
 }
@@ -247,6 +255,21 @@ pub fn create(addr: SocketAddr, users: &[User], members: Vec<usize>, name: &str)
     Ok(Room { id: view.id, epoch: view.epoch, last: view.last, members })
 }
 
+/// Adds `members` (places in `users`) to a room of `owner`'s; the room's last number after that.
+///
+/// # Errors
+/// When the server refuses.
+pub fn add(addr: SocketAddr, owner: &User, room: u64, users: &[User], members: &[usize]) -> Result<u64, Failure> {
+    let ids: Vec<u64> = members.iter().map(|m| users[*m].id).collect();
+    let path = format!("/v1/rooms/{room}/members");
+    let answer = http::ask(addr, "POST", &path, Some(&owner.token), Some(&json!({ "users": ids })))?;
+    if answer.status >= 300 {
+        let why = String::from_utf8_lossy(&answer.body).into_owned();
+        return Err(Failure::new(format!("POST {path}: {}: {why}", answer.status)));
+    }
+    last(addr, owner, room)
+}
+
 /// The last number of a room's log.
 ///
 /// # Errors
@@ -265,15 +288,23 @@ pub fn last(addr: SocketAddr, member: &User, room: u64) -> Result<u64, Failure> 
 /// # Errors
 /// When the server doesn't tell.
 pub fn log_reads(addr: SocketAddr) -> Result<u64, Failure> {
+    metric(addr, "parlance_log_reads_total")
+}
+
+/// A metric, over all of its labels.
+///
+/// # Errors
+/// When the server doesn't tell.
+pub fn metric(addr: SocketAddr, name: &str) -> Result<u64, Failure> {
     let answer = http::ask(addr, "GET", "/metrics", None, None)?;
     let text = String::from_utf8_lossy(&answer.body);
     let sample = |line: &str| {
-        let rest = line.strip_prefix("parlance_log_reads_total")?;
+        let rest = line.strip_prefix(name)?;
         rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
     };
     let samples: Vec<f64> = text.lines().filter_map(sample).collect();
     if samples.is_empty() {
-        return Err(Failure::new("/metrics has no parlance_log_reads_total"));
+        return Err(Failure::new(format!("/metrics has no {name}")));
     }
     Ok(samples.iter().sum::<f64>() as u64)
 }
@@ -320,6 +351,8 @@ mod tests {
         assert!(is_live(resumed(1, 1, 0, 0).as_bytes()) && !is_live(br#"{"re":1,"ok":{"resumed":[]}}"#));
         assert_eq!(frame(br#"{"re":5,"fault":{"code":"no_credit"}}"#), Frame::Fault);
         assert_eq!(frame(br#"{"push":"typing","room":1}"#), Frame::Other);
+        let reconnect = serde_json::to_vec(&Push::Reconnect { after_ms: 1_250, reason: "so".into() }).unwrap();
+        assert_eq!(frame(&reconnect), Frame::Reconnect { after_ms: 1_250 });
         serde_json::from_str::<parlance_schema::frame::Reply>(&sent(5, 1, 2)).unwrap();
         serde_json::from_str::<parlance_schema::frame::Reply>(&resumed(1, 1, 1, 2)).unwrap();
     }

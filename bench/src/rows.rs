@@ -1,11 +1,15 @@
 //! The rows: what each measures, beside which ceiling, and what must hold.
 
+mod between;
+mod cql;
 mod dialect;
+mod failing;
 mod imported;
 mod socket;
 mod stored;
 mod waking;
 
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::ceiling::store;
 use crate::child::{Child, Scratch};
 use crate::generate::{Measured, Scenario};
+use crate::servers::{self, Servers};
 use crate::table::Line;
 use crate::wire::Wire;
 use crate::world::{Shape, User, World};
@@ -55,12 +60,43 @@ pub enum Row {
     Import,
     /// Another service's sockets beside native ones.
     Dialect,
+    /// CPU per delivery of three nodes beside that of one.
+    Spread,
+    /// Messages between nodes for each message sent.
+    Nats,
+    /// Time to an acknowledgement from another node.
+    RemoteAck,
+    /// Acknowledged sends a second in one room, on a CQL server.
+    CqlAcks,
+    /// A node that is killed.
+    Takeover,
+    /// A node that drains.
+    Drain,
 }
 
 impl Row {
     /// All rows, in the table's order.
-    pub const ALL: [Self; 8] =
-        [Self::Fanout, Self::Latency, Self::Memory, Self::Acks, Self::Resume, Self::Wake, Self::Import, Self::Dialect];
+    pub const ALL: [Self; 14] = [
+        Self::Fanout,
+        Self::Latency,
+        Self::Memory,
+        Self::Acks,
+        Self::Resume,
+        Self::Wake,
+        Self::Import,
+        Self::Dialect,
+        Self::Spread,
+        Self::Nats,
+        Self::RemoteAck,
+        Self::CqlAcks,
+        Self::Takeover,
+        Self::Drain,
+    ];
+
+    /// Whether it is one of the cluster's, which needs servers besides.
+    pub fn needs_servers(self) -> bool {
+        matches!(self, Self::Spread | Self::Nats | Self::RemoteAck | Self::CqlAcks | Self::Takeover | Self::Drain)
+    }
 
     fn title(self) -> (&'static str, &'static str) {
         match self {
@@ -74,6 +110,12 @@ impl Row {
             Self::Dialect => {
                 ("10,000 chat-service sockets beside 10,000 native ones, the worse of memory and CPU", "×")
             }
+            Self::Spread => ("CPU per delivery, 10 rooms × 99, on three nodes; ceiling: on one", "µs"),
+            Self::Nats => ("messages on NATS per message sent, three nodes", "messages"),
+            Self::RemoteAck => ("p50 of an acknowledgement from another node, on CQL", "ms"),
+            Self::CqlAcks => ("acknowledged sends, 64 senders in one room, on CQL", "1/s"),
+            Self::Takeover => ("a node killed: first acknowledgement in the last of its rooms", "s"),
+            Self::Drain => ("a node with 1,000 sessions and 100 rooms drains: most reconnects in a second", "1/s"),
         }
     }
 }
@@ -102,6 +144,8 @@ impl Outcome {
 
 /// Where and how everything is measured.
 pub struct Bench {
+    /// The servers that clusters need, once a row needed them; they end before their folders go.
+    pub servers: OnceCell<Servers>,
     /// Where the stores are kept.
     pub scratch: Scratch,
     /// The server's binary; absent where only the ceilings are measured.
@@ -114,12 +158,18 @@ pub struct Bench {
     pub seconds: f64,
     /// Measurements of each side.
     pub rounds: usize,
+    /// The programs of the servers that clusters need.
+    pub programs: servers::Options,
+    /// Clusters that were started.
+    pub clusters: Cell<u32>,
 }
 
 /// A server that runs, bare or real.
-struct Server {
-    child: Child,
-    addr: SocketAddr,
+pub struct Server {
+    /// Its process.
+    pub child: Child,
+    /// Where it listens.
+    pub addr: SocketAddr,
     bare: bool,
 }
 
@@ -136,6 +186,12 @@ impl Bench {
             Row::Wake => self.wake(),
             Row::Import => self.import(),
             Row::Dialect => self.dialect(),
+            Row::Spread => self.spread(),
+            Row::Nats => self.nats(),
+            Row::RemoteAck => self.remote_ack(),
+            Row::CqlAcks => self.cql_acks(),
+            Row::Takeover => self.takeover(),
+            Row::Drain => self.drain(),
         };
         let failed = |why: Failure| Outcome { ceiling: f64::NAN, broken: vec![why.to_string()], ..Outcome::default() };
         let outcome = outcome.unwrap_or_else(failed);
@@ -187,29 +243,66 @@ impl Bench {
     }
 
     fn start(&self, program: &Path, args: &[String], bare: bool) -> Result<Server, Failure> {
-        let mut child = Child::start(self.server_core, self.scratch.path(), program, args)?;
+        self.start_in(self.scratch.path(), program, args, bare)
+    }
+
+    /// Starts a server; what it says on standard error goes to a file in `folder`.
+    ///
+    /// # Errors
+    /// When it doesn't say in time where it listens.
+    pub fn start_in(&self, folder: &Path, program: &Path, args: &[String], bare: bool) -> Result<Server, Failure> {
+        let mut child = Child::start(self.server_core, folder, program, args)?;
         let addr = child.line(STARTING, |line| {
             line.trim().strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok()
         })?;
         Ok(Server { child, addr, bare })
     }
 
+    /// The servers that clusters need, started where they aren't yet.
+    fn servers(&self) -> Result<&Servers, Failure> {
+        if let Some(servers) = self.servers.get() {
+            return Ok(servers);
+        }
+        let servers = Servers::start(&self.programs, &[self.server_core, self.generator_core], &self.scratch)?;
+        // A CQL server that has just started is slow; nobody is to be measured first.
+        self.commit_cql(&servers, cql::SENDERS, false)?;
+        Ok(self.servers.get_or_init(|| servers))
+    }
+
+    /// The number of a cluster, which none had before.
+    pub fn next(&self) -> u32 {
+        self.clusters.replace(self.clusters.get() + 1)
+    }
+
     fn generate(&self, server: &Server, world: &World, scenario: Scenario, wire: Wire) -> Result<Measured, Failure> {
+        self.load(&[server], world, scenario, &[("--wire", named(wire))])
+    }
+
+    /// Has the generator load servers.
+    fn load(
+        &self,
+        servers: &[&Server],
+        world: &World,
+        scenario: Scenario,
+        more: &[(&str, String)],
+    ) -> Result<Measured, Failure> {
         let file = self.scratch.path().join("world.json");
         std::fs::write(&file, serde_json::to_vec(world)?)?;
         let mut args = vec!["generate".to_owned()];
         for (name, value) in [
             ("--scenario", named(scenario)),
-            ("--wire", named(wire)),
-            ("--addr", server.addr.to_string()),
-            ("--pid", server.child.pid().to_string()),
             ("--core", self.server_core.to_string()),
             ("--world", file.display().to_string()),
             ("--seconds", self.seconds.to_string()),
         ] {
             args.extend([name.to_owned(), value]);
         }
-        if !server.bare {
+        for server in servers {
+            args.extend(["--addr".to_owned(), server.addr.to_string()]);
+            args.extend(["--pid".to_owned(), server.child.pid().to_string()]);
+        }
+        args.extend(more.iter().flat_map(|(name, value)| [(*name).to_owned(), value.clone()]));
+        if servers.iter().all(|server| !server.bare) {
             args.push("--has-log".to_owned());
         }
         self.ask(self.generator_core, &args)

@@ -1,5 +1,6 @@
 //! Drives the rows one after the other, and prints the table.
 
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use clap::Args;
 
 use crate::child::{self, Scratch};
 use crate::rows::{Bench, Row};
-use crate::{Failure, table};
+use crate::{Failure, servers, table};
 
 /// What to run.
 #[derive(Clone, Debug, Args)]
@@ -35,6 +36,24 @@ pub struct Options {
     /// Where the stores are kept while it runs, on the disk that is to be measured; default: beside this program.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// The servers that the cluster's rows need.
+    #[command(flatten)]
+    servers: servers::Options,
+}
+
+impl Options {
+    /// The rows that were asked for; all that can be measured, where none was.
+    fn rows(&self) -> Result<Vec<Row>, Failure> {
+        if !self.rows.is_empty() {
+            return Ok(self.rows.clone());
+        }
+        let mut rows = Row::ALL.to_vec();
+        if let Some(missing) = self.servers.missing() {
+            rows.retain(|row| !row.needs_servers());
+            writeln!(std::io::stderr(), "SKIPPED: the cluster's rows: {missing}")?;
+        }
+        Ok(rows)
+    }
 }
 
 /// Runs the rows.
@@ -57,8 +76,11 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         generator_core,
         seconds: options.seconds,
         rounds: options.rounds as usize,
+        programs: options.servers.clone(),
+        servers: OnceCell::new(),
+        clusters: Cell::new(0),
     };
-    let rows = if options.rows.is_empty() { Row::ALL.to_vec() } else { options.rows.clone() };
+    let rows = options.rows()?;
     let mut json = options.json.as_ref().map(File::create).transpose()?;
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {

@@ -9,6 +9,9 @@ pub struct User {
     pub id: u64,
     /// An access token.
     pub token: String,
+    /// The server that the user connects to, as a place among the servers.
+    #[serde(default)]
+    pub node: usize,
 }
 
 /// A room.
@@ -55,7 +58,7 @@ impl Shape {
 
     /// The world of a bare server, which has no accounts and opens rooms as they are named.
     pub fn bare(self) -> World {
-        let users = (1..=self.users() as u64).map(|id| User { id, token: "none".to_owned() }).collect();
+        let users = (1..=self.users() as u64).map(|id| User { id, token: "none".to_owned(), node: 0 }).collect();
         let room = |r| Room { id: r as u64 + 1, epoch: 1, last: 0, members: self.members_of(r) };
         World { users, rooms: (0..self.rooms).map(room).collect() }
     }

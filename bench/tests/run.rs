@@ -10,13 +10,14 @@ fn folder(name: &str) -> PathBuf {
     dir
 }
 
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlance-bench"));
+    command.args(["run", "--rounds", "1", "--seconds", "0.5", "--scratch"]).arg(dir).args(args);
+    command
+}
+
 fn run(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_parlance-bench"))
-        .args(["run", "--rounds", "1", "--seconds", "0.5", "--scratch"])
-        .arg(dir)
-        .args(args)
-        .output()
-        .unwrap()
+    command(dir, args).output().unwrap()
 }
 
 fn is_empty(dir: &Path) -> bool {
@@ -52,6 +53,17 @@ fn a_server_that_does_not_start_is_a_row_that_fails() {
     let out = run(&dir, &["--row", "acks", "--server", "/bin/false"]);
     assert!(!out.status.success());
     assert!(String::from_utf8_lossy(&out.stdout).contains("| NO "));
+    assert!(is_empty(&dir));
+    std::fs::remove_dir(dir).unwrap();
+}
+
+#[test]
+fn a_cluster_s_row_without_servers_says_what_is_missing() {
+    let dir = folder("no-servers");
+    let args = ["--row", "remote-ack", "--ceilings"];
+    let out = command(&dir, &args).env_remove("NATS_SERVER").env_remove("CASSANDRA_LIBRARY").output().unwrap();
+    assert!(!out.status.success());
+    assert!(String::from_utf8_lossy(&out.stdout).contains("NATS_SERVER"));
     assert!(is_empty(&dir));
     std::fs::remove_dir(dir).unwrap();
 }

@@ -374,6 +374,10 @@ pub enum Op {
         /// Who; at most 200.
         ids: Vec<UserId>,
     },
-    /// Counts connections, in all and per room.
-    Stats,
+    /// Counts connections, in all and per room: per room of the caller's, or of all of the tenant's for those who moderate it.
+    Stats {
+        /// For a wire that has always told everybody the numbers of all rooms.
+        #[serde(skip)]
+        all_rooms: bool,
+    },
 }

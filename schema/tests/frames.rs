@@ -323,7 +323,7 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Presence { status: Status::Away }, "presence"),
         (Op::Whereabouts { users: vec![who] }, "whereabouts"),
         (Op::Users { ids: vec![who] }, "users"),
-        (Op::Stats, "stats"),
+        (Op::Stats { all_rooms: false }, "stats"),
     ]
 }
 

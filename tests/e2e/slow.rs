@@ -50,8 +50,8 @@ async fn burst(stage: &Stage, count: usize) {
     stage.clients[0].until("the acknowledgements", |state| state.unacked() == 0).await;
 }
 
-/// A while of steady traffic; the 99th percentile of what the readers waited, in microseconds.
-pub async fn window(stage: &Stage) -> f64 {
+/// A while of steady traffic: what the readers waited for each message, in microseconds.
+pub async fn waits(stage: &Stage) -> Vec<u64> {
     let readers = &stage.clients[..MEMBERS - 1];
     for client in readers {
         let last = stage.clients[0].see(|state| state.acked_seq);
@@ -68,8 +68,17 @@ pub async fn window(stage: &Stage) -> f64 {
         client.until("the window's messages", |state| state.latencies.len() >= 100).await;
         client.see(|state| micros.extend(state.latencies.iter().map(|latency| latency.2)));
     }
+    micros
+}
+
+/// The 99th percentile.
+pub fn p99(mut micros: Vec<u64>) -> f64 {
     micros.sort_unstable();
     micros[(micros.len() - 1) * 99 / 100] as f64
+}
+
+async fn window(stage: &Stage) -> f64 {
+    p99(waits(stage).await)
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

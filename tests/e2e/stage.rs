@@ -43,6 +43,13 @@ pub fn folder() -> (TempDir, Setup) {
     (folder, setup)
 }
 
+/// The same in memory, where there is such a folder: what else is written to the disk would show in each wait for a sync.
+fn folder_in_memory() -> (TempDir, Setup) {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return folder() };
+    let setup = Setup::new(&folder.path().join("data"));
+    (folder, setup)
+}
+
 impl Stage {
     /// Starts a server and makes `rooms` groups of `members` each, with one client per member, all of them connected.
     /// No user is in two rooms.
@@ -53,17 +60,22 @@ impl Stage {
     /// The same for a test that measures: no other with a stage runs meanwhile.
     pub async fn set_alone(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
         let turn = Turn::Alone { _guard: MACHINE.write().await };
-        Self::set_up(rooms, members, change, turn).await
+        Self::set_up(rooms, members, change, turn, folder_in_memory()).await
     }
 
     /// The same on a server that is set up in another way.
     pub async fn set_with(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
         let turn = Turn::Beside { _guard: MACHINE.read().await };
-        Self::set_up(rooms, members, change, turn).await
+        Self::set_up(rooms, members, change, turn, folder()).await
     }
 
-    async fn set_up(rooms: usize, members: usize, change: impl FnOnce(Setup) -> Setup, turn: Turn) -> Self {
-        let (folder, setup) = folder();
+    async fn set_up(
+        rooms: usize,
+        members: usize,
+        change: impl FnOnce(Setup) -> Setup,
+        turn: Turn,
+        (folder, setup): (TempDir, Setup),
+    ) -> Self {
         let setup = change(setup);
         let users = setup.users(rooms * members);
         let server = setup.start().await;

@@ -157,7 +157,8 @@ fn every_metric_that_is_named_is_measured() {
 
 /// A path in backquotes that names a folder or file of this repository from its root.
 fn named_paths(text: &str) -> Vec<&str> {
-    let tops = ["src/", "actors/", "domain/", "schema/", "tests/", "bench/", "web/", "fuzz/", "docs/", "scripts/"];
+    let tops =
+        ["src/", "actors/", "domain/", "schema/", "wal/", "tests/", "bench/", "web/", "fuzz/", "docs/", "scripts/"];
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|word| tops.iter().any(|top| word.starts_with(top)) && !word.contains(['*', ' ', '\n'])).collect()
 }

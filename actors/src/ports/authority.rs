@@ -12,4 +12,12 @@ pub trait Authority: Send + Sync {
     /// # Errors
     /// `unauthenticated`, `token_expired` or `revoked`.
     async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault>;
+
+    /// The same for a token that a connection was let in with, by whichever wire.
+    ///
+    /// # Errors
+    /// As for [`Authority::check`].
+    async fn check_again(&self, token: &str) -> Result<(Principal, Millis), Fault> {
+        self.check(token).await
+    }
 }

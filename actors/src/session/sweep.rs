@@ -17,7 +17,7 @@ impl State {
         let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             if let Some(token) = link.token() {
-                match shared.authority.check(&token).await {
+                match shared.authority.check_again(&token).await {
                     Ok((principal, _)) if principal == link.principal => {}
                     Ok(_) => link.close_for(&Fault::new(Code::Revoked, "the account has changed")),
                     Err(fault) if fault.code.http() == 401 => link.close_for(&fault),

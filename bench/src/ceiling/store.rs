@@ -1,4 +1,5 @@
-//! A bare group commit: writers that each wait for their acknowledgement, and one thread that commits for all who wait.
+//! A bare group commit: writers that each wait for their acknowledgement, and one thread that commits for all who wait; here
+//! to SQLite.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,6 +22,14 @@ pub struct Options {
     /// An empty folder for the database.
     #[arg(long)]
     pub data: PathBuf,
+    /// The load.
+    #[command(flatten)]
+    pub load: Load,
+}
+
+/// Who writes how much.
+#[derive(Clone, Debug, Args)]
+pub struct Load {
     /// Writers, each waiting for its acknowledgement before it writes again.
     #[arg(long)]
     pub writers: i64,
@@ -42,22 +51,28 @@ pub struct Measured {
     pub acks_per_s: f64,
     /// Microseconds of CPU a message.
     pub cpu_us: f64,
-    /// 99th percentile of the wait for an acknowledgement, in milliseconds.
+    /// Median of the wait for an acknowledgement, in milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile of the same.
     pub p99_ms: f64,
 }
 
-struct Row {
-    room: i64,
-    blob: usize,
-    done: oneshot::Sender<()>,
+/// A message to commit.
+pub(super) struct Row {
+    /// Its room, from 1.
+    pub room: i64,
+    /// Which of the encoded messages it is.
+    pub blob: usize,
+    /// To be told once it is committed.
+    pub done: oneshot::Sender<()>,
 }
 
 fn commit_all(options: &Options, rows: &Receiver<Row>) -> Result<(), Failure> {
     let mut db = rows::open(&options.data)?;
-    rows::create(&mut db, options.rooms)?;
+    rows::create(&mut db, options.load.rooms)?;
     let blobs = rows::blobs()?;
     let mut statements = Statements::prepare(&db)?;
-    let mut last = vec![0i64; options.rooms as usize + 1];
+    let mut last = vec![0i64; options.load.rooms as usize + 1];
     let mut id = 0;
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = rows.recv() {
@@ -110,7 +125,7 @@ async fn write(
     waits
 }
 
-async fn drive(options: &Options, rows: SyncSender<Row>) -> Result<Measured, Failure> {
+async fn drive(options: &Load, rows: SyncSender<Row>) -> Result<Measured, Failure> {
     let warm = Instant::now() + Duration::from_secs(1);
     let until = warm + Duration::from_secs_f64(options.seconds);
     let pace = options.rate.map(|rate| options.writers as f64 / rate);
@@ -132,7 +147,12 @@ async fn drive(options: &Options, rows: SyncSender<Row>) -> Result<Measured, Fai
         waits.extend(all.into_iter().filter(|(at, _)| (warm..=until).contains(at)).map(|(_, ms)| ms));
     }
     let count = waits.len() as f64;
-    Ok(Measured { acks_per_s: count / seconds, cpu_us: spent / count, p99_ms: stats::percentile(&mut waits, 0.99) })
+    Ok(Measured {
+        acks_per_s: count / seconds,
+        cpu_us: spent / count,
+        p50_ms: stats::percentile(&mut waits, 0.5),
+        p99_ms: stats::percentile(&mut waits, 0.99),
+    })
 }
 
 /// Writes for a while and tells what came of it.
@@ -140,11 +160,19 @@ async fn drive(options: &Options, rows: SyncSender<Row>) -> Result<Measured, Fai
 /// # Errors
 /// When the database fails.
 pub fn main(options: &Options) -> Result<Measured, Failure> {
-    let (to, rows) = sync_channel(options.writers as usize);
+    measure(&options.load, |rows| commit_all(options, rows))
+}
+
+/// Has writers write while a thread of its own runs `commit`, which commits what it receives until nobody writes any more.
+pub(super) fn measure(
+    load: &Load,
+    commit: impl FnOnce(&Receiver<Row>) -> Result<(), Failure> + Send,
+) -> Result<Measured, Failure> {
+    let (to, rows) = sync_channel(load.writers as usize);
     std::thread::scope(|scope| {
-        let committer = scope.spawn(move || commit_all(options, &rows));
+        let committer = scope.spawn(move || commit(&rows));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let measured = runtime.block_on(drive(options, to));
+        let measured = runtime.block_on(drive(load, to));
         // A database that failed says more than the writers who got no answer.
         committer.join().map_err(|_| Failure::new("the committing thread panicked"))??;
         measured

@@ -1,4 +1,4 @@
-//! One sender a room, each sending again as soon as its message is acknowledged.
+//! All members send, each again as soon as its message is acknowledged.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use crate::Failure;
 
 pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     session.connect_all()?;
-    let senders: Vec<usize> = (0..session.world.rooms.len()).collect();
+    let members = session.world.rooms[0].members.len();
+    let senders: Vec<usize> = (0..session.world.rooms.len() * members).collect();
     let mut load = Closed::start(&mut session, &senders, 1)?;
     session.engine.spend(&session.world, &mut load, WARM_UP)?;
     let (window, acked) = (Window::open(&session.options)?, load.acked);
@@ -16,6 +17,6 @@ pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     session.engine.spend(&session.world, &mut load, seconds)?;
     let spent = window.close(&session.options)?;
     let per_s = (load.acked - acked) as f64 / spent.seconds;
-    load.stop(&mut session, 1)?;
+    load.stop(&mut session, members as u64)?;
     Ok(Measured { value: per_s, per_s, busy: spent.busy, idle: spent.idle, ..Measured::default() })
 }

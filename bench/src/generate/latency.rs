@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Measured, PATIENCE, Session, WARM_UP};
+use super::{Measured, PATIENCE, Session, WARM_UP, Window};
 use crate::engine::{Conn, Driver};
 use crate::{Failure, native, stats};
 
-/// Deliveries a second of all rooms together.
+/// Deliveries a second of all rooms together, unless told otherwise.
 pub const RATE: f64 = 20_000.0;
 
 struct Waiting {
@@ -16,7 +16,7 @@ struct Waiting {
 
 /// Follows every message to its last member.
 #[derive(Default)]
-struct Follow {
+pub(super) struct Follow {
     /// By client id, from 1.
     messages: Vec<Waiting>,
     waits_ms: Vec<f64>,
@@ -35,9 +35,9 @@ impl Driver for Follow {
 
 impl Follow {
     /// Sends at the rate for a while, the rooms in turn.
-    fn run(&mut self, session: &mut Session, time: Duration) -> Result<(), Failure> {
+    pub(super) fn run(&mut self, session: &mut Session, time: Duration) -> Result<(), Failure> {
         let (rooms, members) = (session.world.rooms.len(), session.world.rooms[0].members.len());
-        let every = Duration::from_secs_f64(members as f64 / RATE);
+        let every = Duration::from_secs_f64(members as f64 / session.options.rate);
         let begun = Instant::now();
         let (mut next, end) = (begun, begun + time);
         while next < end {
@@ -59,12 +59,13 @@ pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     let mut follow = Follow::default();
     follow.run(&mut session, WARM_UP)?;
     follow.waits_ms.clear();
-    let (before, begun) = (session.engine.delivered, Instant::now());
-    let window = Duration::from_secs_f64(session.options.seconds);
-    follow.run(&mut session, window)?;
-    let per_s = (session.engine.delivered - before) as f64 / begun.elapsed().as_secs_f64();
+    let (window, before) = (Window::open(&session.options)?, session.engine.delivered);
+    let seconds = Duration::from_secs_f64(session.options.seconds);
+    follow.run(&mut session, seconds)?;
+    let (spent, delivered) = (window.close(&session.options)?, (session.engine.delivered - before) as f64);
     let goal = session.sent * session.world.rooms[0].members.len() as u64;
     session.engine.await_delivered(&session.world, &mut follow, goal, Instant::now() + PATIENCE)?;
     let value = stats::percentile(&mut follow.waits_ms, 0.99);
-    Ok(Measured { value, per_s, ..Measured::default() })
+    let (per_s, cpu_us) = (delivered / spent.seconds, spent.cpu_us / delivered);
+    Ok(Measured { value, per_s, cpu_us, busy: spent.busy, idle: spent.idle, ..Measured::default() })
 }

@@ -21,9 +21,9 @@ const QUIET_MAX: Duration = Duration::from_secs(20);
 fn await_quiet(session: &mut Session) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let cpu = Cpu::read(session.options.pid)?;
+        let cpu = Cpu::read(session.options.pid[0])?;
         session.engine.spend(&session.world, &mut Quiet, QUIET_SPAN)?;
-        let busy = Cpu::read(session.options.pid)?.since(&cpu) / QUIET_SPAN.as_micros() as f64;
+        let busy = Cpu::read(session.options.pid[0])?.since(&cpu) / QUIET_SPAN.as_micros() as f64;
         if busy < QUIET_BUSY {
             return Ok(());
         }
@@ -34,7 +34,7 @@ fn await_quiet(session: &mut Session) -> Result<(), Failure> {
 }
 
 fn log_reads(session: &Session) -> Result<u64, Failure> {
-    if session.options.has_log { native::log_reads(session.options.addr) } else { Ok(0) }
+    if session.options.has_log { native::log_reads(session.options.addr[0]) } else { Ok(0) }
 }
 
 pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
@@ -53,11 +53,11 @@ pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
         session.engine.drop_conns(first..first + who.len());
         session.burst(&senders, MISSED, 1)?;
         await_quiet(&mut session)?;
-        let (reads, cpu) = (log_reads(&session)?, Cpu::read(session.options.pid)?);
+        let (reads, cpu) = (log_reads(&session)?, Cpu::read(session.options.pid[0])?);
         let goal = session.engine.delivered + who.len() as u64 * MISSED;
         first = session.engine.connect(&session.world, &who, true, &mut Quiet, deadline())?;
         session.engine.await_delivered(&session.world, &mut Quiet, goal, deadline())?;
-        spent += Cpu::read(session.options.pid)?.since(&cpu);
+        spent += Cpu::read(session.options.pid[0])?.since(&cpu);
         log_reads_seen += log_reads(&session)? - reads;
     }
     let sessions = (who.len() * CYCLES) as f64;

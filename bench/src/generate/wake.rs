@@ -23,7 +23,7 @@ impl Driver for Acked {
 }
 
 /// Sends once and waits for the acknowledgement; milliseconds.
-fn once(session: &mut Session, index: usize) -> Result<f64, Failure> {
+pub(super) fn once(session: &mut Session, index: usize) -> Result<f64, Failure> {
     let (mut acked, begun) = (Acked::default(), Instant::now());
     session.send(index)?;
     while acked.0 == 0 {

@@ -53,7 +53,7 @@ pub struct ChatStats {
 }
 
 async fn stats(call: Call) -> Result<Response, Failure> {
-    let Answer::Stats(stats) = call.deps.service.perform(call.who()?, Op::Stats).await? else {
+    let Answer::Stats(stats) = call.deps.service.perform(call.who()?, Op::Stats { all_rooms: true }).await? else {
         return Err(Fault::internal("counts were asked for, something else came").into());
     };
     let stats = ChatStats {

@@ -53,14 +53,18 @@ async fn answer(
     let offered = handshake.offered();
     let choice = choose(&offered, &[]);
     let echo = choice.echo;
-    let who = match authenticate(&deps, &dialects, &query, choice.token, &headers).await {
+    let token = match token(&query, choice.token, &headers) {
+        Ok(token) => token,
+        Err(fault) => return handshake.refuse(echo, &fault),
+    };
+    let who = match deps.accounts.authenticate_with(dialects.issuer(Name::ChatService), token).await {
         Ok(who) => who,
         Err(fault) => return handshake.refuse(echo, &fault),
     };
     if let Err(fault) = handshake.count_user(who.principal.user) {
         return handshake.refuse(echo, &fault);
     }
-    match enter(&deps, &who, &chat, &query).await {
+    match enter(&deps, &who, token, &chat, &query).await {
         Ok((link, receiver)) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
         Err(fault) => handshake.refuse(echo, &fault),
     }
@@ -76,24 +80,15 @@ fn not_upgraded(refused: NotUpgraded) -> Response {
     response
 }
 
-async fn authenticate(
-    deps: &Deps,
-    dialects: &Dialects,
-    query: &str,
-    offered: Option<&str>,
-    headers: &HeaderMap,
-) -> Result<Authenticated, Fault> {
-    let token = match (query_token(query), offered) {
-        (Some(token), _) | (None, Some(token)) => token,
-        (None, None) => call::bearer(headers)?,
-    };
-    deps.accounts.authenticate_with(dialects.issuer(Name::ChatService), token).await
+fn token<'a>(query: &'a str, offered: Option<&'a str>, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
+    query_token(query).or(offered).map_or_else(|| call::bearer(headers), Ok)
 }
 
 /// Checks the membership, and has the chat's entries come.
 async fn enter(
     deps: &Deps,
     who: &Authenticated,
+    token: &str,
     chat: &str,
     query: &str,
 ) -> Result<(Arc<Link>, Box<dyn Receiver>), Fault> {
@@ -101,6 +96,7 @@ async fn enter(
     let after = resume_from(query)?;
     let wire = Arc::new(Frames::new(room));
     let link = Link::for_room(room, deps.service.next_session(), who.principal, wire, who.expires_at);
+    link.keep_token(Some(token));
     match deps.service.enter(link.clone(), after).await {
         Ok(receiver) => Ok((link, receiver)),
         Err(fault) if fault.code == Code::NotFound => {

@@ -13,9 +13,9 @@ use super::route::{Holds, Query, Route, get, ok, post, put};
 
 /// The routes of read marks, typing and presence.
 pub const ROUTES: &[Route] = &[
-    get("/v1/stats", "stats", "Counts connections, in all and per room, of the caller's tenant.")
+    get("/v1/stats", "stats", "Counts connections of the caller's tenant, in all and per room of theirs; per any room for those who moderate.")
         .tag("presence")
-        .op(|_| Ok(Op::Stats))
+        .op(|_| Ok(Op::Stats { all_rooms: false }))
         .answers(&[ok::<StatsView>("The counts.")]),
     put("/v1/rooms/{room}/read", "markRead", "Marks everything up to a number as read.")
         .tag("presence")

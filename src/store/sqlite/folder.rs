@@ -107,7 +107,7 @@ pub(super) fn open(folder: &Path, options: &Options) -> Result<Opened, OpenError
     // SQLite gives its files beside this one the same mode.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&file);
     drop(made.map_err(|e| OpenError::io(folder, e))?);
-    let writer = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let writer = connect_writer(&file, options)?;
     if writer.is_readonly("main")? {
         return Err(OpenError::ReadOnly { path: folder.to_owned() });
     }
@@ -168,7 +168,20 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 
 /// Opens one connection; no two threads ever use the same one.
 pub(super) fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
-    let db = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set_up(Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+}
+
+/// Opens the connection that writes. Where each commit is synced, the frames of its log go out in few writes.
+fn connect_writer(file: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    if options.synchronous == Synchronous::Off {
+        return connect(file, flags);
+    }
+    parlance_wal::register()?;
+    set_up(Connection::open_with_flags_and_vfs(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX, parlance_wal::NAME)?)
+}
+
+fn set_up(db: Connection) -> Result<Connection, OpenError> {
     db.busy_timeout(BUSY)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(db)

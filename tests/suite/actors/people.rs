@@ -142,3 +142,22 @@ async fn a_readonly_user_finds_a_direct_room_and_opens_none() {
     let opened = bed.perform(1, json!({"op": "direct", "user": 90})).await.unwrap()["id"].clone();
     assert_eq!(bed.perform(90, json!({"op": "direct", "user": 1})).await.unwrap()["id"], opened);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whose_rooms_there_are_is_told_to_those_in_them_and_to_moderators() {
+    let bed = Bed::new().await;
+    let (own, foreign) = (bed.group(1, &[2]).await, bed.group(3, &[4]).await);
+    let mut clients = Vec::new();
+    for id in 1..=4 {
+        let mut client = bed.client(id).await;
+        client.resume(json!({})).await;
+        clients.push(client);
+    }
+    let all = json!({own.to_string(): 2, foreign.to_string(): 2});
+    for (id, rooms) in
+        [(1, json!({own.to_string(): 2})), (4, json!({foreign.to_string(): 2})), (5, json!({})), (91, all)]
+    {
+        let stats = bed.perform(id, json!({"op": "stats"})).await.unwrap();
+        assert_eq!(stats, json!({"connections": 4, "open_rooms": 2, "per_room": rooms}), "to {id}");
+    }
+}

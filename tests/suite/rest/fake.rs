@@ -293,7 +293,7 @@ pub fn sample(op: &Op) -> Answer {
             let (code, hash) = ("k3Jd0sPq".to_owned(), "ab".repeat(32));
             Answer::Invited(InviteView { room: RoomId::new(12), seq: 32, code, hash })
         }
-        Op::Stats => {
+        Op::Stats { .. } => {
             Answer::Stats(StatsView { connections: 3, open_rooms: 1, per_room: [(RoomId::new(12), 2)].into() })
         }
         Op::Message { .. } | Op::Find { .. } => Answer::Message(Box::new(message())),

@@ -179,7 +179,7 @@ fn others() -> Vec<Case> {
         case("PUT /v1/rooms/12/read", r#"{"seq": 31}"#, 200, Op::Read { room: ROOM, seq: 31 }),
         case("PUT /v1/rooms/12/read", r#"{"seq": 31.0}"#, 200, Op::Read { room: ROOM, seq: 31 }),
         case("POST /v1/rooms/12/typing", r#"{"on": false}"#, 200, Op::Typing { room: ROOM, on: false }),
-        case("GET /v1/stats", "", 200, Op::Stats),
+        case("GET /v1/stats", "", 200, Op::Stats { all_rooms: false }),
         case("GET /v1/presence?users=9,10", "", 200, Op::Whereabouts { users: ids.clone() }),
         case("GET /v1/presence?users=9%2C10", "", 200, Op::Whereabouts { users: ids.clone() }),
         case("PUT /v1/presence", r#"{"status": "do_not_disturb"}"#, 200, Op::Presence { status: Status::DoNotDisturb }),
