@@ -35,10 +35,13 @@ fn files(folder: &Path) {
         (1..=21).flat_map(|c| (1..=10).map(move |u| format!("{u},{c},2024-01-02T00:00:0{}Z,{}", u - 1, u == 1)));
     write(&folder.join("participants.csv"), "user_id,chat_id,joined_at,is_admin", members);
     let message = |id: u64| {
-        let chat = if id % 3 == 0 { 1 + id % 21 } else { 1 };
+        let chat = if id.is_multiple_of(3) { 1 + id % 21 } else { 1 };
         let (sender, text) = (1 + id % 10, sentence(id as usize).replace('"', "\"\""));
-        let (edited, deleted, reply) =
-            (id % 7 == 0, id % 11 == 0, if id % 5 == 0 { (id - 1).to_string() } else { String::new() });
+        let (edited, deleted, reply) = (
+            id.is_multiple_of(7),
+            id.is_multiple_of(11),
+            if id.is_multiple_of(5) { (id - 1).to_string() } else { String::new() },
+        );
         // Not in the order of their times.
         let at = 1_704_300_000_000 + id * 7_919 % 1_000_003;
         format!("{id},{chat},{sender},\"{text}\",{at},text,{edited},{deleted},{reply}")

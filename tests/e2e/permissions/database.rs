@@ -20,7 +20,7 @@ pub enum Database {
     /// The embedded one, and what was seen of it last: the number that changes with each commit of somebody else.
     Embedded { file: Connection, version: i64, digest: String },
     /// A keyspace. Looking at it takes long, and there is no such number.
-    Keyspace { session: Session, name: String, tables: Vec<String>, digest: String },
+    Keyspace { session: Box<Session>, name: String, tables: Vec<String>, digest: String },
 }
 
 impl Database {
@@ -28,7 +28,7 @@ impl Database {
     pub async fn open(setup: &Setup) -> Self {
         let mut database = match (setup.keyspace(), cluster::server()) {
             (Some(name), Some(server)) => {
-                let session = cluster::session(&server).await;
+                let session = Box::new(cluster::session(&server).await);
                 let mut tables = cluster::tables(&session, name).await;
                 assert!(tables.iter().any(|table| table == "room_log"), "{tables:?}");
                 tables.retain(|table| !RESTLESS.contains(&table.as_str()));
@@ -74,7 +74,7 @@ fn digest_of_file(file: &Connection) -> String {
     let mut digests = String::new();
     for table in tables.iter().filter(|table| !matches!(table.as_str(), "meta" | "id_block" | "snapshot")) {
         let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let names: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).unwrap();
         let mut hash = Sha256::new();
         while let Some(row) = rows.next().unwrap() {
