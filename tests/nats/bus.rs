@@ -47,8 +47,8 @@ async fn one_server(nodes: usize) -> Bed {
 async fn three_servers(nodes: usize) -> Bed {
     let servers = Server::cluster();
     let mut members = Vec::new();
-    for at in 0..nodes {
-        let bus: Arc<dyn Bus> = Arc::new(join(&options(&[&servers[at]]), at).await);
+    for (at, server) in servers.iter().enumerate().take(nodes) {
+        let bus: Arc<dyn Bus> = Arc::new(join(&options(&[server]), at).await);
         members.push(Member { id: identity(at).node, bus });
     }
     Bed { members, keep: Box::new(servers) }
