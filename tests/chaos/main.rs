@@ -22,7 +22,7 @@ mod nats;
 mod net;
 #[path = "../e2e/raw.rs"]
 mod raw;
-#[path = "../e2e/server.rs"]
+#[path = "../e2e/process.rs"]
 mod server;
 #[path = "../e2e/text.rs"]
 mod text;

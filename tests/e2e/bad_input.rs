@@ -16,8 +16,8 @@ async fn scene() -> (tempfile::TempDir, Server, Vec<User>, u64, u64) {
     let (folder, setup) = folder();
     let users = setup.users(2);
     let server = setup.start().await;
-    let room = Raw::ready(server.address, &users[0].token).await.create("mine", &[]).await;
-    let foreign = Raw::ready(server.address, &users[1].token).await.create("theirs", &[]).await;
+    let room = Raw::ready(server.address(), &users[0].token).await.create("mine", &[]).await;
+    let foreign = Raw::ready(server.address(), &users[1].token).await.create("theirs", &[]).await;
     (folder, server, users, room, foreign)
 }
 
@@ -80,7 +80,7 @@ async fn a_bad_frame_is_answered_and_the_connection_goes_on() {
         ("not_found", format!(r#"{{"n": 1, "op": "add", "room": {foreign}, "users": [{}]}}"#, users[0].id)),
         ("not_found", format!(r#"{{"n": 1, "op": "leave", "room": {foreign}}}"#)),
     ];
-    let mut socket = Raw::ready(server.address, &users[0].token).await;
+    let mut socket = Raw::ready(server.address(), &users[0].token).await;
     for (code, frame) in table {
         assert!(socket.message(Message::text(frame.as_str())).await);
         assert_eq!(answer(&mut socket).await, *code, "{:.200}", frame);
@@ -91,14 +91,14 @@ async fn a_bad_frame_is_answered_and_the_connection_goes_on() {
         assert_eq!(answer(&mut socket).await, "malformed", "bytes on a connection that speaks text");
     }
     assert_eq!(socket.last(room).await, 1, "nothing is stored");
-    assert_eq!(Raw::ready(server.address, &users[1].token).await.last(foreign).await, 1);
+    assert_eq!(Raw::ready(server.address(), &users[1].token).await.last(foreign).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_messagepack_is_answered_and_the_connection_goes_on() {
     let (_folder, server, users, room, _) = scene().await;
     let how = How { msgpack: true, ..How::default() };
-    let mut socket = Raw::connect(server.address, &users[0].token, how).await.unwrap();
+    let mut socket = Raw::connect(server.address(), &users[0].token, how).await.unwrap();
     let good =
         rmp_serde::to_vec_named(&json!({"n": 1, "op": "send", "room": room, "content": {"text": "cut"}})).unwrap();
     let mut frames: Vec<Vec<u8>> = (0..good.len()).map(|length| good[..length].to_vec()).collect();
@@ -120,7 +120,7 @@ async fn bad_messagepack_is_answered_and_the_connection_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_websocket_may_send_ends_the_connection() {
     let (_folder, server, users, room, _) = scene().await;
-    let mut bystander = Raw::ready(server.address, &users[0].token).await;
+    let mut bystander = Raw::ready(server.address(), &users[0].token).await;
     let raw = |opcode: OpCode, last: bool, bytes: &[u8]| Message::Frame(Frame::message(bytes.to_vec(), opcode, last));
     let large = json!({"n": 1, "op": "send", "room": room, "content": {"text": "x".repeat(140_000)}}).to_string();
     let half = &large.as_bytes()[..70_000];
@@ -133,7 +133,7 @@ async fn what_no_websocket_may_send_ends_the_connection() {
         (1002, vec![raw(OpCode::Data(Data::Reserved(3)), true, b"reserved")]),
     ];
     for (code, messages) in table {
-        let mut socket = Raw::ready(server.address, &users[0].token).await;
+        let mut socket = Raw::ready(server.address(), &users[0].token).await;
         for message in messages {
             socket.message(message.clone()).await;
         }
@@ -200,12 +200,12 @@ async fn forged_tokens_open_nothing() {
     let (_folder, server, users, room, _) = scene().await;
     let send = json!({"content": {"text": "forged"}});
     for forged in forgeries(&users[0].token, &users[1]) {
-        let socket = Raw::connect(server.address, &forged, How::default()).await.err();
+        let socket = Raw::connect(server.address(), &forged, How::default()).await.err();
         assert_eq!(socket, Some(Got::Close(4401)), "{forged:.80}");
         let (status, body) = server.post(&format!("/v1/rooms/{room}/messages"), &forged, &send).await;
         assert_eq!((status, &body["code"]), (401, &json!("unauthenticated")), "{forged:.80}");
     }
-    let mut socket = Raw::ready(server.address, &users[0].token).await;
+    let mut socket = Raw::ready(server.address(), &users[0].token).await;
     for forged in forgeries(&users[0].token, &users[1]) {
         assert_eq!(socket.code(json!({"op": "token", "token": forged})).await, "unauthenticated");
     }
@@ -230,7 +230,7 @@ async fn bad_bodies_store_nothing() {
         (404, "not_found", 777_777, br#"{"content": {"text": "x"}}"#.to_vec()),
     ];
     for (status, code, room, body) in table {
-        let request = http.post(format!("http://{}/v1/rooms/{room}/messages", server.address));
+        let request = http.post(format!("http://{}/v1/rooms/{room}/messages", server.address()));
         let request = request.bearer_auth(&users[0].token).header("content-type", "application/json");
         let reply = request.body(body.clone()).send().await.unwrap();
         let got = (reply.status().as_u16(), reply.json::<Value>().await.unwrap());
@@ -241,6 +241,6 @@ async fn bad_bodies_store_nothing() {
             String::from_utf8_lossy(&body[..body.len().min(80)])
         );
     }
-    assert_eq!(Raw::ready(server.address, &users[0].token).await.last(room).await, 1, "nothing is stored");
-    assert_eq!(Raw::ready(server.address, &users[1].token).await.last(foreign).await, 1);
+    assert_eq!(Raw::ready(server.address(), &users[0].token).await.last(room).await, 1, "nothing is stored");
+    assert_eq!(Raw::ready(server.address(), &users[1].token).await.last(foreign).await, 1);
 }

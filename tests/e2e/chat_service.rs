@@ -16,24 +16,28 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::raw::PATIENCE;
+use crate::server::{Doors, Server};
 
 /// Calls of one user.
 #[derive(Clone)]
 struct Caller {
+    /// Where their sockets are, which are told of one another.
     address: SocketAddr,
+    doors: Doors,
     client: reqwest::Client,
     token: String,
     id: u64,
 }
 
 impl Caller {
-    fn new(address: SocketAddr, token: &str, id: u64) -> Self {
-        Self { address, client: reqwest::Client::new(), token: token.to_owned(), id }
+    fn new(server: &Server, token: &str, id: u64) -> Self {
+        let (address, doors) = (server.address(), server.doors());
+        Self { address, doors, client: reqwest::Client::new(), token: token.to_owned(), id }
     }
 
     /// Signs somebody up and logs them in.
-    async fn sign_up(address: SocketAddr, name: &str) -> Self {
-        let mut caller = Self::new(address, "", 0);
+    async fn sign_up(server: &Server, name: &str) -> Self {
+        let mut caller = Self::new(server, "", 0);
         let new = json!({"username": name, "email": format!("{name}@example.org"), "password": "password1",
             "full_name": name.to_uppercase(), "newsletter": false});
         let user = caller.want(201, Method::POST, "users/register", Some(new)).await;
@@ -47,7 +51,7 @@ impl Caller {
 
     /// Calls a path under `/api/v1/`; the status and the body.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.client.request(method, format!("http://{}/api/v1/{path}", self.address));
+        let mut request = self.client.request(method, format!("http://{}/api/v1/{path}", self.doors.next()));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

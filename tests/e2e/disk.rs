@@ -55,12 +55,12 @@ async fn a_full_disk_is_said_and_work_goes_on_when_there_is_room() {
     let ballast = folder.path().join("disk/ballast");
     std::fs::write(&ballast, vec![1; 4 << 20]).unwrap();
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     let room = owner.create("small disk", &[users[1].id]).await;
     let journals = folder.path().join("journals");
     std::fs::create_dir(&journals).unwrap();
     // One client sends until the disk is full, and then goes on trying by itself.
-    let start = |user| Arc::new(Client::start(server.address, user, &journals, How::default()));
+    let start = |user| Arc::new(Client::start(server.address(), user, &journals, How::default()));
     let clients: Vec<_> = users.iter().map(start).collect();
     for client in &clients {
         client.until("the resume", |state| state.positions.contains_key(&room)).await;
@@ -147,7 +147,7 @@ async fn a_second_process_on_the_folder_is_refused() {
     let said = setup.refused().await;
     assert!(said.contains("in use by another process") && said.contains(setup.data.to_str().unwrap()), "{said}");
     // The first one is none the worse.
-    let mut socket = Raw::ready(server.address, &users[0].token).await;
+    let mut socket = Raw::ready(server.address(), &users[0].token).await;
     let room = socket.create("mine", &[]).await;
     assert_eq!(socket.post(room, "still here").await, 2);
     let mode = setup.data.metadata().unwrap().permissions().mode();

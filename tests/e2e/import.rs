@@ -35,10 +35,13 @@ fn files(folder: &Path) {
         (1..=21).flat_map(|c| (1..=10).map(move |u| format!("{u},{c},2024-01-02T00:00:0{}Z,{}", u - 1, u == 1)));
     write(&folder.join("participants.csv"), "user_id,chat_id,joined_at,is_admin", members);
     let message = |id: u64| {
-        let chat = if id % 3 == 0 { 1 + id % 21 } else { 1 };
+        let chat = if id.is_multiple_of(3) { 1 + id % 21 } else { 1 };
         let (sender, text) = (1 + id % 10, sentence(id as usize).replace('"', "\"\""));
-        let (edited, deleted, reply) =
-            (id % 7 == 0, id % 11 == 0, if id % 5 == 0 { (id - 1).to_string() } else { String::new() });
+        let (edited, deleted, reply) = (
+            id.is_multiple_of(7),
+            id.is_multiple_of(11),
+            if id.is_multiple_of(5) { (id - 1).to_string() } else { String::new() },
+        );
         // Not in the order of their times.
         let at = 1_704_300_000_000 + id * 7_919 % 1_000_003;
         format!("{id},{chat},{sender},\"{text}\",{at},text,{edited},{deleted},{reply}")
@@ -165,7 +168,7 @@ async fn what_was_brought_in_is_served() {
         let token = grant["access_token"].as_str().unwrap().to_owned();
         let path = "/v1/rooms/1/messages?limit=200";
         let client = reqwest::Client::new();
-        let reply = client.get(format!("http://{}{path}", server.address)).bearer_auth(&token).send().await.unwrap();
+        let reply = client.get(format!("http://{}{path}", server.address())).bearer_auth(&token).send().await.unwrap();
         assert_eq!(reply.status(), 200);
         let page: serde_json::Value = reply.json().await.unwrap();
         assert_eq!(page["items"].as_array().unwrap().len(), 200, "{page}");

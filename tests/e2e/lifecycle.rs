@@ -1,9 +1,11 @@
 //! A connection's life: its token, its heartbeat, and the server's own end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::raw::{Got, How, Raw};
@@ -28,8 +30,8 @@ async fn an_expired_token_closes_and_a_renewed_one_does_not() {
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         tokens.push((text("access_token"), text("refresh_token")));
     }
-    let mut renewing = Raw::ready(server.address, &tokens[0].0).await;
-    let mut lapsing = Raw::ready(server.address, &tokens[1].0).await;
+    let mut renewing = Raw::ready(server.address(), &tokens[0].0).await;
+    let mut lapsing = Raw::ready(server.address(), &tokens[1].0).await;
     let expires = renewing.hello["token_expires_at"].as_u64().unwrap();
     assert!((now_ms()..=now_ms() + 11_000).contains(&expires));
     let session = renewing.hello["session"].clone();
@@ -48,7 +50,7 @@ async fn an_expired_token_closes_and_a_renewed_one_does_not() {
     renewing.ok(json!({"op": "ping"})).await;
     assert_eq!(renewing.hello["session"], session);
     assert_eq!(renewing.closed().await, 4401, "until the new token expires, too");
-    let late = Raw::connect(server.address, &tokens[1].0, How::default()).await.err();
+    let late = Raw::connect(server.address(), &tokens[1].0, How::default()).await.err();
     assert_eq!(late, Some(Got::Close(4401)), "an expired token does not connect");
 }
 
@@ -58,8 +60,8 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
     let setup = setup.set("limits.heartbeat_ms", "1000").set("limits.silence_ms", "2500");
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut awake = Raw::ready(server.address, &users[0].token).await;
-    let mut silent = Raw::ready(server.address, &users[1].token).await;
+    let mut awake = Raw::ready(server.address(), &users[0].token).await;
+    let mut silent = Raw::ready(server.address(), &users[1].token).await;
     let began = Instant::now();
     // A socket that is read answers pings by itself; one that is not doesn't.
     let reading = tokio::spawn(async move {
@@ -73,31 +75,41 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
     assert_eq!(silent.closed().await, 4509);
 }
 
-/// What a client is told when the server stops.
+/// What a client is told when the server stops: when to come back, and the close code.
 async fn told(mut socket: Raw) -> (u64, u16) {
     let push = socket.push(|push| push["push"] == "reconnect").await;
     (push["after_ms"].as_u64().unwrap(), socket.closed().await)
 }
 
+/// Of several nodes, each that stops but the last sends its clients to those that stay, who need not wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stops_spreads_its_clients() {
     let (_folder, setup) = folder();
-    let users: Vec<User> = setup.users(50);
+    let users: Vec<User> = setup.users(50 * setup.nodes());
     let mut server = setup.start().await;
-    let mut waiting = tokio::task::JoinSet::new();
+    let mut waiting = BTreeMap::<SocketAddr, JoinSet<_>>::new();
     for user in &users {
-        let mut socket = Raw::ready(server.address, &user.token).await;
+        let address = server.address();
+        let mut socket = Raw::ready(address, &user.token).await;
         socket.resume(json!({})).await;
-        waiting.spawn(told(socket));
+        waiting.entry(address).or_default().spawn(told(socket));
     }
-    server.terminate();
-    let told = waiting.join_all().await;
-    assert!(told.iter().all(|(_, code)| *code == 1012), "{told:?}");
-    let slots: BTreeSet<u64> = told.iter().map(|(after, _)| *after).collect();
-    assert_eq!(slots.len(), users.len(), "each has a slot of its own");
-    let spread = slots.last().unwrap() - slots.first().unwrap();
-    assert!(spread > 2_000, "over {spread} ms");
-    assert!(server.ended().await.success());
+    let mut left = server.nodes.len();
+    for node in &mut server.nodes {
+        node.terminate();
+        let told = waiting.remove(&node.address).unwrap().join_all().await;
+        assert!(told.len() == 50 && told.iter().all(|(_, code)| *code == 1012), "{told:?}");
+        left -= 1;
+        if left > 0 {
+            assert!(told.iter().all(|(after, _)| *after == 0), "{told:?}");
+        } else {
+            let slots: BTreeSet<u64> = told.iter().map(|(after, _)| *after).collect();
+            assert_eq!(slots.len(), told.len(), "each has a slot of its own");
+            let spread = slots.last().unwrap() - slots.first().unwrap();
+            assert!(spread > 2_000, "over {spread} ms");
+        }
+        assert!(node.ended().await.success());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,21 +36,21 @@ async fn the_hundred_and_first_is_refused_under_a_race() {
     let (_folder, setup) = folder();
     let users = setup.users(200);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     let first: Vec<u64> = users[1..90].iter().map(|user| user.id).collect();
     let room = owner.create("full", &first).await;
     let code = owner.ok(json!({"op": "invite", "room": room})).await["code"].as_str().unwrap().to_owned();
     let mut requests = Vec::new();
     for user in &users[90..120] {
-        let socket = Raw::ready(server.address, &user.token).await;
+        let socket = Raw::ready(server.address(), &user.token).await;
         requests.push((socket, json!({"op": "join", "code": code})));
     }
     for user in &users[120..140] {
-        let socket = Raw::ready(server.address, &users[0].token).await;
+        let socket = Raw::ready(server.address(), &users[0].token).await;
         requests.push((socket, json!({"op": "add", "room": room, "users": [user.id]})));
     }
     for batch in users[140..200].chunks(4) {
-        let socket = Raw::ready(server.address, &users[0].token).await;
+        let socket = Raw::ready(server.address(), &users[0].token).await;
         let batch: Vec<u64> = batch.iter().map(|user| user.id).collect();
         requests.push((socket, json!({"op": "add", "room": room, "users": batch})));
     }
@@ -64,11 +64,11 @@ async fn the_hundred_and_first_is_refused_under_a_race() {
         assert!(there == 0 || there == batch.len(), "a batch is added whole or not at all");
     }
     for user in users.iter().filter(|user| !members.contains(&user.id)).take(3) {
-        let mut socket = Raw::ready(server.address, &user.token).await;
+        let mut socket = Raw::ready(server.address(), &user.token).await;
         assert_eq!(socket.code(json!({"op": "join", "code": code})).await, "room_full");
     }
     // Where one leaves, one may come.
-    let mut leaving = Raw::ready(server.address, &users[5].token).await;
+    let mut leaving = Raw::ready(server.address(), &users[5].token).await;
     leaving.ok(json!({"op": "leave", "room": room})).await;
     let outsider = users.iter().find(|user| !members.contains(&user.id)).unwrap();
     owner.ok(json!({"op": "add", "room": room, "users": [outsider.id]})).await;
@@ -83,7 +83,7 @@ async fn a_batch_that_would_overflow_adds_nobody() {
     let (_folder, setup) = folder();
     let users = setup.users(120);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     let all: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
     let code = owner.code(json!({"op": "create", "kind": "group", "name": "too many", "members": all})).await;
     assert!(["invalid", "room_full"].contains(&code.as_str()), "{code}");

@@ -58,7 +58,7 @@ struct Made {
 impl Crowd {
     /// Has them come, and waits until all are there.
     async fn gather(server: &Server, token: &str) -> Self {
-        let (address, token) = (server.address, token.to_owned());
+        let (address, token) = (server.address(), token.to_owned());
         let made = Arc::new(Made::default());
         let (stop, stopped) = oneshot::channel();
         let there = made.clone();
@@ -222,7 +222,7 @@ async fn rest(stage: &Stage, http: &reqwest::Client) -> Vec<u64> {
     for tick in 0..80_u32 {
         sleep_until(began + Duration::from_millis(10) * tick).await;
         let asked = Instant::now();
-        let url = format!("http://{}/v1/rooms", stage.server.address);
+        let url = format!("http://{}/v1/rooms", stage.server.address());
         let reply = http.get(url).bearer_auth(&stage.users[0].token).send().await.unwrap();
         assert_eq!(reply.status().as_u16(), 200, "honest clients are not refused");
         reply.bytes().await.unwrap();

@@ -1,12 +1,14 @@
 //! Everybody sees the same, in the same order, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
-use crate::raw::{How, Raw};
+use crate::raw::{How, PATIENCE, Raw};
 use crate::stage::{Stage, folder};
 use crate::text::sentence;
 
@@ -34,8 +36,8 @@ async fn a_client_id_on_two_sockets_at_once_is_stored_once() {
     let (_folder, setup) = folder();
     let users = setup.users(1);
     let server = setup.start().await;
-    let mut first = Raw::ready(server.address, &users[0].token).await;
-    let second = Raw::ready(server.address, &users[0].token).await;
+    let mut first = Raw::ready(server.address(), &users[0].token).await;
+    let second = Raw::ready(server.address(), &users[0].token).await;
     let room = first.create("twice", &[]).await;
     let mut sockets = [first, second];
     for round in 0..50_u64 {
@@ -69,7 +71,7 @@ async fn a_direct_room_that_both_open_at_once_is_one() {
         let barrier = Arc::new(Barrier::new(2));
         let mut tasks = JoinSet::new();
         for (me, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-            let mut socket = Raw::ready(server.address, &me.token).await;
+            let mut socket = Raw::ready(server.address(), &me.token).await;
             let (barrier, other) = (barrier.clone(), other.id);
             tasks.spawn(async move {
                 barrier.wait().await;
@@ -84,14 +86,27 @@ async fn a_direct_room_that_both_open_at_once_is_one() {
     }
 }
 
+/// Waits until a socket sees all members online: where they are on several nodes, that is news.
+async fn all_online(socket: &mut Raw, room: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let members = socket.ok(json!({"op": "members", "room": room})).await;
+        if members["members"].as_array().unwrap().iter().all(|member| member["status"] == "online") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not all are online: {members}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_wires_show_the_same() {
     let (_folder, setup) = folder();
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut json = Raw::ready(server.address, &users[0].token).await;
+    let mut json = Raw::ready(server.address(), &users[0].token).await;
     let msgpack = How { msgpack: true, ..How::default() };
-    let mut msgpack = Raw::connect(server.address, &users[1].token, msgpack).await.unwrap();
+    let mut msgpack = Raw::connect(server.address(), &users[1].token, msgpack).await.unwrap();
     let room = json.create("both", &[users[1].id]).await;
     for socket in [&mut json, &mut msgpack] {
         socket.resume(json!({})).await;
@@ -105,6 +120,9 @@ async fn both_wires_show_the_same() {
     json.ok(json!({"op": "delete", "room": room, "seq": seq + 1})).await;
     for seq in seq..seq + 5 {
         assert_eq!(json.entry(room, seq).await, msgpack.entry(room, seq).await);
+    }
+    for socket in [&mut json, &mut msgpack] {
+        all_online(socket, room).await;
     }
     for request in [
         json!({"op": "entries", "room": room, "after": 0}),

@@ -8,7 +8,7 @@ use crate::stage::folder;
 use crate::text::sentence;
 
 async fn filled(server: &Server, users: &[User], posts: usize) -> (Raw, u64) {
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     let others: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
     let room = owner.create("resumed", &others).await;
     for at in 0..posts {
@@ -31,7 +31,7 @@ async fn what_was_missed_comes_once_and_nothing_else() {
     let log = entries(&mut owner, room).await;
     let epoch = owner.ok(json!({"op": "room", "room": room})).await["epoch"].clone();
     for seq in [0_usize, 1, 17, 59, 60, 61] {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         let mut position = json!({"epoch": epoch, "seq": seq});
         if seq > 0 {
             position["append"] = log[seq - 1]["append"].clone();
@@ -45,7 +45,7 @@ async fn what_was_missed_comes_once_and_nothing_else() {
         }
     }
     // And then what is new, right behind.
-    let mut socket = Raw::ready(server.address, &users[1].token).await;
+    let mut socket = Raw::ready(server.address(), &users[1].token).await;
     socket.resume(json!({ room.to_string(): {"epoch": epoch, "seq": 50} })).await;
     let seq = owner.post(room, "live").await;
     for seq in 51..=seq {
@@ -60,7 +60,7 @@ async fn nothing_is_pushed_before_the_resume() {
     let users = setup.users(2);
     let server = setup.start().await;
     let (mut owner, room) = filled(&server, &users, 1).await;
-    let mut socket = Raw::ready(server.address, &users[1].token).await;
+    let mut socket = Raw::ready(server.address(), &users[1].token).await;
     owner.post(room, "unseen").await;
     socket.ok(json!({"op": "ping"})).await;
     assert!(socket.pushes.is_empty(), "{:?}", socket.pushes);
@@ -81,14 +81,14 @@ async fn positions_that_are_not_of_this_log_are_reset() {
     let log = entries(&mut owner, room).await;
     let other_append = json!({"epoch": epoch, "seq": 10, "append": log[11]["append"].as_u64().unwrap() ^ 1});
     for position in [json!({"epoch": epoch, "seq": 22}), json!({"epoch": epoch ^ 1, "seq": 3}), other_append] {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         let resumed = socket.resume(json!({ room.to_string(): position })).await;
         assert_eq!(resumed[0]["outcome"], "reset", "{position}");
         let seq = owner.post(room, "after").await;
         assert_eq!(socket.push(|push| push["push"] == "entry").await["entry"]["seq"], seq);
     }
     // A stranger learns nothing, not even that the room is there.
-    let mut stranger = Raw::ready(server.address, &users[2].token).await;
+    let mut stranger = Raw::ready(server.address(), &users[2].token).await;
     let resumed = stranger
         .resume(json!({ room.to_string(): {"epoch": epoch, "seq": 1}, "999999": {"epoch": epoch, "seq": 1} }))
         .await;
@@ -106,7 +106,7 @@ async fn who_was_removed_gets_the_entry_that_says_so_and_nothing_after() {
     let users = setup.users(2);
     let server = setup.start().await;
     let (mut owner, room) = filled(&server, &users, 3).await;
-    let mut socket = Raw::ready(server.address, &users[1].token).await;
+    let mut socket = Raw::ready(server.address(), &users[1].token).await;
     socket.resume(json!({})).await;
     let kick = owner.ok(json!({"op": "kick", "room": room, "user": users[1].id})).await;
     for at in 0..5 {

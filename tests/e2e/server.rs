@@ -1,296 +1,264 @@
-//! A server in a process of its own, with its own data folder and port.
+//! What the tests talk to: a server alone, with the embedded store; or, where `PARLANCE_TEST_CLUSTER` asks for it, three nodes
+//! that stand for one server. Those share a NATS server and a keyspace on a CQL server, and each connection and each request
+//! goes to another one of them in turn, so that the members of every room are spread over all.
+//!
+//! Which tests stay with one node, and why, stands in `alone.txt`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
+use crate::cluster::{Cluster, NODES};
+use crate::process;
+pub use crate::process::{User, skip};
 use crate::raw::PATIENCE;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_parlance");
-
-/// An account with a token.
-#[derive(Clone, Debug)]
-pub struct User {
-    pub id: u64,
-    pub name: String,
-    pub token: String,
-}
-
 /// How to start a server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Setup {
+    /// The data folder; of a cluster, that of the command line.
     pub data: PathBuf,
-    arguments: Vec<String>,
-    environment: Vec<(String, String)>,
-    /// The network namespace that it runs in, and its address there.
-    place: Option<(String, Ipv4Addr)>,
+    process: process::Setup,
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl Setup {
     /// A server on a data folder, that logs warnings.
     pub fn new(data: &Path) -> Self {
-        let setup = Self { data: data.to_owned(), arguments: Vec::new(), environment: Vec::new(), place: None };
-        let setup = setup.set("log.filter", "warn,parlance::telemetry=off").set("limits.commands_per_s", "0");
-        // All clients are on one address, and some ask for metrics as fast as they can.
-        setup.set("rates.address_per_s", "0").set("rates.user_per_s", "0").set("limits.connections_per_address", "0")
+        let (process, cluster) = (process::Setup::new(data), Cluster::wanted().map(Arc::new));
+        let process = match &cluster {
+            Some(cluster) => cluster.settle(process),
+            None => process,
+        };
+        Self { data: data.to_owned(), process, cluster }
     }
 
     /// Adds an argument.
     pub fn argument(mut self, argument: &str) -> Self {
-        self.arguments.push(argument.to_owned());
+        self.process = self.process.argument(argument);
         self
     }
 
     /// Adds a variable.
     pub fn variable(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+        self.process = self.process.variable(name, value);
         self
     }
 
     /// Sets a setting, such as `limits.slow_close_ms`.
-    pub fn set(self, setting: &str, value: &str) -> Self {
-        let name = format!("PARLANCE_{}", setting.to_uppercase().replace('.', "__"));
-        self.variable(&name, value)
-    }
-
-    /// Has it run in a network namespace, where it has this address.
-    pub fn place(mut self, namespace: &str, address: Ipv4Addr) -> Self {
-        self.place = Some((namespace.to_owned(), address));
+    pub fn set(mut self, setting: &str, value: &str) -> Self {
+        self.process = self.process.set(setting, value);
         self
     }
 
-    fn command(&self) -> Command {
-        let mut command = match &self.place {
-            Some((namespace, _)) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, BINARY]);
-                command
-            }
-            None => Command::new(BINARY),
-        };
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PARLANCE_")) {
-            command.env_remove(name);
-        }
-        command.envs(self.environment.iter().cloned()).current_dir("/").stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Runs one of the binary's other commands on the folder, with a password where it asks for one; what it printed.
+    /// Runs one of the binary's other commands, with a password where it asks for one; what it printed.
     pub fn run(&self, words: &[&str], password: &str) -> String {
-        let mut command = self.command();
-        let mut child = command.args(words).arg("--data").arg(&self.data).stdin(Stdio::piped()).spawn().unwrap();
-        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
-        let out = child.wait_with_output().unwrap();
-        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        self.process.run(words, password)
     }
 
-    /// Makes accounts; no server may run on the folder.
+    /// Makes accounts; no server may run.
     pub fn users(&self, count: usize) -> Vec<User> {
-        self.users_of(1, count)
+        self.process.users(count)
     }
 
     /// The same in a tenant.
     pub fn users_of(&self, tenant: u64, count: usize) -> Vec<User> {
-        let (count_text, tenant) = (count.to_string(), tenant.to_string());
-        let out = self.run(&["user", "seed", "--prefix", "user", "--count", &count_text, "--tenant", &tenant], "");
-        let user = |line: &str| {
-            let user: Value = serde_json::from_str(line).unwrap();
-            let text = |name: &str| user[name].as_str().unwrap().to_owned();
-            User { id: user["id"].as_u64().unwrap(), name: text("username"), token: text("token") }
-        };
-        let users: Vec<_> = out.lines().map(user).collect();
-        assert_eq!(users.len(), count);
-        users
+        self.process.users_of(tenant, count)
     }
 
-    /// Starts a server on a free port.
+    /// The keyspace that the nodes share; none where there is one node.
+    pub fn keyspace(&self) -> Option<&str> {
+        self.cluster.as_ref().map(|cluster| cluster.keyspace())
+    }
+
+    /// How many nodes there will be.
+    pub fn nodes(&self) -> usize {
+        self.cluster.as_ref().map_or(1, |_| NODES)
+    }
+
+    /// How to start each process.
+    fn processes(&self) -> Vec<process::Setup> {
+        match &self.cluster {
+            Some(_) => (0..NODES).map(|at| Cluster::node(&self.process, at)).collect(),
+            None => vec![self.process.clone()],
+        }
+    }
+
+    /// Starts a server on free ports.
     pub async fn start(&self) -> Server {
-        self.start_on(0).await.unwrap_or_else(|(status, said)| panic!("no start: {status}: {said}"))
+        let processes = self.processes();
+        let nodes = join_all(processes.iter().map(process::Setup::start)).await;
+        let doors = Doors { addresses: nodes.iter().map(|node| node.address).collect(), turn: Arc::default() };
+        let server = Server { setup: self.clone(), nodes, doors };
+        server.meet().await;
+        server
     }
 
     /// Starts a server that must refuse, and returns what it said.
     pub async fn refused(&self) -> String {
-        match self.start_on(0).await {
-            Ok(_) => panic!("a server that should have refused has started"),
-            Err((status, said)) => {
-                assert_eq!(status.code(), Some(1), "{said}");
-                said
-            }
-        }
+        self.process.refused().await
+    }
+}
+
+/// Where a server is reached: at each of its nodes in turn.
+#[derive(Clone)]
+pub struct Doors {
+    addresses: Arc<[SocketAddr]>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Doors {
+    /// The next one.
+    pub fn next(&self) -> SocketAddr {
+        self.addresses[self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
     }
 
-    async fn start_on(&self, port: u16) -> Result<Server, (ExitStatus, String)> {
-        let mut command = self.command();
-        let host = self.place.as_ref().map_or(Ipv4Addr::LOCALHOST, |(_, address)| *address);
-        command.args(["--listen", &format!("{host}:{port}"), "--data"]).arg(&self.data).args(&self.arguments);
-        let mut child = command.spawn().unwrap();
-        let (said, first) = (Arc::new(Mutex::new(String::new())), oneshot::channel());
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let heard = Arc::clone(&said);
-        let listener = std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let mut heard = heard.lock().unwrap();
-                heard.push_str(&line);
-                heard.push('\n');
-            }
-        });
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let mut lines = stdout.lines().map_while(Result::ok);
-            let _ = first.0.send(lines.next());
-            lines.for_each(drop);
-        });
-        let line = timeout(PATIENCE, first.1).await.expect("a server's first line in time").unwrap();
-        let Some(line) = line else {
-            let status = child.wait().unwrap();
-            listener.join().unwrap();
-            let said = said.lock().unwrap().clone();
-            return Err((status, said));
-        };
-        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap();
-        Ok(Server { setup: self.clone(), address, child, said, listener: Some(listener) })
+    /// Whether it has several nodes: what isn't stored takes a moment from one to another.
+    pub fn are_several(&self) -> bool {
+        self.addresses.len() > 1
     }
 }
 
 /// A running server; killed when dropped.
 pub struct Server {
     pub setup: Setup,
-    pub address: SocketAddr,
-    child: Child,
-    said: Arc<Mutex<String>>,
-    listener: Option<JoinHandle<()>>,
-}
-
-/// Says loudly that something can't be tested here; a failure where nothing may be skipped.
-pub fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "skipped: {why}");
-    eprintln!("SKIPPED: {why}");
+    /// Its nodes; one, where it is alone.
+    pub nodes: Vec<process::Server>,
+    doors: Doors,
 }
 
 impl Server {
-    /// Ends it as `kill -9` does.
+    /// Where it is reached; of several nodes, each in turn.
+    pub fn address(&self) -> SocketAddr {
+        self.doors.next()
+    }
+
+    /// All places where it is reached.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
+    }
+
+    fn next(&self) -> &process::Server {
+        let address = self.address();
+        self.nodes.iter().find(|node| node.address == address).expect("a node for each address")
+    }
+
+    /// Waits until each node takes work and knows of all the others.
+    async fn meet(&self) {
+        if self.nodes.len() == 1 {
+            return;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let all: serde_json::Map<_, _> = (0..NODES).map(|at| (Cluster::name(at), json!("ready"))).collect();
+        for node in &self.nodes {
+            loop {
+                let (status, health) = node.get("/health/ready").await;
+                let (_, seen) = node.get("/health").await;
+                let seen: Value = serde_json::from_str(&seen).unwrap();
+                if status == 200 && seen["checks"]["cluster"]["nodes"] == json!(all) {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "the nodes have not met: {health} {seen}");
+                sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Ends it as `kill -9` does: all nodes at once.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.nodes.iter_mut().for_each(process::Server::kill);
+    }
+
+    /// Kills what a number says: each node in its turn, and then all of them.
+    pub fn kill_in_turn(&mut self, round: usize) {
+        match self.nodes.get_mut(round % (NODES + 1)) {
+            Some(node) => node.kill(),
+            None => self.kill(),
+        }
     }
 
     /// Asks it to end, as a service manager does.
     pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.nodes.iter().for_each(process::Server::terminate);
     }
 
-    /// Stops it as a machine that hangs, or lets it go on.
-    pub fn freeze(&self, frozen: bool) {
-        let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits until it has ended.
+    /// Waits until it has ended; the first status that is no success, if there is one.
     pub async fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the server should have ended");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let mut worst = self.nodes[0].ended().await;
+        for node in &mut self.nodes[1..] {
+            let status = node.ended().await;
+            worst = if worst.success() { status } else { worst };
         }
+        worst
     }
 
-    /// Starts it again on the same folder and port; it must have ended.
+    /// Starts what has ended again, on the same folder and port.
     pub async fn restart(&mut self) {
-        let setup = self.setup.clone();
-        self.restart_as(setup).await;
+        self.restart_as(self.setup.clone()).await;
     }
 
-    /// Starts it again, set up in another way.
+    /// Starts what has ended again, set up in another way.
     pub async fn restart_as(&mut self, setup: Setup) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match setup.start_on(self.address.port()).await {
-                Ok(server) => {
-                    *self = server;
-                    return;
-                }
-                // Somebody's outgoing connection may have the port for a moment.
-                Err((_, said)) if said.contains("listened on") && Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err((status, said)) => panic!("no restart: {status}: {said}"),
+        let restarts = self.nodes.iter_mut().zip(setup.processes()).map(async |(node, setup)| {
+            if node.has_ended() {
+                node.restart_as(setup).await;
             }
-        }
+        });
+        join_all(restarts).await;
+        self.setup = setup;
+        self.meet().await;
     }
 
     /// What it wrote to standard error.
     pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.nodes.iter().map(process::Server::said).collect()
     }
 
     /// The same, all of it, once it has ended.
     pub fn said_in_the_end(&mut self) -> String {
-        if let Some(listener) = self.listener.take() {
-            listener.join().unwrap();
-        }
-        self.said()
+        self.nodes.iter_mut().map(process::Server::said_in_the_end).collect()
     }
 
     /// Its resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        self.nodes.iter().map(process::Server::resident_bytes).sum()
     }
 
     /// The CPU time that it has used so far.
-    pub fn cpu(&self) -> Duration {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The fields after the name, which may hold anything: the 12th and 13th are ticks of user and system time.
-        let fields: Vec<_> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
+    pub fn cpu(&self) -> std::time::Duration {
+        self.nodes.iter().map(process::Server::cpu).sum()
     }
 
     /// Gets a path; status and body.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let reply = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
-        (reply.status().as_u16(), reply.text().await.unwrap())
+        self.next().get(path).await
     }
 
     /// Posts JSON, with a token where there is one; status and body.
     pub async fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
-        let request = reqwest::Client::new().post(format!("http://{}{path}", self.address)).bearer_auth(token);
-        let reply = request.json(body).send().await.unwrap();
-        (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+        self.next().post(path, token, body).await
     }
 
-    /// A metric's value; 0 where it was never set.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").await;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let said = self.said();
-            let from = said.len().saturating_sub(4_000);
-            let from = (from..said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(0);
-            eprintln!("the server on {} said:\n{}", self.address, &said[from..]);
+    /// Ends an actor, on whichever node it is; what the last one asked answered: 204, or that there is no such actor.
+    pub async fn strike(&self, blow: &Value) -> (u16, Value) {
+        let mut last = (0, Value::Null);
+        for node in &self.nodes {
+            last = node.post("/dev/fault", "", blow).await;
+            if last.0 == 204 {
+                break;
+            }
         }
+        last
+    }
+
+    /// A metric's value, the nodes' together; 0 where it was never set.
+    pub async fn metric(&self, name: &str) -> f64 {
+        join_all(self.nodes.iter().map(|node| node.metric(name))).await.iter().sum()
     }
 }

@@ -29,7 +29,7 @@ fn setup(setup: Setup) -> Setup {
 async fn stop_reading(stage: &Stage) -> Raw {
     let how = How { receive_bytes: 4_096, ..How::default() };
     let user = stage.users.last().unwrap();
-    let mut socket = Raw::connect(stage.server.address, &user.token, how).await.unwrap();
+    let mut socket = Raw::connect(stage.server.address(), &user.token, how).await.unwrap();
     socket.resume(json!({})).await;
     socket
 }
@@ -175,7 +175,7 @@ async fn who_reads_nothing_for_too_long_is_closed_and_can_resume() {
     let last = stage.clients[0].see(|state| state.seq(room));
     assert!(position < last, "something was missed");
     let user = stage.users.last().unwrap();
-    let mut socket = Raw::ready(stage.server.address, &user.token).await;
+    let mut socket = Raw::ready(stage.server.address(), &user.token).await;
     let mut at = json!({"epoch": epoch, "seq": position});
     if position > from {
         at["append"] = append;

@@ -84,14 +84,14 @@ impl Stage {
         let mut stage =
             Self { server, users, rooms: Vec::new(), clients: Vec::new(), journals, _folder: folder, _turn: turn };
         for (at, users) in stage.users.chunks(members).enumerate() {
-            let mut owner = Raw::ready(stage.server.address, &users[0].token).await;
+            let mut owner = Raw::ready(stage.server.address(), &users[0].token).await;
             let others: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
             stage.rooms.push(owner.create(&format!("room {at}"), &others).await);
         }
         for (at, user) in stage.users.iter().enumerate() {
             // Every third speaks the other wire.
             let how = How { msgpack: at % 3 == 2, ..How::default() };
-            stage.clients.push(Arc::new(Client::start(stage.server.address, user, &stage.journals, how)));
+            stage.clients.push(Arc::new(Client::start(stage.server.address(), user, &stage.journals, how)));
         }
         for (at, client) in stage.clients.iter().enumerate() {
             let room = stage.rooms[at / members];
@@ -167,7 +167,7 @@ impl Stage {
         let members = clients.len() / rooms.len();
         let mut log = Journal::new(&journals, "log", 0);
         for (at, room) in rooms.iter().enumerate() {
-            let mut reader = Raw::ready(server.address, &users[at * members].token).await;
+            let mut reader = Raw::ready(server.address(), &users[at * members].token).await;
             let last = read_log(&mut reader, *room, &mut log).await;
             for client in &clients[at * members..(at + 1) * members] {
                 client.until("the room's last entry", |state| state.seq(*room) == last).await;

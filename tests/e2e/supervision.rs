@@ -26,7 +26,7 @@ async fn strike(stage: &Stage, blow: &Value) {
     // An actor that is just being started again is not there for a moment.
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let (status, said) = stage.server.post("/dev/fault", "", blow).await;
+        let (status, said) = stage.server.strike(blow).await;
         if status == 204 {
             return;
         }
@@ -106,7 +106,7 @@ async fn window(stage: &Stage, kind: Option<&str>) -> u64 {
             stage.of_room(at)[tick as usize % MEMBERS].send(stage.rooms[at], sentence(tick as usize));
         }
         if let Some(blow) = kind.filter(|_| tick % 20 == 10).and_then(|kind| aim(stage, kind, tick as usize / 20)) {
-            stage.server.post("/dev/fault", "", &blow).await;
+            stage.server.strike(&blow).await;
         }
     }
     for client in &stage.clients {
@@ -163,7 +163,7 @@ async fn a_hail_of_blows_loses_nothing() {
             1 | 4 => json!({"relay": room, "how": how}),
             _ => json!({"session": session.unwrap_or(1), "how": how}),
         };
-        hit += usize::from(stage.server.post("/dev/fault", "", &blow).await.0 == 204);
+        hit += usize::from(stage.server.strike(&blow).await.0 == 204);
         if at.is_multiple_of(10) {
             stage.clients[at * 11 % stage.clients.len()].hang_up();
         }
@@ -180,12 +180,12 @@ async fn a_session_that_started_again_hears_of_new_rooms() {
     let setup = setup.argument("--dev-faults");
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     for how in ["panic", "kill"] {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         socket.resume(json!({})).await;
         let blow = json!({"session": socket.hello["session"], "how": how});
-        assert_eq!(server.post("/dev/fault", "", &blow).await.0, 204);
+        assert_eq!(server.strike(&blow).await.0, 204);
         // Made while the Session may be down, so that nobody hears the news.
         let room = owner.create(how, &[users[1].id]).await;
         let added = socket.push(|push| push["push"] == "room_added" && push["room"] == room).await;
@@ -206,9 +206,9 @@ async fn no_invitation_is_lost_while_a_client_resumes() {
     let (_folder, setup) = folder();
     let users = setup.users(2);
     let server = setup.start().await;
-    let mut owner = Raw::ready(server.address, &users[0].token).await;
+    let mut owner = Raw::ready(server.address(), &users[0].token).await;
     for round in 0..30 {
-        let mut socket = Raw::ready(server.address, &users[1].token).await;
+        let mut socket = Raw::ready(server.address(), &users[1].token).await;
         let asked = owner.ask(json!({"op": "create", "kind": "group", "name": "race", "members": [users[1].id]})).await;
         let resumed = socket.resume(json!({})).await;
         let room = owner.reply(asked).await.unwrap()["id"].as_u64().unwrap();

@@ -19,7 +19,7 @@ async fn a_hundred_members_of_both_kinds_see_one_order() {
     let (_folder, setup) = folder();
     let users = setup.users(MEMBERS);
     let server = setup.start().await;
-    let callers: Vec<_> = users.iter().map(|user| Caller::new(server.address, &user.token, user.id)).collect();
+    let callers: Vec<_> = users.iter().map(|user| Caller::new(&server, &user.token, user.id)).collect();
     let others: Vec<u64> = users[1..].iter().map(|user| user.id).collect();
     let chat = callers[0].group("everybody", &others).await;
     let barrier = Arc::new(Barrier::new(MEMBERS));
@@ -66,11 +66,11 @@ async fn the_hundred_and_first_is_refused_on_every_path() {
     let (_folder, setup) = folder();
     let users = setup.users(201);
     let server = setup.start().await;
-    let owner = Caller::new(server.address, &users[0].token, users[0].id);
+    let owner = Caller::new(&server, &users[0].token, users[0].id);
     let first: Vec<u64> = users[1..90].iter().map(|user| user.id).collect();
     let chat = owner.group("full", &first).await;
     let path = format!("chats/{chat}/participants");
-    let mut native = Raw::ready(server.address, &users[0].token).await;
+    let mut native = Raw::ready(server.address(), &users[0].token).await;
     let code = native.ok(json!({"op": "invite", "room": chat})).await["code"].as_str().unwrap().to_owned();
     let barrier = Arc::new(Barrier::new(30));
     let mut tasks: JoinSet<(Vec<u64>, bool)> = JoinSet::new();

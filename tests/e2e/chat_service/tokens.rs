@@ -27,18 +27,18 @@ async fn another_service_s_tokens_are_good_on_its_paths_alone() {
     let (_folder, setup) = folder();
     let server =
         setup.clone().variable("SECRET_KEY", SECRET).variable("ACCESS_TOKEN_EXPIRE_MINUTES", "30").start().await;
-    let anna = Caller::sign_up(server.address, "anna").await;
+    let anna = Caller::sign_up(&server, "anna").await;
     let foreign = |subject: Value| signed(SECRET, Algorithm::HS256, &json!({"sub": subject, "exp": now() + 60}));
     // Neither a number that is somebody's id nor a name that is somebody's is taken for them.
     for subject in [json!(anna.id.to_string()), json!(anna.id), json!("anna"), json!("anna@example.org")] {
-        let me = Caller::new(server.address, &foreign(subject.clone()), 0).get("users/me").await;
+        let me = Caller::new(&server, &foreign(subject.clone()), 0).get("users/me").await;
         assert_ne!(me["id"], anna.id, "{subject}");
         assert_ne!(me["username"], "anna", "{subject}");
     }
-    let zoe = Caller::new(server.address, &foreign(json!("zoe")), 0);
+    let zoe = Caller::new(&server, &foreign(json!("zoe")), 0);
     let me = zoe.get("users/me").await;
     assert_eq!((&me["username"], me.get("email")), (&json!("zoe"), Some(&Value::Null)));
-    let again = Caller::new(server.address, &foreign(json!("zoe")), 0).get("users/me").await;
+    let again = Caller::new(&server, &foreign(json!("zoe")), 0).get("users/me").await;
     assert_eq!(again["id"], me["id"], "the same subject is the same user");
     let chat = zoe.group("hers", &[anna.id]).await;
     let mut socket = zoe.socket(chat).await;
@@ -46,7 +46,7 @@ async fn another_service_s_tokens_are_good_on_its_paths_alone() {
     socket.want("new_message").await;
     // The native API doesn't know that secret.
     assert_eq!(server.post("/v1/rooms", &zoe.token, &json!({})).await.0, 401);
-    assert_eq!(Raw::connect(server.address, &zoe.token, How::default()).await.err(), Some(Got::Close(4401)));
+    assert_eq!(Raw::connect(server.address(), &zoe.token, How::default()).await.err(), Some(Got::Close(4401)));
     for bad in [
         signed("another secret, which nobody was told", Algorithm::HS256, &json!({"sub": "zoe", "exp": now() + 60})),
         signed(SECRET, Algorithm::HS512, &json!({"sub": "zoe", "exp": now() + 60})),
@@ -56,11 +56,11 @@ async fn another_service_s_tokens_are_good_on_its_paths_alone() {
         signed(SECRET, Algorithm::HS256, &json!({"exp": now() + 60})),
         "no.token.atall".to_owned(),
     ] {
-        Caller::new(server.address, &bad, 0).want(401, Method::GET, "users/me", None).await;
+        Caller::new(&server, &bad, 0).want(401, Method::GET, "users/me", None).await;
     }
     // A socket ends with its token.
     let short = signed(SECRET, Algorithm::HS256, &json!({"sub": "zoe", "exp": now() + 3}));
-    let mut socket = Caller::new(server.address, &short, 0).socket(chat).await;
+    let mut socket = Caller::new(&server, &short, 0).socket(chat).await;
     assert_eq!(socket.closed().await, 4401);
 }
 
@@ -68,7 +68,7 @@ async fn another_service_s_tokens_are_good_on_its_paths_alone() {
 async fn a_socket_is_refused_after_it_was_accepted() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let (anna, bert) = (Caller::sign_up(server.address, "anna").await, Caller::sign_up(server.address, "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let chat = anna.group("Kitchen", &[]).await;
     for (rest, code) in [
         (format!("{chat}"), 4401),
@@ -77,13 +77,13 @@ async fn a_socket_is_refused_after_it_was_accepted() {
         (format!("{}?token={}", chat + 1_000, bert.token), 4404),
         (format!("kitchen?token={}", bert.token), 4404),
     ] {
-        assert_eq!(Socket::open(server.address, &rest).await.closed().await, code, "{rest}");
+        assert_eq!(Socket::open(server.address(), &rest).await.closed().await, code, "{rest}");
     }
     for (name, value) in [
         ("sec-websocket-protocol", format!("bearer, {}", anna.token)),
         ("authorization", format!("Bearer {}", anna.token)),
     ] {
-        let mut request = format!("ws://{}/api/v1/ws/{chat}", server.address).into_client_request().unwrap();
+        let mut request = format!("ws://{}/api/v1/ws/{chat}", server.address()).into_client_request().unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
         let (_socket, response) = connect_async(request).await.unwrap();
         let echo = response.headers().get("sec-websocket-protocol").map(|echo| echo.to_str().unwrap());
@@ -96,12 +96,12 @@ async fn a_socket_is_refused_after_it_was_accepted() {
 async fn accounts_are_one_s_own() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
-    let (anna, bert) = (Caller::sign_up(server.address, "anna").await, Caller::sign_up(server.address, "bert").await);
+    let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
     let taken = json!({"username": "ANNA", "email": "other@example.org", "password": "password1"});
     bert.want(409, Method::POST, "users/register", Some(taken)).await;
     let digits = json!({"username": "12345", "email": "other@example.org", "password": "password1"});
     bert.want(422, Method::POST, "users/register", Some(digits)).await;
-    let form = anna.client.post(format!("http://{}/api/v1/users/login", server.address));
+    let form = anna.client.post(format!("http://{}/api/v1/users/login", server.address()));
     let form = form.header("content-type", "application/x-www-form-urlencoded");
     let reply = form.body("grant_type=password&username=anna%40example.org&password=password1").send().await.unwrap();
     assert_eq!(reply.status(), 200);
@@ -136,5 +136,5 @@ async fn a_dialect_that_is_off_is_not_there() {
     assert_eq!(status, 404);
     assert!(body.contains("unknown_op"), "{body}");
     assert!(!server.get("/openapi.json").await.1.contains("/api/v1/"));
-    assert!(connect_async(format!("ws://{}/api/v1/ws/1?token=x", server.address)).await.is_err());
+    assert!(connect_async(format!("ws://{}/api/v1/ws/1?token=x", server.address())).await.is_err());
 }

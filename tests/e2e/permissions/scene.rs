@@ -1,7 +1,6 @@
 //! Who is there and what they are asked about: accounts in two tenants, and rooms in which a caller stands in every way.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::grid::ROLES;
 use crate::raw::Raw;
-use crate::server::{Setup, User};
+use crate::server::{Doors, Setup, User};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -143,18 +142,18 @@ fn expired(data: &Path, user: &User, role: Role) -> String {
 
 /// One socket for each user who needs one.
 pub struct Sockets {
-    address: SocketAddr,
+    pub doors: Doors,
     open: HashMap<u64, Raw>,
 }
 
 impl Sockets {
-    pub fn new(address: SocketAddr) -> Self {
-        Self { address, open: HashMap::new() }
+    pub fn new(doors: Doors) -> Self {
+        Self { doors, open: HashMap::new() }
     }
 
     pub async fn of(&mut self, user: &User) -> &mut Raw {
         if !self.open.contains_key(&user.id) {
-            let socket = Raw::ready(self.address, &user.token).await;
+            let socket = Raw::ready(self.doors.next(), &user.token).await;
             self.open.insert(user.id, socket);
         }
         self.open.get_mut(&user.id).unwrap()
