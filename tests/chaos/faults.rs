@@ -16,6 +16,9 @@ const CUT: Duration = Duration::from_secs(8);
 /// What a slow connection adds, in milliseconds.
 const SLOW_MS: u64 = 300;
 
+/// How far a clock jumps, in seconds.
+const HOUR: i64 = 3_600;
+
 /// What is done, and undone.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -32,11 +35,12 @@ enum Fault {
     KillCqlAndFreezeNode(usize),
     Slow,
     Resets,
+    Clock(usize, i64),
     Roll,
 }
 
 /// Each kind in turn, then two at once.
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 22] = [
     Fault::KillNode(0),
     Fault::FreezeNode(1),
     Fault::KillNats(0),
@@ -53,6 +57,8 @@ const FAULTS: [Fault; 20] = [
     Fault::KillAllNats,
     Fault::Slow,
     Fault::Resets,
+    Fault::Clock(0, HOUR),
+    Fault::Clock(1, -HOUR),
     Fault::Roll,
     Fault::KillNodeAndNats(2, 1),
     Fault::KillCqlAndFreezeNode(0),
@@ -145,6 +151,10 @@ async fn strike(flock: &mut Flock, fault: Fault) -> Duration {
         Fault::Resets => {
             flock.toxi.reset(flock.toxi.ports()).await;
             during(flock, CUT, flock.toxi.heal()).await
+        }
+        Fault::Clock(at, seconds) => {
+            flock.clocks[at].jump(seconds);
+            during(flock, CUT, async { flock.clocks[at].jump(0) }).await
         }
         Fault::Roll => roll(flock).await,
     }

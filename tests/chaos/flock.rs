@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::cassandra::Cassandra;
 use crate::checker;
 use crate::client::Client;
+use crate::clock::{self, WallClock};
 use crate::journal::{Journal, read_log};
 use crate::nats;
 use crate::net::{self, HUB, Place};
@@ -44,6 +45,7 @@ pub struct Flock {
     pub nats: Vec<nats::Server>,
     pub cql: Cassandra,
     pub toxi: Toxi,
+    pub clocks: Vec<WallClock>,
     users: Vec<User>,
     rooms: Vec<u64>,
     clients: Vec<Arc<Client>>,
@@ -64,6 +66,8 @@ fn setup(folder: &TempDir, place: &Place, at: usize, nats: &[nats::Server], cql:
         .set("nats.servers", &servers.join(","))
         .set("nats.replicas", "3")
         .set("auth.keys_file", &keys.to_string_lossy())
+        // Longer than a clock is moved: whose token has expired is rightly told to renew it.
+        .set("auth.access_token_s", "86400")
 }
 
 impl Flock {
@@ -77,7 +81,10 @@ impl Flock {
         let toxi = Toxi::start(&ports).await;
         ports.iter().for_each(|port| places[PROXIED].redirect(*port, Toxi::port(*port)));
         Setup::new(&folder.path().join("keys")).run(&["keys", "rotate"], "");
-        let setups: Vec<_> = (0..NODES).map(|at| setup(&folder, &places[at], at, &nats, &cql)).collect();
+        let library = clock::build(folder.path());
+        let clocks: Vec<_> = (0..NODES).map(|at| WallClock::new(folder.path().join(format!("clock-{at}")))).collect();
+        let setups: Vec<_> =
+            (0..NODES).map(|at| clocks[at].in_use(setup(&folder, &places[at], at, &nats, &cql), &library)).collect();
         let users = setups[0].users(ROOMS * MEMBERS);
         let mut nodes = Vec::new();
         for setup in &setups {
@@ -86,7 +93,8 @@ impl Flock {
         let journals = folder.path().join("journals");
         std::fs::create_dir(&journals).unwrap();
         let (rooms, clients) = (Vec::new(), Vec::new());
-        let mut flock = Self { nodes, places, nats, cql, toxi, users, rooms, clients, journals, _folder: folder };
+        let mut flock =
+            Self { nodes, places, nats, cql, toxi, clocks, users, rooms, clients, journals, _folder: folder };
         flock.settle().await;
         flock.people().await;
         flock

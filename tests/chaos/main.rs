@@ -12,6 +12,7 @@ mod cassandra;
 mod checker;
 #[path = "../e2e/client.rs"]
 mod client;
+mod clock;
 mod faults;
 mod flock;
 #[path = "../e2e/journal.rs"]
