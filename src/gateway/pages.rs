@@ -19,6 +19,8 @@ const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 
                            form-action 'self'; frame-ancestors 'none'";
 /// Where ReDoc shows the API's document.
 const REDOC: &str = "redoc";
+/// Where clients of other services look for what concerns them, in Swagger UI.
+const CHAT_DOCS: &str = "chat/docs";
 /// Swagger UI and ReDoc set styles on elements; the first draws its icons from data URLs.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -52,6 +54,7 @@ pub fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Response, 
     let found = match name.strip_prefix("docs") {
         Some("") => Some(redirect("/docs/")),
         Some(rest) if rest.starts_with('/') => docs(&rest[1..], headers),
+        _ if name == CHAT_DOCS => Some(redirect("/docs/#/bizosaas")),
         _ if name == REDOC => web("redoc/index.html", headers),
         _ => web(name, headers),
     };

@@ -109,7 +109,8 @@ async fn the_others_do_not_notice_one_who_stops_reading() {
     }
     let (nothing, slow) = (median(nothing), median(slow));
     println!("p99 with a slow member to without: {slow:.2}; nothing to nothing: {nothing:.2}; us: {windows:?}");
-    assert!(slow <= nothing * RATIO_MAX, "{slow:.2} beside {nothing:.2}: {windows:?}");
+    let noise = nothing.max(1.0 / nothing);
+    assert!(slow <= noise * RATIO_MAX, "{slow:.2} beside {nothing:.2}: {windows:?}");
     println!("{}", stage.judge().await);
 }
 

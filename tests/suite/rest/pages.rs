@@ -85,6 +85,8 @@ async fn swagger_ui_needs_no_outside_host() {
     let gate = Gate::new().await;
     let got = gate.send_with("GET", "/docs", None, &[]).await;
     assert_eq!((got.status, got.header("location")), (308, "/docs/"));
+    let got = gate.send_with("GET", "/chat/docs", None, &[]).await;
+    assert_eq!((got.status, got.header("location")), (308, "/docs/#/bizosaas"), "the same page, opened at a tag");
     let page = gate.send_with("GET", "/docs/", None, &[]).await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
     strict(page.header("content-security-policy"));
