@@ -199,7 +199,13 @@ impl Bench {
         let value = outcome.value.filter(|v| v.is_finite());
         let ratio = value.zip(ceiling).map(|(v, c)| v / c);
         let holds = value.is_some() && outcome.broken.is_empty();
-        let note = outcome.broken.into_iter().chain(outcome.notes).collect::<Vec<_>>().join("; ");
+        let note = outcome
+            .broken
+            .into_iter()
+            .chain(outcome.notes)
+            .filter(|note| !note.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
         Line { row: title, value, unit, ceiling, ratio, target: outcome.target, holds, note }
     }
 

@@ -57,10 +57,7 @@ async fn answer(deps: Deps, query: String, headers: HeaderMap, handshake: Result
 
 /// Checks the token, and makes the connection's link.
 async fn admit(deps: &Deps, query: &str, headers: &HeaderMap, choice: &Choice<'_>) -> Result<Arc<Link>, Fault> {
-    let token = match (query_token(query), choice.token) {
-        (Some(token), _) | (None, Some(token)) => token,
-        (None, None) => call::bearer(headers)?,
-    };
+    let token = token(query, choice, headers)?;
     let who = deps.accounts.authenticate(token).await?;
     // A client that names no subprotocol speaks JSON.
     let wire: Arc<dyn Wire> = match choice.protocol {
@@ -87,8 +84,9 @@ async fn connect(
     }
 }
 
-/// The token that a query names.
-pub(crate) fn query_token(query: &str) -> Option<&str> {
+/// The token of whoever opens a socket: from the query, beside the subprotocols, or in a header.
+pub(crate) fn token<'a>(query: &'a str, choice: &Choice<'a>, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
     // A JWT is written in characters that need no escape.
-    query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty())
+    let named = query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty());
+    named.or(choice.token).map_or_else(|| call::bearer(headers), Ok)
 }

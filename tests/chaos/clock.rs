@@ -2,19 +2,8 @@
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::server::Setup;
-
-/// Builds the library.
-pub fn build(folder: &Path) -> PathBuf {
-    let library = folder.join("clock.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clock/shim.c");
-    let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
-    let built = built.expect("a C compiler, as the server's build needs one");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    library
-}
 
 /// A node's clock.
 pub struct WallClock {

@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use crate::cassandra::Cassandra;
 use crate::checker;
 use crate::client::Client;
-use crate::clock::{self, WallClock};
+use crate::clock::WallClock;
 use crate::journal::{Journal, read_log};
 use crate::nats;
 use crate::net::{self, HUB, Place};
 use crate::raw::{How, PATIENCE, Raw};
 use crate::server::{Server, Setup, User};
+use crate::shim;
 use crate::text::sentence;
 use crate::toxi::Toxi;
 use crate::traffic::Traffic;
@@ -58,10 +59,7 @@ fn setup(folder: &TempDir, place: &Place, at: usize, nats: &[nats::Server], cql:
     let keys = folder.path().join("keys/keys.json");
     Setup::new(&folder.path().join(format!("node-{at}")))
         .place(&place.name, place.address)
-        .set("store.kind", "scylla")
-        .set("store.scylla.nodes", &cql.address)
-        .set("store.scylla.keyspace", "parlance_chaos")
-        .set("store.scylla.replicas", "1")
+        .over(&cql.address, "parlance_chaos")
         .set("cluster.node", &format!("node-{at}"))
         .set("nats.servers", &servers.join(","))
         .set("nats.replicas", "3")
@@ -81,7 +79,8 @@ impl Flock {
         let toxi = Toxi::start(&ports).await;
         ports.iter().for_each(|port| places[PROXIED].redirect(*port, Toxi::port(*port)));
         Setup::new(&folder.path().join("keys")).run(&["keys", "rotate"], "");
-        let library = clock::build(folder.path());
+        let library =
+            shim::build("clock/shim.c", folder.path()).expect("a C compiler, as the server's build needs one");
         let clocks: Vec<_> = (0..NODES).map(|at| WallClock::new(folder.path().join(format!("clock-{at}")))).collect();
         let setups: Vec<_> =
             (0..NODES).map(|at| clocks[at].in_use(setup(&folder, &places[at], at, &nats, &cql), &library)).collect();

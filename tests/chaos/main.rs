@@ -24,6 +24,8 @@ mod net;
 mod raw;
 #[path = "../e2e/process.rs"]
 mod server;
+#[path = "../common/shim.rs"]
+mod shim;
 #[path = "../e2e/text.rs"]
 mod text;
 mod toxi;

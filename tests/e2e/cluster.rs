@@ -96,10 +96,7 @@ impl Cluster {
         setup.run(&["keys", "rotate"], "");
         let keys = setup.data.join("keys.json");
         setup
-            .set("store.kind", "scylla")
-            .set("store.scylla.nodes", &self.cql)
-            .set("store.scylla.keyspace", self.keyspace())
-            .set("store.scylla.replicas", "1")
+            .over(&self.cql, self.keyspace())
             .set("nats.servers", &self.nats.url())
             .set("nats.required", "true")
             .set("cluster.lease_ms", LEASE_MS)

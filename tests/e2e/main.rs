@@ -29,6 +29,8 @@ mod process;
 mod raw;
 mod resume;
 mod server;
+#[path = "../common/shim.rs"]
+mod shim;
 mod slow;
 mod stage;
 mod supervision;

@@ -1,32 +1,17 @@
 //! Power failures under load. Killing a process spares the kernel's page cache; here all that was not synced is taken
 //! back, by a library (`tests/powerfail/shim.c`) that is loaded into the server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::checker;
-use crate::server::Setup;
+use crate::server::{Setup, skip};
+use crate::shim;
 use crate::stage::Stage;
 
 const ROUNDS: usize = 5;
-
-/// Builds the library; `None`, said loudly, where there is no compiler.
-fn shim(folder: &Path) -> Option<PathBuf> {
-    let library = folder.join("shim.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/powerfail/shim.c");
-    let built =
-        Command::new("cc").args(["-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(&library).arg(source).output();
-    match built {
-        Ok(out) if out.status.success() => Some(library),
-        Ok(out) => panic!("{}", String::from_utf8_lossy(&out.stderr)),
-        Err(error) => {
-            crate::server::skip(&format!("no power failures: there is no C compiler ({error}); apt-get install gcc"));
-            None
-        }
-    }
-}
 
 /// Adds the library to a server's set-up; opening the FIFO for writing is the failure.
 fn exposed(setup: Setup, library: &Path, fifo: &Path) -> Setup {
@@ -64,7 +49,14 @@ async fn fail(stage: &mut Stage, fifo: &Path, rounds: usize) -> Vec<String> {
 
 async fn staged() -> Option<(Stage, tempfile::TempDir)> {
     let folder = tempfile::tempdir().unwrap();
-    let (library, fifo) = (shim(folder.path())?, folder.path().join("fifo"));
+    let library = match shim::build("powerfail/shim.c", folder.path()) {
+        Ok(library) => library,
+        Err(error) => {
+            skip(&format!("no power failures: there is no C compiler ({error}); apt-get install gcc"));
+            return None;
+        }
+    };
+    let fifo = folder.path().join("fifo");
     make_fifo(&fifo);
     Some((Stage::set_with(4, 6, |setup| exposed(setup, &library, &fifo)).await, folder))
 }

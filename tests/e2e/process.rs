@@ -62,6 +62,14 @@ impl Setup {
         self.variable(&name, value)
     }
 
+    /// Has it keep everything in a keyspace of the one CQL server that there is.
+    pub fn over(self, cql: &str, keyspace: &str) -> Self {
+        self.set("store.kind", "scylla")
+            .set("store.scylla.nodes", cql)
+            .set("store.scylla.keyspace", keyspace)
+            .set("store.scylla.replicas", "1")
+    }
+
     /// Has it run in a network namespace, where it has this address.
     pub fn place(mut self, namespace: &str, address: Ipv4Addr) -> Self {
         self.place = Some((namespace.to_owned(), address));

@@ -115,40 +115,34 @@ impl Sink for Real {
     fn write(&mut self, bytes: &[u8], at: i64) -> Result<(), Code> {
         // A gathered write is far below the limit, and a page is below it, too.
         let length = c_int::try_from(bytes.len()).map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        self.call(
+        let written = self.call(
             |methods| methods.xWrite,
-            |write, file| {
-                // SAFETY: the file is open, and the bytes are there during the call.
-                unsafe { write(file, bytes.as_ptr().cast(), length, at) }
-            },
-        )
+            // SAFETY: the file is open, and the bytes are there during the call.
+            |write, file| unsafe { write(file, bytes.as_ptr().cast(), length, at) },
+        );
+        if written == ffi::SQLITE_OK { Ok(()) } else { Err(written) }
     }
 }
 
 impl Real {
-    /// Calls one of the file's methods.
+    /// What one of the file's methods returns; `None` where it has none of that kind.
+    fn ask<F>(
+        &self,
+        which: impl Fn(&sqlite3_io_methods) -> Option<F>,
+        with: impl FnOnce(F, *mut sqlite3_file) -> c_int,
+    ) -> Option<c_int> {
+        // SAFETY: the file is open as long as ours is.
+        let method = unsafe { methods(self.0) }.and_then(which);
+        method.map(|method| with(method, self.0))
+    }
+
+    /// Calls one of the file's methods; what it returns is a code.
     fn call<F>(
         &self,
         which: impl Fn(&sqlite3_io_methods) -> Option<F>,
         with: impl FnOnce(F, *mut sqlite3_file) -> c_int,
-    ) -> Result<(), Code> {
-        // SAFETY: the file is open as long as ours is.
-        let method = unsafe { methods(self.0) }.and_then(which);
-        match method.map_or(ffi::SQLITE_IOERR, |method| with(method, self.0)) {
-            ffi::SQLITE_OK => Ok(()),
-            code => Err(code),
-        }
-    }
-}
-
-impl Open<'_> {
-    /// Calls one of the file's methods.
-    fn call<F>(
-        self,
-        which: impl Fn(&sqlite3_io_methods) -> Option<F>,
-        with: impl FnOnce(F, *mut sqlite3_file) -> c_int,
     ) -> c_int {
-        code(self.real.call(which, with))
+        self.ask(which, with).unwrap_or(ffi::SQLITE_IOERR)
     }
 }
 
@@ -175,7 +169,7 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, to: *mut c_void, length: c_in
         return lost;
     }
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xRead, |method, real| unsafe { method(real, to, length, at) })
+    log.real.call(|methods| methods.xRead, |method, real| unsafe { method(real, to, length, at) })
 }
 
 unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, length: c_int, at: i64) -> c_int {
@@ -193,7 +187,7 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     log.gather.flush(&mut log.real);
     let flushed = log.gather.tell();
     // SAFETY: the file is closed once.
-    let closed = log.call(|methods| methods.xClose, |method, real| unsafe { method(real) });
+    let closed = log.real.call(|methods| methods.xClose, |method, real| unsafe { method(real) });
     let log = file.cast::<LogFile>();
     // SAFETY: it is still SQLite's memory.
     let gather = unsafe { (*log).gather };
@@ -209,7 +203,7 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: i64) -> c_int {
     let mut log = unsafe { opened(file) };
     log.gather.flush(&mut log.real);
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xTruncate, |method, real| unsafe { method(real, length) })
+    log.real.call(|methods| methods.xTruncate, |method, real| unsafe { method(real, length) })
 }
 
 unsafe extern "C" fn sync(file: *mut sqlite3_file, how: c_int) -> c_int {
@@ -220,7 +214,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, how: c_int) -> c_int {
         return lost;
     }
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xSync, |method, real| unsafe { method(real, how) })
+    log.real.call(|methods| methods.xSync, |method, real| unsafe { method(real, how) })
 }
 
 unsafe extern "C" fn file_size(file: *mut sqlite3_file, to: *mut i64) -> c_int {
@@ -228,51 +222,47 @@ unsafe extern "C" fn file_size(file: *mut sqlite3_file, to: *mut i64) -> c_int {
     let mut log = unsafe { opened(file) };
     log.gather.flush(&mut log.real);
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xFileSize, |method, real| unsafe { method(real, to) })
+    log.real.call(|methods| methods.xFileSize, |method, real| unsafe { method(real, to) })
 }
 
 unsafe extern "C" fn lock(file: *mut sqlite3_file, level: c_int) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
     let log = unsafe { opened(file) };
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xLock, |method, real| unsafe { method(real, level) })
+    log.real.call(|methods| methods.xLock, |method, real| unsafe { method(real, level) })
 }
 
 unsafe extern "C" fn unlock(file: *mut sqlite3_file, level: c_int) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
     let log = unsafe { opened(file) };
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xUnlock, |method, real| unsafe { method(real, level) })
+    log.real.call(|methods| methods.xUnlock, |method, real| unsafe { method(real, level) })
 }
 
 unsafe extern "C" fn check_reserved_lock(file: *mut sqlite3_file, to: *mut c_int) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
     let log = unsafe { opened(file) };
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xCheckReservedLock, |method, real| unsafe { method(real, to) })
+    log.real.call(|methods| methods.xCheckReservedLock, |method, real| unsafe { method(real, to) })
 }
 
 unsafe extern "C" fn file_control(file: *mut sqlite3_file, what: c_int, with: *mut c_void) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
     let log = unsafe { opened(file) };
     // SAFETY: the arguments are SQLite's, the method is the file's.
-    log.call(|methods| methods.xFileControl, |method, real| unsafe { method(real, what, with) })
+    log.real.call(|methods| methods.xFileControl, |method, real| unsafe { method(real, what, with) })
 }
 
 unsafe extern "C" fn sector_size(file: *mut sqlite3_file) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
-    let real = unsafe { opened(file) }.real.0;
-    // SAFETY: the file is open as long as ours is.
-    let method = unsafe { methods(real) }.and_then(|methods| methods.xSectorSize);
+    let log = unsafe { opened(file) };
     // SAFETY: the method is the file's.
-    method.map_or(0, |method| unsafe { method(real) })
+    log.real.ask(|methods| methods.xSectorSize, |method, real| unsafe { method(real) }).unwrap_or(0)
 }
 
 unsafe extern "C" fn device_characteristics(file: *mut sqlite3_file) -> c_int {
     // SAFETY: SQLite calls it with a log that is open.
-    let real = unsafe { opened(file) }.real.0;
-    // SAFETY: the file is open as long as ours is.
-    let method = unsafe { methods(real) }.and_then(|methods| methods.xDeviceCharacteristics);
+    let log = unsafe { opened(file) };
     // SAFETY: the method is the file's.
-    method.map_or(0, |method| unsafe { method(real) })
+    log.real.ask(|methods| methods.xDeviceCharacteristics, |method, real| unsafe { method(real) }).unwrap_or(0)
 }

@@ -37,7 +37,6 @@ impl Bench {
         };
         outcome.demand("too slow", |value| value <= REMOTE_MAX * ceiling);
         outcome.notes.push(told("from the room's home:", median(&real, |m| m.longest_ms), "ms"));
-        outcome.notes.retain(|note| !note.is_empty());
         Ok(outcome)
     }
 
@@ -84,7 +83,6 @@ impl Bench {
         outcome.notes.push(told("rounds a message:", rounds, ""));
         outcome.notes.push(told("the server used", median(&real, |m| m.busy), "of its core"));
         outcome.notes.push(told("which was idle", median(&real, |m| m.idle), "of the time"));
-        outcome.notes.retain(|note| !note.is_empty());
         Ok(outcome)
     }
 

@@ -86,6 +86,5 @@ impl Outcome {
         self.demand(&format!("{failed} sends failed"), |_| failed == 0);
         self.notes.push(told("sent again:", median(all, |m| m.again as f64), "messages"));
         self.notes.push(told("longest wait", median(all, |m| m.longest_ms), "ms"));
-        self.notes.retain(|note| !note.is_empty());
     }
 }

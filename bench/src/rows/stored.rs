@@ -75,7 +75,6 @@ impl Bench {
         }
         outcome.reference(delivery, REFERENCE_DELIVERY_US, "µs");
         outcome.notes.push(told("bare commit", Some(row), "µs a message"));
-        outcome.notes.retain(|note| !note.is_empty());
         Ok(outcome)
     }
 
@@ -94,9 +93,7 @@ impl Bench {
             ..Outcome::default()
         };
         outcome.demand("too slow", |value| value <= most);
-        if bare.iter().chain(&real).any(|m| m.per_s < RATE_MIN * latency::RATE) {
-            outcome.broken.push("the rate was not reached".to_owned());
-        }
+        outcome.reached(latency::RATE, bare.iter().chain(&real));
         outcome.notes.push(told("p99 of a bare commit", Some(wait), "ms"));
         Ok(outcome)
     }
@@ -116,5 +113,14 @@ impl Bench {
         outcome.demand("too few", |value| value >= ACKS_MIN * ceiling);
         outcome.notes.push(told("bare commit", median(&stored, |m| m.cpu_us), "µs of CPU a message"));
         Ok(outcome)
+    }
+}
+
+impl Outcome {
+    /// Demands that so many deliveries a second, or nearly, were reached.
+    pub(super) fn reached<'a>(&mut self, rate: f64, mut all: impl Iterator<Item = &'a Measured>) {
+        if all.any(|m| m.per_s < RATE_MIN * rate) {
+            self.broken.push("the rate was not reached".to_owned());
+        }
     }
 }

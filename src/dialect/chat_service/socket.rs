@@ -15,9 +15,8 @@ use super::wire::Frames;
 use crate::auth::Authenticated;
 use crate::dialect::{Dialects, Name};
 use crate::gateway::checks::Refusal;
-use crate::gateway::connect::{Deps, query_token};
+use crate::gateway::connect::{self, Deps};
 use crate::gateway::errors::{Failure, set};
-use crate::gateway::rest::call;
 use crate::gateway::rest::route::Style;
 use crate::gateway::upgrade::{Handshake, NotUpgraded, choose, handshake};
 
@@ -53,7 +52,7 @@ async fn answer(
     let offered = handshake.offered();
     let choice = choose(&offered, &[]);
     let echo = choice.echo;
-    let token = match token(&query, choice.token, &headers) {
+    let token = match connect::token(&query, &choice, &headers) {
         Ok(token) => token,
         Err(fault) => return handshake.refuse(echo, &fault),
     };
@@ -78,10 +77,6 @@ fn not_upgraded(refused: NotUpgraded) -> Response {
         set(&mut response, UPGRADE, "websocket");
     }
     response
-}
-
-fn token<'a>(query: &'a str, offered: Option<&'a str>, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
-    query_token(query).or(offered).map_or_else(|| call::bearer(headers), Ok)
 }
 
 /// Checks the membership, and has the chat's entries come.
