@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, coop};
 
 use super::local::{Local, Subjects};
-pub use connection::{Connection, Credentials, Error, Options};
+pub use connection::{Connection, Credentials, Error, Options, Pace};
 use listen::{Listening, Ticket};
 use meters::Meters;
 use questions::Questions;
@@ -73,7 +73,7 @@ impl Nats {
     /// When the settings can't be used.
     pub async fn open(options: &Options, me: Identity, random: Arc<dyn Random>) -> Result<Self, Error> {
         let named = format!("parlance {} {}", me.cluster, me.node);
-        let connection = Connection::open(options, &named, false, random).await?;
+        let connection = Connection::open(options, &named, false, Pace::default(), random).await?;
         let (state, client) = (connection.state(), connection.client);
         let wire = Arc::new(Wire { client, me, meters: Meters::default(), enqueued: 0.into() });
         let (local, nodes) = (Arc::new(Local::default()), Arc::new(Subjects::default()));

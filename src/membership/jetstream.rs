@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::bucket::{self, Bucket, Lease, read};
 use super::roll::Roll;
-use crate::bus::nats::{Connection, Error, Identity, Options};
+use crate::bus::nats::{Connection, Error, Identity, Options, Pace};
 
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 5;
@@ -83,7 +83,7 @@ impl JetStream {
     /// When the settings can't be used.
     pub async fn open(options: &Options, me: Identity, leases: Leases, random: Arc<dyn Random>) -> Result<Self, Error> {
         let named = format!("parlance {} {} lease", me.cluster, me.node);
-        let connection = Connection::open(options, &named, true, random).await?;
+        let connection = Connection::open(options, &named, true, pace(leases.lease), random).await?;
         let attempt = attempt_max(leases.lease);
         let context = ContextBuilder::new().timeout(attempt).ack_timeout(attempt).build(connection.client.clone());
         let info = NodeInfo { id: me.node, incarnation: me.incarnation, state: NodeState::Starting };
@@ -122,6 +122,18 @@ impl JetStream {
 /// The time that one attempt may take.
 fn attempt_max(lease: Duration) -> Duration {
     (lease / 3).max(Duration::from_millis(500))
+}
+
+/// How soon the connection of a lease comes back. A server that is lost without a word must not cost a lease, so that its loss is
+/// noticed in less than half of one; and nodes which lost a server together must be back at about the same time: those who are first
+/// wait for the others during one lease.
+fn pace(lease: Duration) -> Pace {
+    let Pace { ping_every, attempt_max: connect_max, pause_max } = Pace::default();
+    Pace {
+        ping_every: ping_every.min(lease / 10),
+        attempt_max: connect_max.min(attempt_max(lease)),
+        pause_max: pause_max.min(lease / 5),
+    }
 }
 
 impl Drop for JetStream {
@@ -207,7 +219,9 @@ enum Refusal {
     Wait,
     /// The one who has it lives.
     Taken,
-    /// Whatever keeps the leases can't be reached, or does not do what it is asked.
+    /// There is no connection.
+    Away,
+    /// Whatever keeps the leases does not do what it is asked.
     Failed(String),
 }
 
@@ -235,11 +249,16 @@ impl Keeper {
     }
 
     async fn attempt(&mut self, count: u64, state: NodeState) {
-        let began = Instant::now();
         let max = attempt_max(self.shared.bucket.lease);
-        let renewed = match timeout(max, self.renew(state)).await {
-            Ok(result) => result,
-            Err(_) => Err(Refusal::Failed("it takes too long".into())),
+        // What is sent without a connection would be done whenever it is back.
+        let there = self.shared.connection.connected(max / 2).await;
+        // From here: who has just come back needs all of its time.
+        let began = Instant::now();
+        let renewed = if there {
+            let renewed = timeout(max, self.renew(state)).await;
+            renewed.unwrap_or_else(|_| Err(Refusal::Failed("it takes too long".into())))
+        } else {
+            Err(Refusal::Away)
         };
         let result = match renewed {
             Ok(()) => {
@@ -278,22 +297,16 @@ impl Keeper {
                 }
                 Some(Err(MembershipError::NameTaken(me)))
             }
+            Refusal::Away => Some(Err(unavailable("nats is away".into(), first))),
             Refusal::Failed(error) => {
                 // A connection that is open may lead to a bucket that is gone.
                 self.bucket = None;
-                if first {
-                    tracing::warn!(error, "the lease could not be renewed: trying again");
-                }
-                Some(Err(MembershipError::Unavailable(error)))
+                Some(Err(unavailable(error, first)))
             }
         }
     }
 
     async fn renew(&mut self, state: NodeState) -> Result<(), Refusal> {
-        // What is sent now would be done whenever the connection is back.
-        if !self.shared.connection.connected(attempt_max(self.shared.bucket.lease) / 2).await {
-            return Err(Refusal::Failed("nats is away".into()));
-        }
         let failed = |error: bucket::Error| Refusal::Failed(error.to_string());
         let bucket = match self.bucket.clone() {
             Some(bucket) => bucket,
@@ -349,9 +362,17 @@ impl Keeper {
     async fn give_back(&mut self) -> Result<(), MembershipError> {
         let (Some(bucket), Some(revision)) = (&self.bucket, self.revision) else { return Ok(()) };
         let done = timeout(LEAVE_MAX, bucket.give_back(&self.shared.me(), revision)).await;
-        let unavailable = |error: String| MembershipError::Unavailable(error);
-        done.map_err(|_| unavailable("nobody answers".into()))?.map_err(|error| unavailable(error.to_string()))
+        let failed = MembershipError::Unavailable;
+        done.map_err(|_| failed("nobody answers".into()))?.map_err(|error| failed(error.to_string()))
     }
+}
+
+/// A renewal that failed; logged where it is the first in a row.
+fn unavailable(error: String, first: bool) -> MembershipError {
+    if first {
+        tracing::warn!(error, "the lease could not be renewed: trying again");
+    }
+    MembershipError::Unavailable(error)
 }
 
 /// Hears of all leases, for ever; begins anew with all of them where that breaks off.
@@ -410,5 +431,22 @@ fn hear(shared: &Shared, entry: &async_nats::jetstream::kv::Entry, first: &mut O
         && let Some(there) = first.take()
     {
         roll.only(&there);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_back_while_others_wait() {
+        for lease in (2..=60).map(Duration::from_secs) {
+            let Pace { ping_every, attempt_max: connect_max, pause_max } = pace(lease);
+            let (tick, jitter) = (lease / RENEWALS, pause_max / 2);
+            // A server that was away: the last pause, then the connection, then what keeps the lease has its turn.
+            assert!(pause_max + jitter + tick <= lease / 2, "{lease:?}");
+            // A server that was lost: three pings, an attempt at the same server, a pause, and the lease was renewed a tick ago.
+            assert!(ping_every * 3 + connect_max + pause_max / 10 + tick < lease, "{lease:?}");
+        }
     }
 }

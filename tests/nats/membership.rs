@@ -3,6 +3,7 @@
 #[path = "../suite/membership/conformance.rs"]
 pub mod conformance;
 mod faults;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use parlance::bus::nats::{Identity, Options};
 use parlance::clock::System;
 use parlance::membership::JetStream;
 use parlance::membership::jetstream::Leases;
-use parlance_actors::ports::Membership;
+use parlance_actors::ports::{Membership, Random};
 
 use crate::server::Server;
 use conformance::Bed;
@@ -24,10 +25,16 @@ struct Servers {
 
 impl Servers {
     async fn join(&self, name: &str, incarnation: u64) -> JetStream {
-        let options = Options { servers: self.all.iter().map(Server::url).collect(), ..Options::default() };
+        let servers = self.all.iter().map(Server::url).collect();
+        self.join_by(servers, name, incarnation, Arc::new(System)).await
+    }
+
+    /// The same by these addresses.
+    async fn join_by(&self, servers: Vec<String>, name: &str, incarnation: u64, random: Arc<dyn Random>) -> JetStream {
+        let options = Options { servers, ..Options::default() };
         let me = Identity { cluster: "test".into(), node: name.parse().unwrap(), incarnation };
         let leases = Leases { lease: self.lease, replicas: self.all.len() };
-        JetStream::open(&options, me, leases, Arc::new(System)).await.unwrap()
+        JetStream::open(&options, me, leases, random).await.unwrap()
     }
 }
 

@@ -10,12 +10,6 @@ use parlance_actors::ports::Random;
 use parlance_actors::ports::bus::BusState;
 use tokio::sync::watch;
 
-/// Silence after which a server is pinged; two pings without an answer, and it is taken for dead.
-const PING_EVERY: Duration = Duration::from_secs(2);
-/// How long one attempt to connect may take.
-const ATTEMPT_MAX: Duration = Duration::from_secs(3);
-/// The longest pause between two attempts, before the jitter.
-const PAUSE_MAX_MS: u64 = 2_000;
 /// Commands that may wait for the connection.
 const COMMANDS_MAX: usize = 2_048;
 /// Messages of one subject that may wait for this node to take them; more are lost, and counted.
@@ -64,6 +58,27 @@ pub struct Options {
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
+/// How soon a connection notices that it is lost, and how soon it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often a server is pinged; where two pings are unanswered at the time of the third, it is taken for dead.
+    pub ping_every: Duration,
+    /// How long one attempt to connect may take.
+    pub attempt_max: Duration,
+    /// The longest pause between two attempts, before the jitter.
+    pub pause_max: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            ping_every: Duration::from_secs(2),
+            attempt_max: Duration::from_secs(3),
+            pause_max: Duration::from_secs(2),
+        }
+    }
+}
+
 /// Why there can be no connection, however long one waits.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -95,7 +110,13 @@ impl Connection {
     ///
     /// # Errors
     /// When the settings can't be used.
-    pub async fn open(options: &Options, named: &str, echo: bool, random: Arc<dyn Random>) -> Result<Self, Error> {
+    pub async fn open(
+        options: &Options,
+        named: &str,
+        echo: bool,
+        pace: Pace,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, Error> {
         let parse = |server: &String| server.parse().map_err(|_| Error::Server(server.clone()));
         let servers: Vec<ServerAddr> = options.servers.iter().map(parse).collect::<Result<_, _>>()?;
         let (tell, state) = watch::channel(BusState::Away);
@@ -120,11 +141,11 @@ impl Connection {
             .require_tls(options.tls)
             // The servers that are named are those to use: what they tell of each other may be reachable from there alone.
             .ignore_discovered_servers()
-            .ping_interval(PING_EVERY)
-            .connection_timeout(ATTEMPT_MAX)
+            .ping_interval(pace.ping_every)
+            .connection_timeout(pace.attempt_max)
             .client_capacity(COMMANDS_MAX)
             .subscription_capacity(SUBSCRIPTION_MAX)
-            .reconnect_delay_callback(move |attempt| pause(attempt, random.bits()))
+            .reconnect_delay_callback(move |attempt| pause(attempt, pace.pause_max, random.bits()))
             .event_callback(move |event| {
                 events.on(&event);
                 std::future::ready(())
@@ -176,9 +197,10 @@ async fn authenticated(credentials: &Credentials) -> Result<ConnectOptions, Erro
 
 /// The pause before an attempt, the first being 1: at once, then doubling from 100 ms, by half to one and a half of it, so
 /// that nodes that lost a server together come back apart.
-fn pause(attempt: usize, random: u64) -> Duration {
+fn pause(attempt: usize, max: Duration, random: u64) -> Duration {
     let step = u32::try_from(attempt).unwrap_or(u32::MAX).saturating_sub(2).min(10);
-    let whole = if attempt <= 1 { 20 } else { (100 << step).min(PAUSE_MAX_MS) };
+    let max_ms = u64::try_from(max.as_millis()).unwrap_or(u64::MAX).max(1);
+    let whole = if attempt <= 1 { 20 } else { 100 << step }.min(max_ms);
     Duration::from_millis(whole / 2 + random % whole)
 }
 
@@ -243,13 +265,15 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_differ() {
-        assert!(pause(1, u64::MAX) <= Duration::from_millis(30));
-        assert_eq!((pause(2, 0), pause(2, 99)), (Duration::from_millis(50), Duration::from_millis(149)));
-        assert_eq!(pause(4, 0), Duration::from_millis(200));
+        let max = Duration::from_secs(2);
+        assert!(pause(1, max, u64::MAX) <= Duration::from_millis(30));
+        assert_eq!((pause(2, max, 0), pause(2, max, 99)), (Duration::from_millis(50), Duration::from_millis(149)));
+        assert_eq!(pause(4, max, 0), Duration::from_millis(200));
         for attempt in 8..100 {
-            assert_eq!(pause(attempt, 1_999), Duration::from_millis(2_999));
+            assert_eq!(pause(attempt, max, 1_999), Duration::from_millis(2_999));
+            assert_eq!(pause(attempt, max / 5, 399), Duration::from_millis(599));
         }
-        assert_eq!(pause(usize::MAX, 0), Duration::from_millis(1_000));
+        assert_eq!(pause(usize::MAX, max, 0), Duration::from_millis(1_000));
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn three_nodes(servers: &Servers) -> Vec<JetStream> {
     nodes
 }
 
-async fn renews(node: &JetStream, is: bool) {
+pub async fn renews(node: &JetStream, is: bool) {
     let deadline = Instant::now() + PATIENCE;
     while node.is_renewed() != is {
         assert!(Instant::now() < deadline, "never {}renewed", if is { "" } else { "un" });
@@ -111,7 +111,8 @@ async fn a_server_that_was_away_for_longer_than_a_lease_changes_no_view() {
     sleep(servers.lease + SLACK).await;
     for (node, views) in nodes.iter().zip(views) {
         assert_eq!(node.view().borrow().nodes().len(), 3);
-        assert!(views.lock().unwrap().iter().all(|view| view.nodes().len() == 3));
+        let believed = believed(&views.lock().unwrap());
+        assert!(believed.iter().all(|count| *count == 3), "{believed:?}");
     }
 }
 
@@ -133,8 +134,8 @@ async fn a_server_that_hangs_is_noticed_and_changes_no_view() {
     assert_eq!(nodes[0].view().borrow().nodes().len(), 3);
 }
 
-/// What a node that slept has believed since.
-fn believed(views: &[Arc<View>]) -> Vec<usize> {
+/// How many nodes were in each view that was shown.
+pub fn believed(views: &[Arc<View>]) -> Vec<usize> {
     views.iter().map(|view| view.nodes().len()).collect()
 }
 
