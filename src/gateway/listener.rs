@@ -15,7 +15,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 use warp::reply::Reply;
 use warp::{Filter, Rejection};
@@ -32,6 +32,10 @@ const BACKOFF_MS_MAX: u64 = 1_000;
 /// Connections that may wait to be accepted, where the system allows so many (`net.core.somaxconn`): those beyond try again
 /// after a second, and all clients of a node may come back at once.
 const BACKLOG: u32 = 4_096;
+
+/// Connections that are accepted before all else that is ready on this thread has its turn: those of a crowd that comes at once
+/// would otherwise be taken by the hundred, and what others wait for would come after the beginnings of all of them.
+const ACCEPTED_AT_ONCE: usize = 8;
 
 /// Descriptors that are no connections, reckoned rather high.
 const OTHER_FILES: u64 = 128;
@@ -240,7 +244,10 @@ async fn accept<F>(
     F::Future: Send,
 {
     let mut backoff_ms = BACKOFF_MS_MIN;
-    loop {
+    for count in 1_usize.. {
+        if count.is_multiple_of(ACCEPTED_AT_ONCE) {
+            yield_now().await;
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|stop| *stop) => return,
