@@ -36,3 +36,4 @@ mod stage;
 mod supervision;
 mod text;
 mod traffic;
+mod waits;

@@ -1,6 +1,6 @@
 //! Connections per address, slow clients, and what is too large.
 
-use parlance::gateway::listener::Options;
+use parlance::gateway::listener::{Options, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
@@ -49,6 +49,25 @@ async fn many_over_the_number_are_closed_without_a_word() {
 }
 
 #[tokio::test]
+async fn others_have_their_turn_while_a_crowd_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // They wait in the system's queue before anybody accepts them.
+    let crowd: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let handle = serve(listener, warp::path!("nothing").map(warp::reply), Options::default()).unwrap();
+    let (mut open, mut at_once) = (0, 0);
+    let all = async {
+        while open < crowd.len() {
+            tokio::task::yield_now().await;
+            let now = handle.open();
+            (open, at_once) = (now, at_once.max(now - open));
+        }
+    };
+    timeout(PATIENCE, all).await.expect("all are accepted");
+    assert!(at_once <= 10, "{at_once} were accepted before anybody else had a turn");
+}
+
+#[tokio::test]
 async fn who_says_nothing_and_who_drips_are_closed() {
     let place = super::place_with(|_| {}, Options { header_ms: 200, ..Options::default() }).await;
     let mut silent = place.connect(1).await;
@@ -78,7 +97,7 @@ async fn who_does_not_read_its_answer_is_closed() {
     let routes = warp::path!("large").map(|| vec![b'x'; 64 * 1024 * 1024]);
     let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = Options { reply_ms: 200, ..Options::default() };
-    let server = parlance::gateway::listener::serve(listening, routes.boxed(), options).unwrap();
+    let server = serve(listening, routes.boxed(), options).unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(server.address()).await.unwrap();
