@@ -428,6 +428,8 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let (_folder, setup) = folder();
     let setup = setup.set("auth.argon2.memory_kib", "64").set("auth.argon2.iterations", "1");
     let setup = setup.set("limits.connections_per_user", "1000").set("rates.attempts_per_s", "0");
+    // Sockets that have had their turn answer no pings until all the others have had theirs.
+    let setup = setup.set("limits.silence_ms", "3600000");
     let people = Arc::new(People::new(&setup));
     let server = setup.start().await;
     let rest = Rest { doors: server.doors(), client: reqwest::Client::new() };
