@@ -1,8 +1,10 @@
-//! Forwarding: the commands for rooms that are at home on another node, and those of rooms that are just moving.
+//! Forwarding: the commands for rooms that are at home on another node, and those of rooms that are just moving, or falling
+//! asleep.
 //!
 //! A room's commands from this node go through one **lane**, one batch at a time, so that their order stays, whatever must be
 //! sent again and wherever the room moves meanwhile. Each has a client id: sent again, it is done once. A lane exists while
-//! something is in it; a room that is at home here, and has none, is asked directly.
+//! something is in it; a room that is at home here, and has none, is asked directly. A Room ends by way of a lane, which
+//! takes what still waits in it first: else it would be overtaken by what wakes the next one, here or elsewhere.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -104,9 +106,9 @@ pub(crate) fn route(shared: &Arc<Shared>, room: RoomId, ask: Ask) {
     }
 }
 
-/// Has a room that is awake here, and not at home here any more, end; what waits in it goes on to its home. Says whether it
-/// will be asked to hand over what waits.
-pub(crate) fn move_away(shared: &Arc<Shared>, room: RoomId) -> bool {
+/// Has a room that is awake here end, as it is not at home here any more or is idle; what waits in it goes on to its home, or
+/// wakes it again. Says whether it will be asked to hand over what waits: not while commands are on their way to it.
+pub(crate) fn end(shared: &Arc<Shared>, room: RoomId) -> bool {
     match shared.lanes.lanes.entry(room) {
         Entry::Occupied(_) => false,
         Entry::Vacant(place) => {
@@ -159,7 +161,9 @@ impl Lane {
     /// What waits in the room that was awake here goes first.
     async fn take_over(&self, handed: oneshot::Receiver<Vec<Ask>>) {
         let Ok(Ok(asks)) = timeout(TRY, handed).await else { return };
-        metrics::counter!("parlance_rooms_moved_total").increment(1);
+        if self.shared.cluster.elsewhere(self.room).is_some() {
+            metrics::counter!("parlance_rooms_moved_total").increment(1);
+        }
         if let Some(mut lane) = self.shared.lanes.lanes.get_mut(&self.room) {
             for ask in asks.into_iter().rev() {
                 lane.push_front(Waiting::new(ask));

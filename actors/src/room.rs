@@ -61,7 +61,7 @@ pub(crate) enum Msg {
     Reread(Box<Result<Reread, StoreError>>),
     /// Goes to sleep if there is no work.
     Tick,
-    /// The room is at home elsewhere: gives back what waits once its append has ended, and stops.
+    /// The room is at home elsewhere, or idle: gives back what waits once its append has ended, and stops.
     HandOver(oneshot::Sender<Vec<Ask>>),
     /// The last number of the log.
     Last(oneshot::Sender<Seq>),
@@ -319,8 +319,9 @@ impl State {
         let idle = self.batch.is_none() && self.waiting.is_empty();
         // A room that does not exist was only asked after: it need not stay.
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        if idle && !self.leaving && !self.dismissed && self.active.elapsed() > Duration::from_millis(limit) {
-            self.leave(me);
+        let ending = self.leaving || self.dismissed || self.moving.is_away();
+        if idle && !ending && self.active.elapsed() > Duration::from_millis(limit) {
+            self.ends(me);
         }
     }
 

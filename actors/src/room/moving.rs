@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlance_schema::Seq;
+use parlance_schema::{Fault, Seq};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -63,12 +63,17 @@ impl State {
         tracing::info!(room = %self.room, refused = self.refused, "another node writes to this room: leaving it to it");
         metrics::counter!("parlance_steps_down_total").increment(1);
         self.moving.away = true;
-        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
-        self.moving.expected = listed && forward::move_away(&self.shared, self.room);
+        self.moving.expected = self.ends(me);
         if !self.moving.expected {
             self.leave(me);
         }
         true
+    }
+
+    /// Has somebody ask for what waits here; says whether they will.
+    pub(super) fn ends(&self, me: &ActorRef<Msg>) -> bool {
+        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
+        listed && forward::end(&self.shared, self.room)
     }
 
     /// Gives on what waits, once nothing is being appended.
@@ -77,17 +82,19 @@ impl State {
             return;
         }
         // What came by way of a lane goes back to it.
-        let mut own: Vec<Ask> =
-            self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some(ask)).collect();
+        let own: Vec<Ask> = self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some(ask)).collect();
         if self.moving.expected {
             self.waiting = own.into();
             return;
         }
-        if let Some(back) = self.moving.back.take() {
-            own = back.send(own).err().unwrap_or_default();
-        }
-        for ask in own {
-            self.shared.rooms.ask(&self.shared, self.room, ask);
+        match self.moving.back.take() {
+            // Where nobody waits for them any more, later ones have gone on: these must not follow.
+            Some(back) => {
+                for ask in back.send(own).err().unwrap_or_default() {
+                    ask.reply.send(Err(Fault::busy("the room took too long to move")));
+                }
+            }
+            None => own.into_iter().for_each(|ask| forward::route(&self.shared, self.room, ask)),
         }
     }
 

@@ -193,6 +193,7 @@ impl LogStore for Faulty {
 
     async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
         self.up()?;
+        self.pause(&self.read_ms).await;
         self.inner.find(room, by, client_id).await
     }
 
