@@ -109,7 +109,7 @@ pub(crate) struct State {
     /// Entries of the batch whose senders were not in the room, to be audited once they are appended.
     moderated: Vec<Seq>,
     snapshot_at: Seq,
-    /// How often in a row an append was refused.
+    /// How often in a row the log had gone on without this room.
     refused: u32,
     active: Instant,
     /// Set by the farewell: stop once there is no work.
@@ -270,12 +270,7 @@ impl State {
                 self.refused += 1;
                 self.read_again(me, pairs);
             }
-            Err(AppendError::Conflict { last }) => {
-                self.refused += 1;
-                metrics::counter!("parlance_append_conflicts_total").increment(1);
-                tracing::info!(room = %self.room, last, refused = self.refused, "append refused: the log went on without us");
-                self.read_again(me, Vec::new());
-            }
+            Err(AppendError::Conflict { last }) => self.went_on(me, last),
             Err(AppendError::Store(StoreError::Unknown(reason))) => {
                 tracing::warn!(room = %self.room, reason, "append in doubt: reading the log");
                 self.read_again(me, Vec::new());

@@ -1,4 +1,4 @@
-//! After an append that came to nothing or is in doubt: what the log says decides.
+//! After an append that came to nothing or is in doubt, or a refusal by what is past: what the log says decides.
 
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ impl State {
             let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
             let _ = me.cast(Msg::Reread(Box::new(found)));
         });
+    }
+
+    /// The log has an entry of which this room does not know.
+    pub(super) fn went_on(&mut self, me: &ActorRef<Msg>, last: Seq) {
+        self.refused += 1;
+        metrics::counter!("parlance_append_conflicts_total").increment(1);
+        tracing::info!(room = %self.room, last, refused = self.refused, "the log went on without us: reading it again");
+        self.read_again(me, Vec::new());
     }
 
     pub(super) async fn reread(&mut self, me: &ActorRef<Msg>, found: Result<Reread, StoreError>) {

@@ -51,10 +51,14 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
         there(told, logs, verdict);
         commands.entry((told.what.user, told.what.room, &told.what.client_id)).or_default().push(told);
     }
+    let asked = asked_at(&commands);
     for ((user, room, client_id), tries) in &commands {
         if let Some(log) = logs.get(room) {
             alike(*room, tries, verdict);
-            refused(*room, (*user, client_id), tries, log, verdict);
+            let there = log.lines.iter().find(|line| line.by == *user && line.client_id == *client_id);
+            let there =
+                there.map(|line| (line.seq, *asked[room].range(..line.seq).next_back().map_or(&0, |(_, at)| at)));
+            refused(*room, tries, there, verdict);
         }
     }
     order(&commands, verdict);
@@ -110,9 +114,31 @@ fn alike(room: u64, tries: &[&Told<'_>], verdict: &mut Verdict) {
     }
 }
 
+/// For each acknowledged entry of each room, when the latest of those up to it was first asked for: it was not done before.
+fn asked_at(commands: &BTreeMap<(u64, u64, &str), Vec<&Told<'_>>>) -> BTreeMap<u64, BTreeMap<u64, u64>> {
+    let mut rooms: BTreeMap<u64, BTreeMap<u64, u64>> = BTreeMap::new();
+    for ((_, room, _), tries) in commands {
+        let asked = rooms.entry(*room).or_default();
+        let seq = tries.iter().find_map(|told| match told.answered {
+            Some((_, Came::Done { seq, .. })) => Some(*seq),
+            _ => None,
+        });
+        asked.extend(seq.zip(tries.iter().map(|told| told.at).min()));
+    }
+    for asked in rooms.values_mut() {
+        let mut latest = 0;
+        for at in asked.values_mut() {
+            latest = latest.max(*at);
+            *at = latest;
+        }
+    }
+    rooms
+}
+
 /// Who was told that something was done is never told that it can't be; what was refused for good is not done after all.
-fn refused(room: u64, pair: (u64, &str), tries: &[&Told<'_>], log: &Log, verdict: &mut Verdict) {
-    let there = log.lines.iter().find(|line| (line.by, line.client_id.as_str()) == pair);
+///
+/// `there` is the command's entry, if there is one, and a time at which it was not done yet.
+fn refused(room: u64, tries: &[&Told<'_>], there: Option<(u64, u64)>, verdict: &mut Verdict) {
     for told in tries {
         let Some((_, Came::Fault { code, retry })) = told.answered else { continue };
         if retry == "later" {
@@ -124,17 +150,19 @@ fn refused(room: u64, pair: (u64, &str), tries: &[&Told<'_>], log: &Log, verdict
             let what = &told.what;
             wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been acknowledged"));
         }
-        // A node that doesn't answer for so long is passed over, and may do it all the same when it wakes.
-        if told.took >= ASKED_MS {
+        // A node that is silent for so long is passed over, or sooner where another one believes it gone, and may do it all the
+        // same when it goes on.
+        let silent = |(_, not_yet)| not_yet >= told.at + ASKED_MS;
+        if told.took >= ASKED_MS || there.is_some_and(silent) {
             continue;
         }
         let over =
             |other: &Told<'_>| matches!(other.answered, Some((at, came)) if at < told.sent && *came != Came::Nothing);
-        if let Some(line) = there
+        if let Some((seq, _)) = there
             && others().all(|other| over(other))
         {
             let what = &told.what;
-            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) and is there as {}", line.seq));
+            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) and is there as {seq}"));
         }
     }
 }
