@@ -62,7 +62,9 @@ pub(crate) enum Msg {
     /// Goes to sleep if there is no work.
     Tick,
     /// The room is at home elsewhere, or idle: gives back what waits once its append has ended, and stops.
-    HandOver(oneshot::Sender<Vec<Ask>>),
+    HandOver(oneshot::Sender<Vec<Handed>>),
+    /// It was told so a while ago: gives back what is in the append as well.
+    Overdue,
     /// The last number of the log.
     Last(oneshot::Sender<Seq>),
     /// The last message of a room that was taken off the list.
@@ -71,6 +73,14 @@ pub(crate) enum Msg {
     Crash,
     /// Shows its state.
     Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// What a Room gives back.
+pub(crate) struct Handed {
+    /// The command.
+    pub ask: Ask,
+    /// Whether it is in an append of which nobody knows what became.
+    pub unsure: bool,
 }
 
 /// What a Room finds when it reads its log again.
@@ -170,6 +180,7 @@ impl Actor for Room {
             Msg::Reread(found) => state.reread(&me, *found).await,
             Msg::Tick => state.tick(&me),
             Msg::HandOver(back) => state.hand_over(&me, back),
+            Msg::Overdue => state.overdue(),
             Msg::Last(back) => drop(back.send(state.settled())),
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]

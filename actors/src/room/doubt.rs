@@ -76,7 +76,7 @@ impl State {
 
     pub(super) fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
         tracing::warn!(room = %self.room, %error, "the log can't be read");
-        self.dismiss(me, &Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done"));
+        self.dismiss(me, &unknown());
     }
 
     pub(super) fn dismiss(&mut self, me: &ActorRef<Msg>, fault: &Fault) {
@@ -90,6 +90,11 @@ impl State {
             let _ = me.cast(Msg::Farewell);
         }
     }
+}
+
+/// What an append is to those who wait for it, of which the store doesn't say what became.
+pub(super) fn unknown() -> Fault {
+    Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done")
 }
 
 /// What the store's failure is to those who wait.

@@ -5,19 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Case, Log, Verdict, wrong};
+use crate::faults::Calm;
 use crate::journal::{Came, Conn, Line, Seen, Try};
-
-/// Milliseconds after which a node that does not answer another one is not waited for any longer.
-const ASKED_MS: u64 = 2_500;
 
 /// One try, with where in the journal it was sent and answered.
 struct Told<'a> {
     conn: Conn,
     what: &'a Try,
     sent: usize,
-    /// When it was sent, and how long it was until the answer, in milliseconds.
-    at: u64,
-    took: u64,
     answered: Option<(usize, &'a Came)>,
 }
 
@@ -26,12 +21,11 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
     for (place, (at, seen)) in case.seen.iter().enumerate() {
         match seen {
             Seen::Tried { conn, id, what } => {
-                tries.insert(*id, Told { conn: *conn, what, sent: place, at: *at, took: 0, answered: None });
+                tries.insert(*id, Told { conn: *conn, what, sent: place, answered: None });
             }
             Seen::Answered { id, came } => {
                 if let Some(told) = tries.get_mut(id) {
                     told.answered = Some((place, came));
-                    told.took = at - told.at;
                 }
                 if let Came::Fault { code, .. } = came
                     && matches!(code.as_str(), "internal" | "malformed")
@@ -51,14 +45,13 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
         there(told, logs, verdict);
         commands.entry((told.what.user, told.what.room, &told.what.client_id)).or_default().push(told);
     }
-    let asked = asked_at(&commands);
+    let known = known(case);
     for ((user, room, client_id), tries) in &commands {
         if let Some(log) = logs.get(room) {
             alike(*room, tries, verdict);
             let there = log.lines.iter().find(|line| line.by == *user && line.client_id == *client_id);
-            let there =
-                there.map(|line| (line.seq, *asked[room].range(..line.seq).next_back().map_or(&0, |(_, at)| at)));
-            refused(*room, tries, there, verdict);
+            let seq = there.map(|line| line.seq);
+            refused(case, tries, seq, known.get(room).unwrap_or(&BTreeMap::new()), verdict);
         }
     }
     order(&commands, verdict);
@@ -114,54 +107,43 @@ fn alike(room: u64, tries: &[&Told<'_>], verdict: &mut Verdict) {
     }
 }
 
-/// For each acknowledged entry of each room, when the latest of those up to it was first asked for: it was not done before.
-fn asked_at(commands: &BTreeMap<(u64, u64, &str), Vec<&Told<'_>>>) -> BTreeMap<u64, BTreeMap<u64, u64>> {
-    let mut rooms: BTreeMap<u64, BTreeMap<u64, u64>> = BTreeMap::new();
-    for ((_, room, _), tries) in commands {
-        let asked = rooms.entry(*room).or_default();
-        let seq = tries.iter().find_map(|told| match told.answered {
-            Some((_, Came::Done { seq, .. })) => Some(*seq),
-            _ => None,
-        });
-        asked.extend(seq.zip(tries.iter().map(|told| told.at).min()));
-    }
-    for asked in rooms.values_mut() {
-        let mut latest = 0;
-        for at in asked.values_mut() {
-            latest = latest.max(*at);
-            *at = latest;
+/// How far each room's log certainly went: places in the journal, and the highest number that anybody had seen there.
+fn known(case: &Case) -> BTreeMap<u64, BTreeMap<usize, u64>> {
+    let mut rooms: BTreeMap<u64, BTreeMap<usize, u64>> = BTreeMap::new();
+    let mut note = |place, room, seq| {
+        let known = rooms.entry(room).or_default();
+        let last = known.last_key_value().map_or(0, |(_, last)| *last);
+        known.insert(place, last.max(seq));
+    };
+    for (place, (_, seen)) in case.seen.iter().enumerate() {
+        match seen {
+            Seen::Pushed { room, line, .. } => note(place, *room, line.seq),
+            Seen::Paged { room, lines, .. } => {
+                note(place, *room, lines.iter().map(|line| line.seq).max().unwrap_or_default());
+            }
+            Seen::Answered { came: Came::Done { room, seq, .. }, .. } => note(place, *room, *seq),
+            _ => {}
         }
     }
     rooms
 }
 
-/// Who was told that something was done is never told that it can't be; what was refused for good is not done after all.
+/// What was done is never told to be refused. `there` is the command's number in the log, if it has one, and `known` how far the
+/// log went.
 ///
-/// `there` is the command's entry, if there is one, and a time at which it was not done yet.
-fn refused(room: u64, tries: &[&Told<'_>], there: Option<(u64, u64)>, verdict: &mut Verdict) {
+/// What was refused may be done after that, by a node that was silent and passed over, or that another one believed gone: only
+/// where all is well it may not.
+fn refused(case: &Case, tries: &[&Told<'_>], there: Option<u64>, known: &BTreeMap<usize, u64>, verdict: &mut Verdict) {
     for told in tries {
         let Some((_, Came::Fault { code, retry })) = told.answered else { continue };
-        if retry == "later" {
-            continue;
-        }
-        let others = || tries.iter().filter(|other| other.sent != told.sent);
-        let acked = |other: &&&Told<'_>| matches!(other.answered, Some((at, Came::Done { .. })) if at < told.sent);
-        if others().any(|other| acked(&other)) {
-            let what = &told.what;
-            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been acknowledged"));
-        }
-        // A node that is silent for so long is passed over, or sooner where another one believes it gone, and may do it all the
-        // same when it goes on.
-        let silent = |(_, not_yet)| not_yet >= told.at + ASKED_MS;
-        if told.took >= ASKED_MS || there.is_some_and(silent) {
-            continue;
+        let Some(seq) = there.filter(|_| retry != "later") else { continue };
+        let (room, what) = (told.what.room, told.what);
+        if known.range(..told.sent).next_back().is_some_and(|(_, last)| *last >= seq) {
+            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been done as {seq}"));
         }
         let over =
             |other: &Told<'_>| matches!(other.answered, Some((at, came)) if at < told.sent && *came != Came::Nothing);
-        if let Some((seq, _)) = there
-            && others().all(|other| over(other))
-        {
-            let what = &told.what;
+        if case.calm != Calm::No && tries.iter().filter(|other| other.sent != told.sent).all(|other| over(other)) {
             wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) and is there as {seq}"));
         }
     }
