@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use parlance_domain::placement;
-use parlance_schema::node::{NodeId, View};
+use parlance_schema::node::{NodeId, NodeState, View};
 use parlance_schema::{RoomId, UserId};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::ports::Membership;
+use crate::ports::membership::MembershipError;
 
 /// The cluster, as the membership's latest view has it.
 pub(crate) struct Cluster {
     pub(crate) membership: Arc<dyn Membership>,
     me: NodeId,
+    /// What was announced last; whoever announces waits for those before.
+    announced: Mutex<Option<NodeState>>,
     view: watch::Receiver<Arc<View>>,
 }
 
 impl Cluster {
     pub(crate) fn new(membership: Arc<dyn Membership>) -> Self {
-        Self { me: membership.me().id, view: membership.view(), membership }
+        Self { me: membership.me().id, announced: Mutex::new(None), view: membership.view(), membership }
     }
 
     /// This node's name.
@@ -29,6 +32,19 @@ impl Cluster {
     /// The random number of this start.
     pub(crate) fn incarnation(&self) -> u64 {
         self.membership.me().incarnation
+    }
+
+    /// Tells the other nodes what this one is about. One that drains stays at that, whatever comes later.
+    ///
+    /// # Errors
+    /// When nobody could be told; it is tried again with the next renewal.
+    pub(crate) async fn announce(&self, state: NodeState) -> Result<(), MembershipError> {
+        let mut announced = self.announced.lock().await;
+        if *announced == Some(NodeState::Draining) {
+            return Ok(());
+        }
+        *announced = Some(state);
+        self.membership.announce(state).await
     }
 
     /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
@@ -56,7 +72,7 @@ impl Cluster {
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.
     pub(crate) fn elsewhere(&self, room: RoomId) -> Option<NodeId> {
         let view = self.view.borrow();
-        placement::home(room, view.ready().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
+        placement::home(room, view.homes().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
     }
 
     /// Whether it is this node that speaks of a user whose own node has died.

@@ -18,6 +18,7 @@ use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Code, Fault, RoomId, TenantId};
 use tokio::time::Instant;
 
+use crate::forward;
 use crate::node::Shared;
 use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
@@ -171,7 +172,7 @@ pub(crate) async fn command_room(
     loop {
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
-        shared.rooms.ask(shared, room, ask);
+        forward::route(shared, room, ask);
         let unknown = || Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells");
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {

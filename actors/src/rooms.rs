@@ -27,16 +27,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Gives a command to a room, wherever it is at home. The room answers, or whoever could not reach it.
-    pub(crate) fn ask(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
-        if shared.lanes.is_empty() && shared.cluster.is_alone() {
-            self.ask_here(shared, room, ask);
-        } else {
-            forward::route(shared, room, ask);
-        }
-    }
-
-    /// Gives a command to the room here, waking it where it sleeps.
+    /// Gives a command to the room here, waking it where it sleeps. The room answers, or whoever could not reach it.
     pub(crate) fn ask_here(&self, shared: &Arc<Shared>, room: RoomId, ask: Ask) {
         let mut msg = room::Msg::Ask(Counted::new(&shared.meters.room_mailbox, Box::new(ask)));
         // It may stop between the look and the call: then a new one takes its place.
@@ -147,7 +138,7 @@ impl Actor for Rooms {
         let all = shared.rooms.all();
         if let Msg::Viewed = msg {
             for (room, _) in all.into_iter().filter(|(room, _)| shared.cluster.elsewhere(*room).is_some()) {
-                forward::move_away(shared, room);
+                forward::end(shared, room);
             }
             return Ok(());
         }

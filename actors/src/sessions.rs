@@ -12,6 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent}
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::forward;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::node::Shared;
@@ -126,7 +127,7 @@ impl Receiver for Socket {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
                 reply.limit(now + COMMAND_DEADLINE_MS);
                 let ask = Ask { who: link.principal, client_id, command, reply };
-                return self.shared.rooms.ask(&self.shared, room, ask);
+                return forward::route(&self.shared, room, ask);
             }
             Ok(Plan::Other(op)) => op,
         };

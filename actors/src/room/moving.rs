@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use parlance_schema::Seq;
+use parlance_schema::{Fault, Seq};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ask, Msg, State};
+use super::{Ask, Handed, Msg, State, doubt};
 use crate::forward;
 use crate::ports::bus::RoomEvent;
 
 /// When the last number is told after the last entry, in milliseconds: who missed that one has it then.
 const BEATS_MS: [u64; 3] = [1_000, 5_000, 25_000];
+
+/// How long a room that is to go waits for its append to end.
+const APPEND_MAX: Duration = Duration::from_secs(1);
 
 /// Appends refused in a row after which a room is left to its home.
 const REFUSED_MAX: u32 = 2;
@@ -25,7 +28,9 @@ pub(super) struct Moving {
     /// Whether somebody is about to take what waits.
     expected: bool,
     /// Who takes what waits.
-    back: Option<oneshot::Sender<Vec<Ask>>>,
+    back: Option<oneshot::Sender<Vec<Handed>>>,
+    /// What was in an append that took too long.
+    doubtful: Vec<Ask>,
     /// When the last entry was written, and how often its number was told since.
     wrote: Option<(Instant, usize)>,
 }
@@ -44,12 +49,28 @@ impl Moving {
 
 impl State {
     /// Ends here: what waits is given back.
-    pub(super) fn hand_over(&mut self, me: &ActorRef<Msg>, back: oneshot::Sender<Vec<Ask>>) {
+    pub(super) fn hand_over(&mut self, me: &ActorRef<Msg>, back: oneshot::Sender<Vec<Handed>>) {
         self.moving.back = Some(back);
+        if self.batch.is_some() {
+            me.send_after(APPEND_MAX, || Msg::Overdue);
+        }
         if !std::mem::replace(&mut self.moving.away, true) || self.moving.expected {
             self.leave(me);
         }
         self.moving.expected = false;
+    }
+
+    /// Waits no longer for the append in flight: whatever becomes of it, its commands can be sent again with their client ids.
+    pub(super) fn overdue(&mut self) {
+        let Some(batch) = self.batch.take_if(|_| self.moving.away) else { return };
+        tracing::info!(room = %self.room, commands = batch.len(), "moving on in the middle of an append");
+        let sent = !batch.entries().is_empty();
+        let asks = batch.into_asks();
+        if sent {
+            self.moving.doubtful = asks;
+        } else {
+            asks.into_iter().rev().for_each(|ask| self.waiting.push_front(ask));
+        }
     }
 
     /// Leaves the room to its home if that is elsewhere, after it was refused too often.
@@ -63,12 +84,17 @@ impl State {
         tracing::info!(room = %self.room, refused = self.refused, "another node writes to this room: leaving it to it");
         metrics::counter!("parlance_steps_down_total").increment(1);
         self.moving.away = true;
-        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
-        self.moving.expected = listed && forward::move_away(&self.shared, self.room);
+        self.moving.expected = self.ends(me);
         if !self.moving.expected {
             self.leave(me);
         }
         true
+    }
+
+    /// Has somebody ask for what waits here; says whether they will.
+    pub(super) fn ends(&self, me: &ActorRef<Msg>) -> bool {
+        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
+        listed && forward::end(&self.shared, self.room)
     }
 
     /// Gives on what waits, once nothing is being appended.
@@ -77,17 +103,22 @@ impl State {
             return;
         }
         // What came by way of a lane goes back to it.
-        let mut own: Vec<Ask> =
-            self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some(ask)).collect();
+        let doubtful = self.moving.doubtful.drain(..).filter_map(|mut ask| (!ask.reply.lost()).then_some((ask, true)));
+        let waiting = self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some((ask, false)));
+        let own: Vec<Handed> = doubtful.chain(waiting).map(|(ask, unsure)| Handed { ask, unsure }).collect();
         if self.moving.expected {
-            self.waiting = own.into();
+            self.waiting = own.into_iter().map(|handed| handed.ask).collect();
             return;
         }
-        if let Some(back) = self.moving.back.take() {
-            own = back.send(own).err().unwrap_or_default();
-        }
-        for ask in own {
-            self.shared.rooms.ask(&self.shared, self.room, ask);
+        match self.moving.back.take() {
+            // Where nobody waits for them any more, later ones have gone on: these must not follow.
+            Some(back) => {
+                for late in back.send(own).err().unwrap_or_default() {
+                    let moved = Fault::busy("the room took too long to move");
+                    late.ask.reply.send(Err(if late.unsure { doubt::unknown() } else { moved }));
+                }
+            }
+            None => own.into_iter().for_each(|handed| forward::route(&self.shared, self.room, handed.ask)),
         }
     }
 

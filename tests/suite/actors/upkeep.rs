@@ -1,9 +1,12 @@
 //! What happens by itself: pings, closes, sleep.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use parlance_actors::node::Options;
 use serde_json::json;
 
 use super::bed::{Bed, EXPIRES, eventually, pass, send};
+use super::faults::Twist;
 
 #[tokio::test(start_paused = true)]
 async fn the_silent_are_pinged_then_closed() {
@@ -47,7 +50,7 @@ async fn requests_are_bounded_in_rate_and_in_flight() {
     let bed = Bed::with(Options { commands_per_s: 100, ..Options::default() }).await;
     let room = bed.group(1, &[]).await;
     let mut client = bed.client(1).await;
-    bed.store.script([super::faults::Twist::Slow(50)]);
+    bed.store.script([Twist::Slow(50)]);
     let asked: Vec<u64> = (0..70).map(|n| client.tell(send(room, &format!("{n}")))).collect();
     let mut codes = Vec::new();
     for n in asked {
@@ -112,4 +115,33 @@ async fn draining_tells_each_client_another_time() {
     assert_eq!(times.len(), 3);
     assert_eq!(bed.node.online(), (0, 0));
     bed.node.stop().await;
+}
+
+/// Has a room of node 0 go to sleep, while a refusal that took longer than it may be idle has kept it from what came since,
+/// and says something before and after.
+async fn a_room_that_falls_asleep(bed: &Bed, room: u64) {
+    let mut client = bed.client(2).await;
+    bed.store.read_ms.store(5_500, SeqCst);
+    let kick = client.tell(json!({"op": "kick", "room": room, "user": 1}));
+    pass(4_000).await;
+    bed.store.script([Twist::Slow(3_000)]);
+    let first = client.tell(send(room, "first"));
+    pass(1_600).await;
+    bed.store.read_ms.store(0, SeqCst);
+    let refused = client.reply(kick).await;
+    assert_eq!(refused["fault"]["code"], "forbidden");
+    pass(100).await;
+    let second = client.tell(send(room, "second"));
+    for n in [first, second] {
+        let reply = client.reply(n).await;
+        assert!(reply.get("ok").is_some(), "{reply}");
+    }
+    assert_eq!(bed.said(room).await, ["first", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_falls_asleep_is_not_overtaken_by_the_one_that_wakes() {
+    let bed = Bed::with(Options { room_idle_ms: 2_000, ..Options::default() }).await;
+    let room = bed.group(1, &[2]).await;
+    a_room_that_falls_asleep(&bed, room).await;
 }
