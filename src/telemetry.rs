@@ -60,6 +60,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
     ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
     ("parlance_lease_renewed", Kind::Gauge, "1 while this node's lease is renewed in time"),
+    ("parlance_aside", Kind::Gauge, "1 while this node leaves its rooms to others, as it can't reach the store"),
     ("parlance_nodes", Kind::Gauge, "nodes in view, this one among them"),
     (
         "parlance_forwarded_commands_total",

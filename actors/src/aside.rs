@@ -1,6 +1,6 @@
 //! Aside: a node that can't reach its store stands aside, and its rooms go to nodes that can.
 //!
-//! Owns: how often in a row the store was found away, or there. Receives: its own ticks. Emits: what this node is about, to the
+//! Owns: how often in a row the store was found away. Receives: its own ticks. Emits: what this node is about, to the
 //! other nodes. Restarted by [`crate::node`].
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::node::Shared;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a store that is there may take to say so.
 const LOOK_MAX: Duration = Duration::from_secs(3);
-/// Looks in a row after which what they say is believed.
+/// Looks in a row that must find the store away before that is believed; that it is there, one of them proves.
 const LOOKS: u32 = 2;
 
 /// The Aside actor.
@@ -32,8 +32,8 @@ pub(crate) enum Msg {
 /// The state of Aside.
 pub(crate) struct State {
     shared: Arc<Shared>,
-    /// What the last look found, and how many in a row found it.
-    found: (bool, u32),
+    /// How many looks in a row found the store away.
+    away: u32,
 }
 
 impl Actor for Aside {
@@ -45,7 +45,7 @@ impl Actor for Aside {
         if !shared.cluster.is_alone() {
             me.send_after(PERIOD, || Msg::Tick);
         }
-        Ok(State { shared, found: (true, 0) })
+        Ok(State { shared, away: 0 })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, Msg::Tick: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -60,13 +60,11 @@ impl Actor for Aside {
 impl State {
     async fn look(&mut self) {
         let there = timeout(LOOK_MAX, self.shared.store.health()).await.is_ok_and(|health| health.writable);
-        let before = if self.found.0 == there { self.found.1 } else { 0 };
-        self.found = (there, before.saturating_add(1).min(LOOKS));
+        self.away = if there { 0 } else { self.away.saturating_add(1) };
         let cluster = &self.shared.cluster;
-        let now = cluster.membership.me().state;
-        let wanted = match self.found {
-            (true, LOOKS) if now == NodeState::Aside => NodeState::Ready,
-            (false, LOOKS) if now == NodeState::Ready => NodeState::Aside,
+        let wanted = match cluster.membership.me().state {
+            NodeState::Aside if there => NodeState::Ready,
+            NodeState::Ready if self.away >= LOOKS => NodeState::Aside,
             _ => return,
         };
         if there {

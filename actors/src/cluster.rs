@@ -55,6 +55,7 @@ impl Cluster {
     /// Sets the metrics of the cluster's state.
     pub(crate) fn measure(&self) {
         metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
+        metrics::gauge!("parlance_aside").set(f64::from(u8::from(self.membership.me().state == NodeState::Aside)));
         metrics::gauge!("parlance_nodes").set(self.now().nodes().len() as f64);
     }
 
