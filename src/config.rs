@@ -2,23 +2,21 @@
 //!
 //! `cluster.toml` at the root of the repository names every setting with its default; a test keeps it true.
 
+mod check;
 mod cluster;
 mod dialects;
+mod read;
 mod scylla;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use config::{Environment, File, FileFormat};
 use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::origin::{Hosts, Origins};
-use crate::gateway::proxy::Proxies;
 pub use cluster::{Cluster, Nats};
 pub use dialects::{ChatService, Dialects};
+pub use read::{Overrides, environment};
 pub use scylla::Scylla;
 
 /// The file that is read when none is named and it is there.
@@ -350,200 +348,6 @@ pub enum Error {
         /// What it may be.
         why: String,
     },
-}
-
-/// The variables of the process's environment that are settings of ours.
-#[must_use]
-pub fn environment() -> Vec<(String, String)> {
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).filter(is_ours).collect()
-}
-
-/// What the command line says; it wins over file and environment.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// `server.listen`.
-    pub listen: Option<SocketAddr>,
-    /// `data.dir`.
-    pub data: Option<PathBuf>,
-    /// `server.dev_echo`.
-    pub dev_echo: bool,
-    /// `server.dev_faults`.
-    pub dev_faults: bool,
-}
-
-impl Config {
-    /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`.
-    ///
-    /// # Errors
-    /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names it.
-    pub fn load(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-        overrides: &Overrides,
-    ) -> Result<Self, Error> {
-        let mut builder = config::Config::builder();
-        let path = file.unwrap_or(Path::new(FILE));
-        if file.is_some() || path.exists() {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
-        }
-        let environment: Vec<(String, String)> = environment.into_iter().collect();
-        let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
-        let source = Environment::with_prefix(PREFIX)
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("gateway.origins")
-            .with_list_parse_key("gateway.hosts")
-            .with_list_parse_key("gateway.proxies")
-            .with_list_parse_key("nats.servers")
-            .with_list_parse_key("store.scylla.nodes")
-            .source(Some(settings));
-        let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
-        let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
-        dialects::apply(&mut config, &environment)?;
-        cluster::apply(&mut config, &environment);
-        scylla::apply(&mut config, &environment);
-        overrides.apply(&mut config);
-        let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
-        let lists =
-            [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
-        for list in lists {
-            // A list in a variable may have spaces, and an empty one is a list of nothing.
-            list.iter_mut().for_each(|text| *text = text.trim().to_owned());
-            list.retain(|text| !text.is_empty());
-        }
-        config.check()?;
-        Ok(config)
-    }
-
-    /// Checks every bound.
-    ///
-    /// # Errors
-    /// The first setting that is out of its bounds.
-    pub fn check(&self) -> Result<(), Error> {
-        let l = &self.limits;
-        let a = &self.auth;
-        between("auth.access_token_s", a.access_token_s, 10, crate::auth::keys::TOKEN_LIFE_S_MAX)?;
-        between("auth.refresh_token_s", a.refresh_token_s, a.access_token_s, 366 * 24 * 3600)?;
-        between("auth.argon2.lanes", u64::from(a.argon2.lanes), 1, 16)?;
-        between("auth.argon2.iterations", u64::from(a.argon2.iterations), 1, 64)?;
-        let memory_min = 8 * u64::from(a.argon2.lanes);
-        between("auth.argon2.memory_kib", u64::from(a.argon2.memory_kib), memory_min, 1024 * 1024)?;
-        between("limits.connections", l.connections as u64, 1, 1_000_000)?;
-        between("limits.connections_per_user", l.connections_per_user as u64, 1, 10_000)?;
-        between("limits.reconnects_per_s", u64::from(l.reconnects_per_s), 1, 1_000_000)?;
-        between("limits.commands_per_s", u64::from(l.commands_per_s), 0, 1_000_000)?;
-        between("limits.slow_close_ms", l.slow_close_ms, 1_000, 3_600_000)?;
-        between("limits.heartbeat_ms", l.heartbeat_ms, 1_000, 600_000)?;
-        between("limits.silence_ms", l.silence_ms, 2 * l.heartbeat_ms + 1, 3_600_000)?;
-        between("limits.room_idle_ms", l.room_idle_ms, 1_000, 86_400_000)?;
-        between("limits.connections_per_address", l.connections_per_address as u64, 0, 1_000_000)?;
-        between("limits.header_ms", l.header_ms, 100, 600_000)?;
-        between("limits.request_ms", l.request_ms, 1_000, 3_600_000)?;
-        between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
-        self.check_gateway()?;
-        dialects::check(self)?;
-        cluster::check(self)?;
-        scylla::check(self)?;
-        let url = &self.server.public_url;
-        if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));
-        }
-        if self.data.dir.as_os_str().is_empty() {
-            return Err(bounds("data.dir", "", "a folder"));
-        }
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
-            return Err(bounds("log.filter", &self.log.filter, &error.to_string()));
-        }
-        Ok(())
-    }
-
-    fn check_gateway(&self) -> Result<(), Error> {
-        let (g, r, url) = (&self.gateway, &self.rates, &self.server.public_url);
-        let origin = "each must be * or an origin such as https://chat.example.org";
-        Origins::parse(&g.origins, url).map_err(|bad| bounds("gateway.origins", &bad, origin))?;
-        let host = "each must be a name such as chat.example.org or *.example.org";
-        Hosts::parse(&g.hosts, url).map_err(|bad| bounds("gateway.hosts", &bad, host))?;
-        let proxy = "each must be an address or a network such as 10.0.0.0/8";
-        Proxies::parse(&g.proxies).map_err(|bad| bounds("gateway.proxies", &bad, proxy))?;
-        if g.proxy_protocol && g.proxies.is_empty() {
-            return Err(bounds("gateway.proxy_protocol", "true", "gateway.proxies must name who sends it"));
-        }
-        between("gateway.hsts_s", g.hsts_s, 0, 10 * 366 * 24 * 3600)?;
-        between("rates.address_per_s", u64::from(r.address_per_s), 0, 1_000_000)?;
-        between("rates.user_per_s", u64::from(r.user_per_s), 0, 1_000_000)?;
-        between("rates.attempts_per_s", u64::from(r.attempts_per_s), 0, 1_000_000)?;
-        between("rates.address_burst", u64::from(r.address_burst), u64::from(r.address_per_s), 10_000_000)?;
-        between("rates.user_burst", u64::from(r.user_burst), u64::from(r.user_per_s), 10_000_000)?;
-        between("rates.attempts_burst", u64::from(r.attempts_burst), u64::from(r.attempts_per_s), 10_000_000)?;
-        between("tls.reload_s", self.tls.reload_s, 1, 24 * 3600)?;
-        let (certificate, key) = (&self.tls.certificate, &self.tls.key);
-        if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
-            return Err(bounds("tls.key", &key.to_string_lossy(), "tls.certificate and tls.key go together"));
-        }
-        Ok(())
-    }
-
-    /// The settings as names and values, for logs and operators; there is no secret among them.
-    #[must_use]
-    pub fn listed(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::new();
-        if let Ok(value) = serde_json::to_value(self) {
-            flatten("", &value, &mut all);
-        }
-        all
-    }
-}
-
-fn is_ours((name, _): &(String, String)) -> bool {
-    name.starts_with(PREFIX) || dialects::VARIABLES.contains(&name.as_str())
-}
-
-fn is_setting((name, _): &(String, String)) -> bool {
-    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str())
-        && !cluster::SECRETS.contains(&name.as_str())
-        && !name.starts_with(DEV_PREFIX)
-}
-
-impl Overrides {
-    fn apply(&self, config: &mut Config) {
-        if let Some(listen) = self.listen {
-            config.server.listen = listen;
-        }
-        if let Some(data) = &self.data {
-            config.data.dir.clone_from(data);
-        }
-        config.server.dev_echo |= self.dev_echo;
-        config.server.dev_faults |= self.dev_faults;
-    }
-}
-
-fn between(setting: &'static str, value: u64, min: u64, max: u64) -> Result<(), Error> {
-    if (min..=max).contains(&value) {
-        return Ok(());
-    }
-    Err(bounds(setting, &value.to_string(), &format!("it goes from {min} to {max}")))
-}
-
-fn bounds(setting: &'static str, value: &str, why: &str) -> Error {
-    Error::Bounds { setting, value: format!("{value:?}").replace('"', "'"), why: why.to_owned() }
-}
-
-fn flatten(prefix: &str, value: &serde_json::Value, into: &mut BTreeMap<String, String>) {
-    match value {
-        serde_json::Value::Object(fields) => {
-            for (name, field) in fields {
-                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                flatten(&name, field, into);
-            }
-        }
-        other => {
-            into.insert(prefix.to_owned(), other.to_string());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -52,10 +52,15 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_room_wake_seconds", Kind::Seconds, "time that a room takes to wake from the store"),
     ("parlance_relays_open", Kind::Gauge, "rooms with a relay on this node"),
     ("parlance_append_seconds", Kind::Seconds, "time from a room's append to its acknowledgement"),
-    ("parlance_append_conflicts_total", Kind::Counter, "appends refused because another owner wrote first"),
+    (
+        "parlance_append_conflicts_total",
+        Kind::Counter,
+        "appends and refusals that came too late, as another owner wrote first",
+    ),
     ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
     ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
     ("parlance_lease_renewed", Kind::Gauge, "1 while this node's lease is renewed in time"),
+    ("parlance_aside", Kind::Gauge, "1 while this node leaves its rooms to others, as it can't reach the store"),
     ("parlance_nodes", Kind::Gauge, "nodes in view, this one among them"),
     (
         "parlance_forwarded_commands_total",

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use parlance_domain::placement;
-use parlance_schema::node::{NodeId, View};
+use parlance_schema::node::{NodeId, NodeState, View};
 use parlance_schema::{RoomId, UserId};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::ports::Membership;
+use crate::ports::membership::MembershipError;
 
 /// The cluster, as the membership's latest view has it.
 pub(crate) struct Cluster {
     pub(crate) membership: Arc<dyn Membership>,
     me: NodeId,
+    /// What was announced last; whoever announces waits for those before.
+    announced: Mutex<Option<NodeState>>,
     view: watch::Receiver<Arc<View>>,
 }
 
 impl Cluster {
     pub(crate) fn new(membership: Arc<dyn Membership>) -> Self {
-        Self { me: membership.me().id, view: membership.view(), membership }
+        Self { me: membership.me().id, announced: Mutex::new(None), view: membership.view(), membership }
     }
 
     /// This node's name.
@@ -31,6 +34,19 @@ impl Cluster {
         self.membership.me().incarnation
     }
 
+    /// Tells the other nodes what this one is about. One that drains stays at that, whatever comes later.
+    ///
+    /// # Errors
+    /// When nobody could be told; it is tried again with the next renewal.
+    pub(crate) async fn announce(&self, state: NodeState) -> Result<(), MembershipError> {
+        let mut announced = self.announced.lock().await;
+        if *announced == Some(NodeState::Draining) {
+            return Ok(());
+        }
+        *announced = Some(state);
+        self.membership.announce(state).await
+    }
+
     /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
     pub(crate) fn is_alone(&self) -> bool {
         self.membership.is_alone()
@@ -39,6 +55,7 @@ impl Cluster {
     /// Sets the metrics of the cluster's state.
     pub(crate) fn measure(&self) {
         metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
+        metrics::gauge!("parlance_aside").set(f64::from(u8::from(self.membership.me().state == NodeState::Aside)));
         metrics::gauge!("parlance_nodes").set(self.now().nodes().len() as f64);
     }
 
@@ -56,7 +73,7 @@ impl Cluster {
     /// The other node that the room is at home on; `None` where it is at home here, or nobody is ready.
     pub(crate) fn elsewhere(&self, room: RoomId) -> Option<NodeId> {
         let view = self.view.borrow();
-        placement::home(room, view.ready().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
+        placement::home(room, view.homes().map(|node| &node.id)).filter(|home| **home != self.me).cloned()
     }
 
     /// Whether it is this node that speaks of a user whose own node has died.

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::node::Shared;
 use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
 use crate::relay;
-use crate::room::{self, Ask, ReplyTo, weight};
+use crate::room::{self, Ask, Handed, ReplyTo, weight};
 
 /// How long a command is tried: the client is answered before it is told that the outcome is unknown.
 const TRY: Duration = Duration::from_millis(COMMAND_DEADLINE_MS - 500);
@@ -159,14 +159,14 @@ enum Outcome {
 
 impl Lane {
     /// What waits in the room that was awake here goes first.
-    async fn take_over(&self, handed: oneshot::Receiver<Vec<Ask>>) {
-        let Ok(Ok(asks)) = timeout(TRY, handed).await else { return };
+    async fn take_over(&self, handed: oneshot::Receiver<Vec<Handed>>) {
+        let Ok(Ok(handed)) = timeout(TRY, handed).await else { return };
         if self.shared.cluster.elsewhere(self.room).is_some() {
             metrics::counter!("parlance_rooms_moved_total").increment(1);
         }
         if let Some(mut lane) = self.shared.lanes.lanes.get_mut(&self.room) {
-            for ask in asks.into_iter().rev() {
-                lane.push_front(Waiting::new(ask));
+            for Handed { ask, unsure } in handed.into_iter().rev() {
+                lane.push_front(Waiting { unsure, ..Waiting::new(ask) });
             }
         }
     }
@@ -187,9 +187,14 @@ impl Lane {
             };
             match outcome {
                 Outcome::Done(outcomes) if !outcomes.is_empty() => {
-                    self.answer(&mut batch, outcomes);
-                    (hops, tries, lost) = (0, 0, None);
-                    continue;
+                    let before = batch.len();
+                    let all = self.answer(&mut batch, outcomes);
+                    if batch.len() < before {
+                        (hops, tries, lost) = (0, 0, None);
+                    }
+                    if all {
+                        continue;
+                    }
                 }
                 Outcome::NotMine(home) if hops < HOPS && home.is_some() => {
                     // It may know more than this node does; should both be wrong, the store decides.
@@ -212,20 +217,30 @@ impl Lane {
         }
     }
 
-    /// Answers the first commands of a batch.
-    fn answer(&self, batch: &mut VecDeque<Waiting>, outcomes: Vec<Result<Done, Fault>>) {
+    /// Answers the first commands of a batch, up to one of which nobody knows whether it was done: that and what follows are
+    /// asked for again, and have their client ids. Says whether there was none such.
+    fn answer(&self, batch: &mut VecDeque<Waiting>, mut outcomes: Vec<Result<Done, Fault>>) -> bool {
+        let is_known =
+            |outcome: &Result<Done, Fault>| !matches!(outcome, Err(fault) if fault.code == Code::OutcomeUnknown);
+        let known = outcomes.iter().take_while(|outcome| is_known(outcome)).count();
+        let all = known == outcomes.len();
+        outcomes.truncate(known);
         // What is read through this node's relay from now on has what was done.
         if let Some(last) = outcomes.iter().flatten().map(|done| done.seq).max() {
             self.shared.relays.tell_open(self.room, relay::Msg::Expect(last));
         }
         for outcome in outcomes {
-            let Some(waiting) = batch.pop_front() else { return };
+            let Some(waiting) = batch.pop_front() else { return all };
             match outcome {
                 // What can't be done now may have been done where nobody answered.
                 Err(fault) if waiting.unsure && fault.retry == Retry::Later => waiting.give_up(),
                 outcome => waiting.ask.reply.send(outcome),
             }
         }
+        if !all {
+            batch.iter_mut().for_each(|waiting| waiting.unsure = true);
+        }
+        all
     }
 
     /// Waits a little longer each time, or until the view changes.

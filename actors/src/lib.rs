@@ -7,12 +7,14 @@
 //! ├── Relays ──── Relay × room in use     fan-out, recent entries, gap repair, what is read of a room
 //! ├── Presence                            who is online
 //! ├── Lookout                             asks for last numbers where something may be missing
+//! ├── Aside                               leaves rooms to other nodes while the store can't be reached
 //! └── Janitor                             expired tokens
 //! ```
 //! Nothing here is global: all that the actors of one node share hangs on one [`node::Shared`], so that a simulation can run
 //! many nodes in one process.
 
 mod answers;
+mod aside;
 mod cluster;
 mod forward;
 pub mod ids;

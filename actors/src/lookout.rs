@@ -177,7 +177,7 @@ impl State {
         let now = self.shared.cluster.now();
         let before = std::mem::replace(&mut self.view, now.clone());
         fn home(room: RoomId, view: &View) -> Option<&NodeId> {
-            placement::home(room, view.ready().map(|node| &node.id))
+            placement::home(room, view.homes().map(|node| &node.id))
         }
         for (room, _) in self.shared.relays.all() {
             if home(room, &before) != home(room, &now) {

@@ -25,7 +25,7 @@ use crate::meters::Meters;
 use crate::names::Names;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
-use crate::{answers, janitor, lookout, presence, relays, rooms, sessions};
+use crate::{answers, aside, janitor, lookout, presence, relays, rooms, sessions};
 pub(crate) use knowledge::guarded;
 
 pub use fill::{FillError, fill};
@@ -173,7 +173,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
     let (root, _) = Actor::spawn(None, Node, shared.clone())
         .await
         .map_err(|error| Fault::internal(format!("the node's actors did not start: {error}")))?;
-    if let Err(error) = shared.cluster.membership.announce(NodeState::Ready).await {
+    if let Err(error) = shared.cluster.announce(NodeState::Ready).await {
         tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
     }
     Ok(Handle::new(shared, root))
@@ -196,7 +196,7 @@ pub(crate) struct State {
     answers: Option<Subscription>,
 }
 
-const CHILDREN: [&str; 6] = ["rooms", "relays", "presence", "lookout", "sessions", "janitor"];
+const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "lookout", "sessions", "aside", "janitor"];
 
 impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
@@ -207,6 +207,7 @@ impl State {
             "presence" => Actor::spawn_linked(None, presence::Presence, shared, me).await?.0.get_cell(),
             "lookout" => Actor::spawn_linked(None, lookout::Lookout, shared, me).await?.0.get_cell(),
             "sessions" => Actor::spawn_linked(None, sessions::Sessions, shared, me).await?.0.get_cell(),
+            "aside" => Actor::spawn_linked(None, aside::Aside, shared, me).await?.0.get_cell(),
             _ => Actor::spawn_linked(None, janitor::Janitor, shared, me).await?.0.get_cell(),
         })
     }

@@ -62,7 +62,9 @@ pub(crate) enum Msg {
     /// Goes to sleep if there is no work.
     Tick,
     /// The room is at home elsewhere, or idle: gives back what waits once its append has ended, and stops.
-    HandOver(oneshot::Sender<Vec<Ask>>),
+    HandOver(oneshot::Sender<Vec<Handed>>),
+    /// It was told so a while ago: gives back what is in the append as well.
+    Overdue,
     /// The last number of the log.
     Last(oneshot::Sender<Seq>),
     /// The last message of a room that was taken off the list.
@@ -71,6 +73,14 @@ pub(crate) enum Msg {
     Crash,
     /// Shows its state.
     Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// What a Room gives back.
+pub(crate) struct Handed {
+    /// The command.
+    pub ask: Ask,
+    /// Whether it is in an append of which nobody knows what became.
+    pub unsure: bool,
 }
 
 /// What a Room finds when it reads its log again.
@@ -109,7 +119,7 @@ pub(crate) struct State {
     /// Entries of the batch whose senders were not in the room, to be audited once they are appended.
     moderated: Vec<Seq>,
     snapshot_at: Seq,
-    /// How often in a row an append was refused.
+    /// How often in a row the log had gone on without this room.
     refused: u32,
     active: Instant,
     /// Set by the farewell: stop once there is no work.
@@ -170,6 +180,7 @@ impl Actor for Room {
             Msg::Reread(found) => state.reread(&me, *found).await,
             Msg::Tick => state.tick(&me),
             Msg::HandOver(back) => state.hand_over(&me, back),
+            Msg::Overdue => state.overdue(),
             Msg::Last(back) => drop(back.send(state.settled())),
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
@@ -270,12 +281,7 @@ impl State {
                 self.refused += 1;
                 self.read_again(me, pairs);
             }
-            Err(AppendError::Conflict { last }) => {
-                self.refused += 1;
-                metrics::counter!("parlance_append_conflicts_total").increment(1);
-                tracing::info!(room = %self.room, last, refused = self.refused, "append refused: the log went on without us");
-                self.read_again(me, Vec::new());
-            }
+            Err(AppendError::Conflict { last }) => self.went_on(me, last),
             Err(AppendError::Store(StoreError::Unknown(reason))) => {
                 tracing::warn!(room = %self.room, reason, "append in doubt: reading the log");
                 self.read_again(me, Vec::new());

@@ -66,6 +66,8 @@ pub enum NodeState {
     Starting,
     /// Serves; rooms are placed over the nodes in this state.
     Ready,
+    /// Serves, but can't reach its store: rooms are at home there only while no node is ready.
+    Aside,
     /// Is about to stop: its rooms move away.
     Draining,
 }
@@ -102,9 +104,15 @@ impl View {
         &self.nodes
     }
 
-    /// The nodes that rooms are placed over.
+    /// The nodes that are ready.
     pub fn ready(&self) -> impl Iterator<Item = &NodeInfo> {
         self.nodes.iter().filter(|node| node.state == NodeState::Ready)
+    }
+
+    /// The nodes that rooms are placed over: those that are ready; where none is, those that stand aside.
+    pub fn homes(&self) -> impl Iterator<Item = &NodeInfo> {
+        let state = if self.ready().next().is_some() { NodeState::Ready } else { NodeState::Aside };
+        self.nodes.iter().filter(move |node| node.state == state)
     }
 
     /// A node by name.

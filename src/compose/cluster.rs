@@ -10,7 +10,7 @@ use parlance_schema::limits;
 use crate::bus::nats::Identity;
 use crate::bus::{Local, Nats};
 use crate::cli::Failure;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::membership::JetStream;
 use crate::membership::jetstream::Leases;
 
@@ -36,6 +36,11 @@ pub async fn join(config: &Config, random: Arc<dyn Random>) -> Result<Joined, Fa
     }
     let me = Identity { cluster: config.cluster.name.clone(), node: config.cluster.node(), incarnation };
     tracing::info!(cluster = me.cluster, node = %me.node, incarnation, "joining");
+    if config.store.kind != StoreKind::Scylla {
+        tracing::warn!(
+            "nats.servers is set, but store.kind isn't scylla: other nodes would not see what is stored here"
+        );
+    }
     let other = |error: crate::bus::nats::Error| Failure::Other(error.to_string());
     let options = config.nats.options();
     let nats = Arc::new(Nats::open(&options, me.clone(), random.clone()).await.map_err(other)?);

@@ -7,7 +7,8 @@ use parlance_schema::limits::NODE_ID_BYTES_MAX;
 use parlance_schema::node::NodeId;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Config, Error, between, bounds};
+use super::check::{between, bounds};
+use super::{Config, Error};
 use crate::auth::Secret;
 use crate::bus::nats::{Credentials, Options};
 

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Config, Error, PREFIX, between, bounds};
+use super::check::{between, bounds};
+use super::{Config, Error, PREFIX};
 use crate::auth::{Algorithm, Secret, keys};
 
 /// Services whose clients are served as well.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Error, StoreKind, between, bounds};
+use super::check::{between, bounds};
+use super::{Config, Error, StoreKind};
 use crate::auth::Secret;
 
 /// The password's variable: read as it stands, as it may look like a number.

@@ -1,5 +1,11 @@
 //! Where settings come from, who wins, and that `cluster.toml` tells the truth.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use config::{File, FileFormat};
+
+use super::read::flatten;
 use super::*;
 
 fn load(toml: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Config, Error> {

@@ -27,11 +27,11 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     shared.draining.store(true, Ordering::Release);
     let cluster = &shared.cluster;
-    let told = timeout(TELLING, cluster.membership.announce(NodeState::Draining)).await;
+    let told = timeout(TELLING, cluster.announce(NodeState::Draining)).await;
     if !matches!(told, Ok(Ok(()))) {
         tracing::warn!(?told, "the other nodes don't know that this one drains");
     }
-    let others = cluster.now().ready().any(|node| node.id != *cluster.me());
+    let others = cluster.now().homes().any(|node| node.id != *cluster.me());
     if others {
         let handed = async {
             until(|| none_elsewhere(shared)).await;

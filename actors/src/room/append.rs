@@ -38,8 +38,7 @@ impl State {
             batch.set(at, fate);
         }
         if entries.is_empty() {
-            self.batch = Some(batch);
-            return self.settle(&entries.into());
+            return self.settle_nothing(me, batch).await;
         }
         if let Some(folded) = &self.folded {
             append.tenant = folded.tenant;
@@ -62,6 +61,21 @@ impl State {
             }
         });
         self.shared.store.clone().submit(append, answer);
+    }
+
+    /// Answers a batch that came to no entry. What is appended is decided by the log as it is, else the append is refused;
+    /// a refusal alone may have been decided by what the log was before another node wrote to it.
+    async fn settle_nothing(&mut self, me: &ActorRef<Msg>, batch: Batch) {
+        let refused = batch.has_refusal() && !self.shared.cluster.is_alone();
+        self.batch = Some(batch);
+        if refused {
+            match self.shared.entry(self.room, self.last() + 1).await {
+                Err(error) => return self.give_up(me, &error),
+                Ok(Some(_)) => return self.went_on(me, self.last() + 1),
+                Ok(None) => self.refused = 0,
+            }
+        }
+        self.settle(&Vec::new().into());
     }
 
     pub(super) async fn decide(

@@ -78,6 +78,11 @@ impl Batch {
         self.asks.iter().position(|(_, fate)| matches!(fate, Fate::Entry(at, _) if *at == entry))
     }
 
+    /// Whether one of the commands was refused.
+    pub(super) fn has_refusal(&self) -> bool {
+        self.asks.iter().any(|(_, fate)| matches!(fate, Fate::Refused(_)))
+    }
+
     /// Each command with its outcome, to answer.
     pub(super) fn outcomes(self) -> impl Iterator<Item = (Ask, Result<Done, Fault>)> {
         let firsts: Vec<Option<Done>> = self

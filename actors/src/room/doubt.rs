@@ -1,4 +1,4 @@
-//! After an append that came to nothing or is in doubt: what the log says decides.
+//! After an append that came to nothing or is in doubt, or a refusal by what is past: what the log says decides.
 
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ impl State {
             let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
             let _ = me.cast(Msg::Reread(Box::new(found)));
         });
+    }
+
+    /// The log has an entry of which this room does not know.
+    pub(super) fn went_on(&mut self, me: &ActorRef<Msg>, last: Seq) {
+        self.refused += 1;
+        metrics::counter!("parlance_append_conflicts_total").increment(1);
+        tracing::info!(room = %self.room, last, refused = self.refused, "the log went on without us: reading it again");
+        self.read_again(me, Vec::new());
     }
 
     pub(super) async fn reread(&mut self, me: &ActorRef<Msg>, found: Result<Reread, StoreError>) {
@@ -68,7 +76,7 @@ impl State {
 
     pub(super) fn give_up_unknown(&mut self, me: &ActorRef<Msg>, error: &StoreError) {
         tracing::warn!(room = %self.room, %error, "the log can't be read");
-        self.dismiss(me, &Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done"));
+        self.dismiss(me, &unknown());
     }
 
     pub(super) fn dismiss(&mut self, me: &ActorRef<Msg>, fault: &Fault) {
@@ -82,6 +90,11 @@ impl State {
             let _ = me.cast(Msg::Farewell);
         }
     }
+}
+
+/// What an append is to those who wait for it, of which the store doesn't say what became.
+pub(super) fn unknown() -> Fault {
+    Fault::new(Code::OutcomeUnknown, "the store does not say whether this was done")
 }
 
 /// What the store's failure is to those who wait.

@@ -7,12 +7,15 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ask, Msg, State};
+use super::{Ask, Handed, Msg, State, doubt};
 use crate::forward;
 use crate::ports::bus::RoomEvent;
 
 /// When the last number is told after the last entry, in milliseconds: who missed that one has it then.
 const BEATS_MS: [u64; 3] = [1_000, 5_000, 25_000];
+
+/// How long a room that is to go waits for its append to end.
+const APPEND_MAX: Duration = Duration::from_secs(1);
 
 /// Appends refused in a row after which a room is left to its home.
 const REFUSED_MAX: u32 = 2;
@@ -25,7 +28,9 @@ pub(super) struct Moving {
     /// Whether somebody is about to take what waits.
     expected: bool,
     /// Who takes what waits.
-    back: Option<oneshot::Sender<Vec<Ask>>>,
+    back: Option<oneshot::Sender<Vec<Handed>>>,
+    /// What was in an append that took too long.
+    doubtful: Vec<Ask>,
     /// When the last entry was written, and how often its number was told since.
     wrote: Option<(Instant, usize)>,
 }
@@ -44,12 +49,28 @@ impl Moving {
 
 impl State {
     /// Ends here: what waits is given back.
-    pub(super) fn hand_over(&mut self, me: &ActorRef<Msg>, back: oneshot::Sender<Vec<Ask>>) {
+    pub(super) fn hand_over(&mut self, me: &ActorRef<Msg>, back: oneshot::Sender<Vec<Handed>>) {
         self.moving.back = Some(back);
+        if self.batch.is_some() {
+            me.send_after(APPEND_MAX, || Msg::Overdue);
+        }
         if !std::mem::replace(&mut self.moving.away, true) || self.moving.expected {
             self.leave(me);
         }
         self.moving.expected = false;
+    }
+
+    /// Waits no longer for the append in flight: whatever becomes of it, its commands can be sent again with their client ids.
+    pub(super) fn overdue(&mut self) {
+        let Some(batch) = self.batch.take_if(|_| self.moving.away) else { return };
+        tracing::info!(room = %self.room, commands = batch.len(), "moving on in the middle of an append");
+        let sent = !batch.entries().is_empty();
+        let asks = batch.into_asks();
+        if sent {
+            self.moving.doubtful = asks;
+        } else {
+            asks.into_iter().rev().for_each(|ask| self.waiting.push_front(ask));
+        }
     }
 
     /// Leaves the room to its home if that is elsewhere, after it was refused too often.
@@ -82,19 +103,22 @@ impl State {
             return;
         }
         // What came by way of a lane goes back to it.
-        let own: Vec<Ask> = self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some(ask)).collect();
+        let doubtful = self.moving.doubtful.drain(..).filter_map(|mut ask| (!ask.reply.lost()).then_some((ask, true)));
+        let waiting = self.waiting.drain(..).filter_map(|mut ask| (!ask.reply.moved()).then_some((ask, false)));
+        let own: Vec<Handed> = doubtful.chain(waiting).map(|(ask, unsure)| Handed { ask, unsure }).collect();
         if self.moving.expected {
-            self.waiting = own.into();
+            self.waiting = own.into_iter().map(|handed| handed.ask).collect();
             return;
         }
         match self.moving.back.take() {
             // Where nobody waits for them any more, later ones have gone on: these must not follow.
             Some(back) => {
-                for ask in back.send(own).err().unwrap_or_default() {
-                    ask.reply.send(Err(Fault::busy("the room took too long to move")));
+                for late in back.send(own).err().unwrap_or_default() {
+                    let moved = Fault::busy("the room took too long to move");
+                    late.ask.reply.send(Err(if late.unsure { doubt::unknown() } else { moved }));
                 }
             }
-            None => own.into_iter().for_each(|ask| forward::route(&self.shared, self.room, ask)),
+            None => own.into_iter().for_each(|handed| forward::route(&self.shared, self.room, handed.ask)),
         }
     }
 

@@ -64,6 +64,15 @@ impl ReplyTo {
         }
     }
 
+    /// Tells a lane that nobody knows whether it was done; says whether it was one.
+    pub(crate) fn lost(&mut self) -> bool {
+        let lane = matches!(self.0, Some(To::Routed(_)));
+        if lane {
+            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room moved in the middle of an append").after(50)));
+        }
+        lane
+    }
+
     /// Answers.
     pub fn send(mut self, outcome: Result<Done, Fault>) {
         self.answer(outcome);

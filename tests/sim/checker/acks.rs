@@ -5,19 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Case, Log, Verdict, wrong};
+use crate::faults::Calm;
 use crate::journal::{Came, Conn, Line, Seen, Try};
-
-/// Milliseconds after which a node that does not answer another one is not waited for any longer.
-const ASKED_MS: u64 = 2_500;
 
 /// One try, with where in the journal it was sent and answered.
 struct Told<'a> {
     conn: Conn,
     what: &'a Try,
     sent: usize,
-    /// When it was sent, and how long it was until the answer, in milliseconds.
-    at: u64,
-    took: u64,
     answered: Option<(usize, &'a Came)>,
 }
 
@@ -26,12 +21,11 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
     for (place, (at, seen)) in case.seen.iter().enumerate() {
         match seen {
             Seen::Tried { conn, id, what } => {
-                tries.insert(*id, Told { conn: *conn, what, sent: place, at: *at, took: 0, answered: None });
+                tries.insert(*id, Told { conn: *conn, what, sent: place, answered: None });
             }
             Seen::Answered { id, came } => {
                 if let Some(told) = tries.get_mut(id) {
                     told.answered = Some((place, came));
-                    told.took = at - told.at;
                 }
                 if let Came::Fault { code, .. } = came
                     && matches!(code.as_str(), "internal" | "malformed")
@@ -51,10 +45,13 @@ pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
         there(told, logs, verdict);
         commands.entry((told.what.user, told.what.room, &told.what.client_id)).or_default().push(told);
     }
+    let known = known(case);
     for ((user, room, client_id), tries) in &commands {
         if let Some(log) = logs.get(room) {
             alike(*room, tries, verdict);
-            refused(*room, (*user, client_id), tries, log, verdict);
+            let there = log.lines.iter().find(|line| line.by == *user && line.client_id == *client_id);
+            let seq = there.map(|line| line.seq);
+            refused(case, tries, seq, known.get(room).unwrap_or(&BTreeMap::new()), verdict);
         }
     }
     order(&commands, verdict);
@@ -110,31 +107,44 @@ fn alike(room: u64, tries: &[&Told<'_>], verdict: &mut Verdict) {
     }
 }
 
-/// Who was told that something was done is never told that it can't be; what was refused for good is not done after all.
-fn refused(room: u64, pair: (u64, &str), tries: &[&Told<'_>], log: &Log, verdict: &mut Verdict) {
-    let there = log.lines.iter().find(|line| (line.by, line.client_id.as_str()) == pair);
+/// How far each room's log certainly went: places in the journal, and the highest number that anybody had seen there.
+fn known(case: &Case) -> BTreeMap<u64, BTreeMap<usize, u64>> {
+    let mut rooms: BTreeMap<u64, BTreeMap<usize, u64>> = BTreeMap::new();
+    let mut note = |place, room, seq| {
+        let known = rooms.entry(room).or_default();
+        let last = known.last_key_value().map_or(0, |(_, last)| *last);
+        known.insert(place, last.max(seq));
+    };
+    for (place, (_, seen)) in case.seen.iter().enumerate() {
+        match seen {
+            Seen::Pushed { room, line, .. } => note(place, *room, line.seq),
+            Seen::Paged { room, lines, .. } => {
+                note(place, *room, lines.iter().map(|line| line.seq).max().unwrap_or_default());
+            }
+            Seen::Answered { came: Came::Done { room, seq, .. }, .. } => note(place, *room, *seq),
+            _ => {}
+        }
+    }
+    rooms
+}
+
+/// What was done is never told to be refused. `there` is the command's number in the log, if it has one, and `known` how far the
+/// log went.
+///
+/// What was refused may be done after that, by a node that was silent and passed over, or that another one believed gone: only
+/// where all is well it may not.
+fn refused(case: &Case, tries: &[&Told<'_>], there: Option<u64>, known: &BTreeMap<usize, u64>, verdict: &mut Verdict) {
     for told in tries {
         let Some((_, Came::Fault { code, retry })) = told.answered else { continue };
-        if retry == "later" {
-            continue;
-        }
-        let others = || tries.iter().filter(|other| other.sent != told.sent);
-        let acked = |other: &&&Told<'_>| matches!(other.answered, Some((at, Came::Done { .. })) if at < told.sent);
-        if others().any(|other| acked(&other)) {
-            let what = &told.what;
-            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been acknowledged"));
-        }
-        // A node that doesn't answer for so long is passed over, and may do it all the same when it wakes.
-        if told.took >= ASKED_MS {
-            continue;
+        let Some(seq) = there.filter(|_| retry != "later") else { continue };
+        let (room, what) = (told.what.room, told.what);
+        if known.range(..told.sent).next_back().is_some_and(|(_, last)| *last >= seq) {
+            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) after it had been done as {seq}"));
         }
         let over =
             |other: &Told<'_>| matches!(other.answered, Some((at, came)) if at < told.sent && *came != Came::Nothing);
-        if let Some(line) = there
-            && others().all(|other| over(other))
-        {
-            let what = &told.what;
-            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) and is there as {}", line.seq));
+        if case.calm != Calm::No && tries.iter().filter(|other| other.sent != told.sent).all(|other| over(other)) {
+            wrong(verdict, room, format!("room {room}: {what:?} was refused ({code}) and is there as {seq}"));
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum Twist {
 /// A memory store that fails as told.
 #[derive(Default)]
 pub struct Faulty {
-    pub inner: Memory,
+    pub inner: Arc<Memory>,
     pub twists: Mutex<VecDeque<Twist>>,
     /// First number and count of each append that was written.
     pub appends: Mutex<Vec<(Seq, usize)>>,
@@ -60,6 +60,11 @@ pub struct Faulty {
 }
 
 impl Faulty {
+    /// Another way to the same store, which fails by itself.
+    pub fn beside(&self) -> Self {
+        Self { inner: self.inner.clone(), ..Self::default() }
+    }
+
     pub fn script(&self, twists: impl IntoIterator<Item = Twist>) {
         self.twists.lock().unwrap().extend(twists);
     }
@@ -281,7 +286,8 @@ impl BulkStore for Faulty {
 #[async_trait]
 impl Store for Faulty {
     async fn health(&self) -> StoreHealth {
-        self.inner.health().await
+        let health = self.inner.health().await;
+        StoreHealth { writable: health.writable && self.up().is_ok(), ..health }
     }
 }
 

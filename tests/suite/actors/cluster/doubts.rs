@@ -89,3 +89,23 @@ async fn what_another_node_wrote_to_a_room_that_is_at_home_here_is_found_within_
     one.drain();
     assert_eq!(one.seqs(room), [2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_for_what_another_node_has_changed() {
+    let flock = Flock::new(2).await;
+    let room = flock.group_on(0, 2, 1, &[2]).await;
+    let (mut one, mut two) = (flock.nodes[0].client(1).await, flock.nodes[1].client(2).await);
+    one.ask(send(room, "first")).await;
+    flock.net.follow(false);
+    flock.net.see("b", &["b"]);
+    assert_eq!(two.ask(send(room, "second")).await["seq"], 3);
+    // The first node's Room has not heard of it.
+    let react = |seq: u64| json!({"op": "react", "room": room, "seq": seq, "emoji": "+1"});
+    one.ask(react(3)).await;
+    assert_eq!(one.refused(react(9)).await, "not_found");
+    two.ask(json!({"op": "leave", "room": room})).await;
+    assert_eq!(one.refused(json!({"op": "kick", "room": room, "user": 2})).await, "not_found");
+    assert_eq!(one.refused(json!({"op": "kick", "room": room, "user": 2})).await, "not_found");
+    one.ask(json!({"op": "add", "room": room, "users": [2]})).await;
+    assert_eq!(two.refused(json!({"op": "kick", "room": room, "user": 1})).await, "forbidden");
+}

@@ -1,0 +1,81 @@
+//! Aside: a node that can't reach its store stands aside, and its rooms go to nodes that can.
+//!
+//! Owns: how often in a row the store was found away, or there. Receives: its own ticks. Emits: what this node is about, to the
+//! other nodes. Restarted by [`crate::node`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parlance_schema::node::NodeState;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::timeout;
+
+use crate::node::Shared;
+
+/// Between two looks at the store.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a store that is there may take to say so.
+const LOOK_MAX: Duration = Duration::from_secs(3);
+/// Looks in a row after which what they say is believed.
+const LOOKS: u32 = 2;
+
+/// The Aside actor.
+pub(crate) struct Aside;
+
+/// What Aside can be told.
+pub(crate) enum Msg {
+    /// Looks at the store.
+    Tick,
+}
+
+/// The state of Aside.
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    /// What the last look found, and how many in a row found it.
+    found: (bool, u32),
+}
+
+impl Actor for Aside {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        if !shared.cluster.is_alone() {
+            me.send_after(PERIOD, || Msg::Tick);
+        }
+        Ok(State { shared, found: (true, 0) })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, Msg::Tick: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if !state.shared.draining.load(Ordering::Acquire) {
+            state.look().await;
+            me.send_after(PERIOD, || Msg::Tick);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn look(&mut self) {
+        let there = timeout(LOOK_MAX, self.shared.store.health()).await.is_ok_and(|health| health.writable);
+        let before = if self.found.0 == there { self.found.1 } else { 0 };
+        self.found = (there, before.saturating_add(1).min(LOOKS));
+        let cluster = &self.shared.cluster;
+        let now = cluster.membership.me().state;
+        let wanted = match self.found {
+            (true, LOOKS) if now == NodeState::Aside => NodeState::Ready,
+            (false, LOOKS) if now == NodeState::Ready => NodeState::Aside,
+            _ => return,
+        };
+        if there {
+            tracing::info!("the store can be reached again: rooms come back");
+        } else {
+            tracing::warn!("the store can't be reached from here: rooms are left to other nodes");
+        }
+        if let Err(error) = cluster.announce(wanted).await {
+            tracing::warn!(%error, state = ?wanted, "the other nodes are not told yet");
+        }
+    }
+}

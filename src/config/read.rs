@@ -1,0 +1,126 @@
+//! Reading the settings: file, environment, command line, in this order.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat};
+
+use super::{Config, DEV_PREFIX, Error, FILE, FILE_VARIABLE, PREFIX, cluster, dialects, scylla};
+
+/// The variables of the process's environment that are settings of ours.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(is_ours).collect()
+}
+
+/// What the command line says; it wins over file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// `data.dir`.
+    pub data: Option<PathBuf>,
+    /// `server.dev_echo`.
+    pub dev_echo: bool,
+    /// `server.dev_faults`.
+    pub dev_faults: bool,
+}
+
+impl Config {
+    /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`.
+    ///
+    /// # Errors
+    /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Self, Error> {
+        let mut builder = config::Config::builder();
+        let path = file.unwrap_or(Path::new(FILE));
+        if file.is_some() || path.exists() {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
+        let source = Environment::with_prefix(PREFIX)
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("gateway.origins")
+            .with_list_parse_key("gateway.hosts")
+            .with_list_parse_key("gateway.proxies")
+            .with_list_parse_key("nats.servers")
+            .with_list_parse_key("store.scylla.nodes")
+            .source(Some(settings));
+        let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
+        let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
+        dialects::apply(&mut config, &environment)?;
+        cluster::apply(&mut config, &environment);
+        scylla::apply(&mut config, &environment);
+        overrides.apply(&mut config);
+        let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
+        let lists =
+            [&mut gateway.origins, &mut gateway.hosts, &mut gateway.proxies, &mut store.nodes, &mut nats.servers];
+        for list in lists {
+            // A list in a variable may have spaces, and an empty one is a list of nothing.
+            list.iter_mut().for_each(|text| *text = text.trim().to_owned());
+            list.retain(|text| !text.is_empty());
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The settings as names and values, for logs and operators; there is no secret among them.
+    #[must_use]
+    pub fn listed(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        if let Ok(value) = serde_json::to_value(self) {
+            flatten("", &value, &mut all);
+        }
+        all
+    }
+}
+
+fn is_ours((name, _): &(String, String)) -> bool {
+    name.starts_with(PREFIX) || dialects::VARIABLES.contains(&name.as_str())
+}
+
+fn is_setting((name, _): &(String, String)) -> bool {
+    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str())
+        && !cluster::SECRETS.contains(&name.as_str())
+        && !name.starts_with(DEV_PREFIX)
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        if let Some(data) = &self.data {
+            config.data.dir.clone_from(data);
+        }
+        config.server.dev_echo |= self.dev_echo;
+        config.server.dev_faults |= self.dev_faults;
+    }
+}
+
+/// Adds what is in a value under its names, with a dot between the parts of one.
+pub(super) fn flatten(prefix: &str, value: &serde_json::Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flatten(&name, field, into);
+            }
+        }
+        other => {
+            into.insert(prefix.to_owned(), other.to_string());
+        }
+    }
+}
