@@ -99,7 +99,8 @@ export function whereabouts(state, list, pushed) {
 
 /**
  * Takes what was answered, but of those of whom something newer was pushed.
- * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list @param {number} asked When (ms). @returns {State}
+ * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list
+ * @param {number} asked When (ms). @returns {State}
  */
 export const foundThere = (state, list, asked) =>
   whereabouts(state, list.filter(({ user }) => !(state.presence[user]?.pushed > asked - NEWS_MS)));
