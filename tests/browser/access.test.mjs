@@ -20,7 +20,7 @@ after(async () => {
 
 for (const colorScheme of ['light', 'dark']) {
   test(`axe finds nothing, ${colorScheme}`, async () => {
-    const w = await Window.open(browser, server.url, { colorScheme });
+    const w = await Window.open(browser, server.next(), { colorScheme });
     const { page } = w;
     await w.axe('login');
     await page.getByRole('button', { name: 'Log in' }).click();
@@ -81,8 +81,8 @@ async function withPeople(w, colorScheme) {
 }
 
 test('a closed room and a muted member are told without a fault, in both schemes', async () => {
-  const owner = await Window.open(browser, server.url);
-  const member = await Window.open(browser, server.url, { colorScheme: 'dark' });
+  const owner = await Window.open(browser, server.next());
+  const member = await Window.open(browser, server.next(), { colorScheme: 'dark' });
   await owner.register('owner', 'Olga');
   await member.register('member', 'Mika');
   await owner.createGroup('Studio', ['member']);
@@ -93,7 +93,7 @@ test('a closed room and a muted member are told without a fault, in both schemes
   // A screen reader is told who did it.
   await member.page.locator('#polite', { hasText: 'Olga muted you' }).waitFor({ state: 'attached' });
   // Coming back to a room that one can't write in, the focus is on the room.
-  await member.page.goto(`${server.url}/#/`);
+  await member.page.goto(`${member.url}/#/`);
   await member.openRoom('Studio');
   await member.page.waitForFunction(() => document.activeElement.matches('main.room'));
   await owner.member('Mika', 'muted');
@@ -113,7 +113,7 @@ test('a closed room and a muted member are told without a fault, in both schemes
 });
 
 test('everything is done with the keyboard alone', async () => {
-  const w = await Window.open(browser, server.url);
+  const w = await Window.open(browser, server.next());
   const { page } = w;
   const keys = async (...list) => {
     for (const key of list) await page.keyboard.press(key);
@@ -169,8 +169,8 @@ test('everything is done with the keyboard alone', async () => {
 });
 
 test('people are managed with the keyboard alone', async () => {
-  const w = await Window.open(browser, server.url);
-  const other = await Window.open(browser, server.url);
+  const w = await Window.open(browser, server.next());
+  const other = await Window.open(browser, server.next());
   const { page } = w;
   await other.register('manolo', 'Manolo');
   await w.register('keeper', 'Keeper');

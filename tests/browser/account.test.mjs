@@ -16,8 +16,8 @@ let bela;
 before(async () => {
   server = await Server.start();
   browser = await launch();
-  anna = await Window.open(browser, server.url);
-  bela = await Window.open(browser, server.url, { colorScheme: 'dark' });
+  anna = await Window.open(browser, server.next());
+  bela = await Window.open(browser, server.next(), { colorScheme: 'dark' });
   await anna.register('anna', 'Anna Weiß');
   await bela.register('bela', 'Béla Bartók');
   await anna.createGroup('Kitchen', ['bela']);
@@ -58,7 +58,7 @@ test('a chosen status is seen by others at once, by oneself, and after a reload'
 });
 
 test('all tabs go by the status that is chosen in one', async () => {
-  const tab = await Window.tab(bela.context, server.url);
+  const tab = await Window.tab(bela.context, bela.url);
   await ownDot(tab, 'do_not_disturb');
   await choose(tab, 'Online');
   await ownDot(bela, 'online');
@@ -151,7 +151,7 @@ test('a password is changed only by who knows the present one, and to one that i
 });
 
 test('a changed password ends all other logins at once, and the own one goes on', async () => {
-  const laptop = await Window.open(browser, server.url);
+  const laptop = await Window.open(browser, server.next());
   await login(laptop, OLD);
   await laptop.openRoom('Kitchen');
   await change(anna, OLD, NEW);

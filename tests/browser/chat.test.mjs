@@ -14,8 +14,8 @@ let bela;
 before(async () => {
   server = await Server.start();
   browser = await launch();
-  anna = await Window.open(browser, server.url);
-  bela = await Window.open(browser, server.url, { colorScheme: 'dark' });
+  anna = await Window.open(browser, server.next());
+  bela = await Window.open(browser, server.next(), { colorScheme: 'dark' });
 });
 
 after(async () => {
@@ -50,7 +50,7 @@ test('what one writes, the other sees at once, as text and nothing else', async 
 });
 
 test('an unread count shows elsewhere, and goes when one reads', async () => {
-  await bela.page.goto(`${server.url}/#/`);
+  await bela.page.goto(`${bela.url}/#/`);
   await anna.send('Are you there?');
   await bela.page.locator('.badge', { hasText: '1' }).waitFor();
   await bela.openRoom(ROOM);
@@ -110,7 +110,7 @@ test('the server is killed: both come back by themselves, nothing is lost or dou
   await anna.page.reload().catch(() => {});
   await server.run();
   // The reload above found no server; a person would press the button again, and finds all that was written.
-  const address = `${server.url}/#/rooms/${bela.page.url().split('/').at(-1)}`;
+  const address = `${anna.url}/${new URL(bela.page.url()).hash}`;
   // The page of the reload that failed may still be on its way, and ends the first try.
   await until(() => anna.page.goto(address).then(() => true, () => false), 'the page again');
   await anna.page.getByRole('main', { name: ROOM }).waitFor();

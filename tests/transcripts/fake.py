@@ -46,9 +46,11 @@ class Fake:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.address = f"127.0.0.1:{self.http.server_address[1]}"
-        self.url = f"http://{self.address}"
+        self.addresses = [f"127.0.0.1:{self.http.server_address[1]}"]
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def near(self, person):
+        return self.addresses[0]
 
     def __enter__(self):
         return self

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, with a data folder and a port of its own."""
+"""The real server in a process of its own, with a data folder and a port of its own; or one that stands for the nodes of a cluster."""
 
 import os
 import re
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, binary, environment):
         self.binary, self.environment = binary, dict(environment)
-        self.said = []
+        self.said, self.nodes = [], {}
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="parlance-transcripts-")
@@ -45,26 +45,28 @@ class Server:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )
         self.listening = threading.Event()
-        self.address = None
+        self.addresses = []
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         try:
-            if not self.listening.wait(START_S) or self.address is None:
+            if not self.listening.wait(START_S) or not self.addresses:
                 raise NoStart(f"the server did not start: {''.join(self.said[-20:])}")
-            if wanted and self.address != wanted:
-                raise NoStart(f"the server was told to listen on {wanted}, and does on {self.address}")
+            if wanted and self.addresses != [wanted]:
+                raise NoStart(f"the server was told to listen on {wanted}, and does on {', '.join(self.addresses)}")
         except BaseException:
             self.__exit__()
             raise
-        self.url = f"http://{self.address}"
         return self
+
+    def near(self, person):
+        """The address of a person's node: people take the nodes in turn, and stay with one, where they see what they did."""
+        return self.addresses[self.nodes.setdefault(person, len(self.nodes)) % len(self.addresses)]
 
     def _read(self):
         for line in self.process.stdout:
             self.said.append(line)
-            found = re.search(r"listening on http://(\S+)", line)
-            if found and self.address is None:
-                self.address = found[1]
+            if "listening on http://" in line and not self.addresses:
+                self.addresses = re.findall(r"http://(\S+)", line)
                 self.listening.set()
         self.listening.set()
 

@@ -116,8 +116,9 @@ export class Client extends EventTarget {
   #lookAround(rooms) {
     const users = [...new Set(rooms.map((r) => r.peer).filter(Boolean))].slice(0, 100);
     if (users.length === 0) return;
+    const asked = Date.now();
     this.connection.request('whereabouts', { users })
-      .then(({ presence }) => this.set(store.whereabouts(this.state, presence))).catch(() => {});
+      .then(({ presence }) => this.set(store.foundThere(this.state, presence, asked))).catch(() => {});
   }
 
   #pushed(push) {
@@ -174,10 +175,11 @@ export class Client extends EventTarget {
   }
 
   async loadMembers(id) {
+    const asked = Date.now();
     try {
       const { members } = await this.connection.request('members', { room: id });
       this.change(id, (room) => withMembers(room, members));
-      this.set(store.whereabouts(this.state, members));
+      this.set(store.foundThere(this.state, members, asked));
       this.#meet(members.map((m) => m.user));
     } catch (error) {
       if (!(error instanceof Disconnected)) console.warn(error.message);

@@ -7,12 +7,15 @@ import { forget, newRoom, pushEntry, withRead, withView } from './fold.js';
  * @property {number|null} me
  * @property {Object<number, import('./types.js').Room>} rooms
  * @property {Object<number, import('./types.js').User>} users
- * @property {Object<number, { status: string, last_seen?: number }>} presence
+ * @property {Object<number, { status: string, last_seen?: number, pushed?: number }>} presence With when it was pushed last (ms).
  * @property {Object<number, Object<number, number>>} typing Per room and user: until when (ms).
  */
 
 /** Milliseconds after which somebody who is writing is taken as stopped. */
 export const TYPING_MS = 6_000;
+
+/** Milliseconds by which an answer may be older than what was pushed before it: another node's news of presence are gathered. */
+const NEWS_MS = 2_000;
 
 /** The state of a page that knows nothing. @param {number|null} me @returns {State} */
 export const initial = (me = null) => ({ me, rooms: {}, users: {}, presence: {}, typing: {} });
@@ -82,14 +85,25 @@ export function met(state, users) {
   return { ...state, users: next };
 }
 
-/** @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list @returns {State} */
-export function whereabouts(state, list) {
+/**
+ * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list
+ * @param {number} [pushed] When they were pushed (ms). @returns {State}
+ */
+export function whereabouts(state, list, pushed) {
   const presence = { ...state.presence };
   for (const { user, status, last_seen } of list) {
-    presence[user] = { status, last_seen: last_seen ?? presence[user]?.last_seen ?? undefined };
+    presence[user] = { status, last_seen: last_seen ?? presence[user]?.last_seen ?? undefined, pushed: pushed ?? presence[user]?.pushed };
   }
   return { ...state, presence };
 }
+
+/**
+ * Takes what was answered, but of those of whom something newer was pushed.
+ * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list
+ * @param {number} asked When (ms). @returns {State}
+ */
+export const foundThere = (state, list, asked) =>
+  whereabouts(state, list.filter(({ user }) => !(state.presence[user]?.pushed > asked - NEWS_MS)));
 
 /** @param {State} state @param {number} room @param {number} user @param {number} until 0: stopped. @returns {State} */
 function typing(state, room, user, until) {
@@ -148,7 +162,7 @@ export function pushed(state, push, now) {
     case 'read':
       return { state: changeRoom(state, id, (room) => withRead(room, push.user, push.seq, state.me)), effects: [] };
     case 'presence':
-      return { state: whereabouts(state, [push]), effects: [] };
+      return { state: whereabouts(state, [push], now), effects: [] };
     default:
       // Later versions add pushes; those that this one doesn't know are none of its business.
       return { state, effects: [] };

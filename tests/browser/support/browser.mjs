@@ -23,6 +23,7 @@ export class Window {
   /** A further tab of the same window. */
   static async tab(context, url) {
     const window = new Window();
+    window.url = url;
     window.context = context;
     window.problems = [];
     const page = (window.page = await context.newPage());

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const START_MS = 30_000;
+const START_MS = 60_000;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** The test double; it does on demand what a sound server seldom does. */
@@ -32,10 +32,11 @@ export async function until(check, what, ms = 15_000) {
   }
 }
 
+/** A server: one process, or one that stands for the nodes of a cluster. */
 export class Server {
   static async start(bin = binary(), env = {}) {
     const server = new Server();
-    Object.assign(server, { bin, env, data: await mkdtemp(join(tmpdir(), 'parlance-browser-')), listen: '127.0.0.1:0' });
+    Object.assign(server, { bin, env, data: await mkdtemp(join(tmpdir(), 'parlance-browser-')), listen: '127.0.0.1:0', windows: 0 });
     await server.run();
     return server;
   }
@@ -48,22 +49,29 @@ export class Server {
     this.process = spawn(this.bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, ...this.env } });
     this.log = '';
     this.ended = new Promise((done) => this.process.once('close', done));
-    const address = await new Promise((resolve, reject) => {
+    this.urls = await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`the server did not start:\n${this.log}`)), START_MS);
       const read = (chunk) => {
         this.log = (this.log + chunk).slice(-20_000);
-        const found = this.log.match(/listening on http:\/\/([\w.:[\]-]+:\d+)/);
+        const found = this.log.match(/listening on (http:.*)\n/);
         if (!found) return;
         clearTimeout(timer);
-        resolve(found[1]);
+        resolve(found[1].split(' '));
       };
       this.process.stdout.on('data', read);
       this.process.stderr.on('data', read);
       this.process.once('error', reject);
       this.process.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${this.log}`)));
     });
-    this.listen = address;
-    this.url = `http://${address}`;
+    this.listen = new URL(this.urls[0]).host;
+    // Who calls past the page stays with one node, and sees there what was done before.
+    this.url = this.urls.at(-1);
+  }
+
+  /** Where the next window is opened: on each node in turn. */
+  next() {
+    this.windows += 1;
+    return this.urls[(this.windows - 1) % this.urls.length];
   }
 
   async kill(signal = 'SIGKILL') {
