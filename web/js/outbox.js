@@ -101,9 +101,13 @@ export class Outbox {
     this.#keep();
   }
 
-  /** A room was left: what was for it is void. @param {number} room */
+  /** A room was left: what was for it is void, but for leaving it, which may be seen before its answer. @param {number} room */
   dropRoom(room) {
-    for (const item of this.items) if (item.room === room) this.#settle(item.client_id, 'reject', new FaultError({ code: 'not_found', detail: '', retry: 'never' }));
+    const gone = new FaultError({ code: 'not_found', detail: '', retry: 'never' });
+    for (const item of this.items.filter((i) => i.room === room)) {
+      if (item.op === 'leave') this.#settle(item.client_id, 'resolve', undefined);
+      else this.#settle(item.client_id, 'reject', gone);
+    }
     this.items = this.items.filter((i) => i.room !== room);
     this.#keep();
   }

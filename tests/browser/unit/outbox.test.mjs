@@ -147,3 +147,11 @@ test('a room that is gone takes its messages along', async () => {
   await gone;
   assert.deepEqual(r.box.items.map((i) => i.room), [6]);
 });
+
+test('leaving a room is done where that is seen before the answer', async () => {
+  const r = rig();
+  const left = r.box.submit('leave', 5, { room: 5 });
+  r.box.dropRoom(5);
+  await left;
+  assert.deepEqual(r.box.items, []);
+});
