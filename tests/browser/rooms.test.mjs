@@ -178,7 +178,8 @@ test('what happened while one was away stands in its place after a resume, and a
   await bela.page.evaluate(() => dispatchEvent(new Event('offline')));
   const owner = await token('anna');
   await server.kill('SIGKILL');
-  await bela.page.locator('.banner', { hasText: /offline|Not connected/ }).waitFor();
+  // A browser that is offline may not tell of the end: then silence does, after 8 s, and an attempt that leads nowhere takes 15 s more.
+  await bela.page.locator('.banner', { hasText: /offline|Not connected/ }).waitFor({ timeout: 30_000 });
   await server.run();
   await server.call(`/v1/rooms/${room}`, { method: 'PATCH', token: owner, body: { name: 'Orchard' } });
   await server.call(`/v1/rooms/${room}/messages`, { token: owner, body: { content: { text: 'between two names' } } });
