@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const LOOPBACK: &str = "127.0.0.1";
+/// Where servers listen: connections go out from 127.0.0.1, and can't take a port here between its choice and its use.
+pub const HOST: &str = "127.0.0.9";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that can be killed and started again.
@@ -36,14 +37,14 @@ impl Server {
 
     /// A server alone, with more settings; `{folder}` in them is its folder.
     pub fn with(settings: &str) -> Self {
-        let mut server = Self::prepare("alone", LOOPBACK, free_port(LOOPBACK), settings);
+        let mut server = Self::prepare("alone", HOST, free_port(HOST), settings);
         server.run();
         server
     }
 
     /// Three servers that know each other.
     pub fn cluster() -> Vec<Self> {
-        Self::cluster_on(LOOPBACK)
+        Self::cluster_on(HOST)
     }
 
     /// The same on another address.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::conformance::{Heard, open};
 use super::{PATIENCE, identity, join, options};
-use crate::server::Server;
+use crate::server::{HOST, Server};
 use parlance::membership::JetStream;
 use parlance::membership::jetstream::Leases;
 use parlance_actors::ports::bus::{Question, Reply};
@@ -131,7 +131,7 @@ async fn over_tls() {
     std::fs::write(file("ca.pem"), ca.pem()).unwrap();
     for name in ["server", "client"] {
         let key = TlsKey::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = vec!["localhost".to_owned(), HOST.to_owned()];
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap();
         std::fs::write(file(&format!("{name}.pem")), certificate.pem()).unwrap();
         std::fs::write(file(&format!("{name}.key")), key.serialize_pem()).unwrap();

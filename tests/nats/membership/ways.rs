@@ -74,7 +74,7 @@ impl Way {
 
 /// Carries bytes both ways while the way is open.
 async fn carry(mut stream: TcpStream, port: u16, mut told: watch::Receiver<State>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let Ok(mut server) = TcpStream::connect((crate::server::HOST, port)).await else { return };
     loop {
         let state = *told.borrow_and_update();
         tokio::select! {
