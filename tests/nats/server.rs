@@ -4,25 +4,33 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Where servers listen: connections go out from 127.0.0.1, and can't take a port here between its choice and its use.
-pub const HOST: &str = "127.0.0.9";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that can be killed and started again.
 pub struct Server {
     pub port: u16,
-    host: String,
+    pub host: String,
     folder: TempDir,
     child: Option<Child>,
 }
 
-fn free_port(host: &str) -> u16 {
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port()
+/// A loopback address of its own for each server or cluster: nobody else takes a port there between its choice and its use.
+fn own_host() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("127.0.{}.{}", 1 + count / 250, 1 + count % 250)
+}
+
+/// Free ports, each another one.
+fn free_ports<const N: usize>(host: &str) -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind((host, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn binary() -> PathBuf {
@@ -37,20 +45,27 @@ impl Server {
 
     /// A server alone, with more settings; `{folder}` in them is its folder.
     pub fn with(settings: &str) -> Self {
-        let mut server = Self::prepare("alone", HOST, free_port(HOST), settings);
+        Self::with_on(&own_host(), settings)
+    }
+
+    /// The same on an address that the settings name.
+    pub fn with_on(host: &str, settings: &str) -> Self {
+        let [port] = free_ports(host);
+        let mut server = Self::prepare("alone", host, port, settings);
         server.run();
         server
     }
 
     /// Three servers that know each other.
     pub fn cluster() -> Vec<Self> {
-        Self::cluster_on(HOST)
+        Self::cluster_on(&own_host())
     }
 
     /// The same on another address.
     pub fn cluster_on(host: &str) -> Vec<Self> {
-        let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(host), free_port(host))).collect();
-        let routes: Vec<_> = ports.iter().map(|(_, route)| format!("\"nats://{host}:{route}\"")).collect();
+        let [a, b, c, routes @ ..] = free_ports::<6>(host);
+        let ports: Vec<(u16, u16)> = [a, b, c].into_iter().zip(routes).collect();
+        let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{host}:{route}\"")).collect();
         let prepare = |(at, (port, route)): (usize, &(u16, u16))| {
             let routes = routes.join(", ");
             let cluster = format!("cluster {{ name: test, listen: \"{host}:{route}\", routes: [{routes}] }}");

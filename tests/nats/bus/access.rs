@@ -16,13 +16,15 @@ use serde_json::{Value, json};
 
 use super::conformance::{Heard, open};
 use super::{PATIENCE, identity, join, options};
-use crate::server::{HOST, Server};
+use crate::server::Server;
 use parlance::membership::JetStream;
 use parlance::membership::jetstream::Leases;
 use parlance_actors::ports::bus::{Question, Reply};
 use parlance_actors::ports::membership::NodeState;
 use parlance_actors::ports::{Bus, Membership};
 
+/// The address in the certificates.
+const HOST: &str = "127.0.0.9";
 /// Time in which a server that lets one in would have done so.
 const REFUSED_WITHIN: Duration = Duration::from_millis(700);
 
@@ -137,9 +139,12 @@ async fn over_tls() {
         std::fs::write(file(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }
     let path = folder.path().display();
-    let server = Server::with(&format!(
-        "tls {{ cert_file: \"{path}/server.pem\", key_file: \"{path}/server.key\", ca_file: \"{path}/ca.pem\", verify: true }}"
-    ));
+    let server = Server::with_on(
+        HOST,
+        &format!(
+            "tls {{ cert_file: \"{path}/server.pem\", key_file: \"{path}/server.key\", ca_file: \"{path}/ca.pem\", verify: true }}"
+        ),
+    );
     let certificate = Some((file("client.pem"), file("client.key")));
     let servers = vec![server.url().replace("nats://", "tls://")];
     let good = Options { servers, tls: true, ca: Some(file("ca.pem")), certificate, ..Options::default() };

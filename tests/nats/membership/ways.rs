@@ -38,7 +38,7 @@ impl Way {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
         let (state, (count, counts)) = (watch::Sender::new(State::Open), watch::channel((0, 0)));
-        let (port, told) = (servers.all[0].port, state.subscribe());
+        let (server, told) = ((servers.all[0].host.clone(), servers.all[0].port), state.subscribe());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -50,7 +50,7 @@ impl Way {
                     }
                     State::Lost => {}
                 }
-                tokio::spawn(carry(stream, port, told.clone()));
+                tokio::spawn(carry(stream, server.clone(), told.clone()));
             }
         });
         Self { url, state, counts }
@@ -73,8 +73,8 @@ impl Way {
 }
 
 /// Carries bytes both ways while the way is open.
-async fn carry(mut stream: TcpStream, port: u16, mut told: watch::Receiver<State>) {
-    let Ok(mut server) = TcpStream::connect((crate::server::HOST, port)).await else { return };
+async fn carry(mut stream: TcpStream, server: (String, u16), mut told: watch::Receiver<State>) {
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
     loop {
         let state = *told.borrow_and_update();
         tokio::select! {
