@@ -14,14 +14,14 @@ use crate::ports::membership::MembershipError;
 pub(crate) struct Cluster {
     pub(crate) membership: Arc<dyn Membership>,
     me: NodeId,
-    /// What was announced last; whoever announces waits for those before.
-    announced: Mutex<Option<NodeState>>,
+    /// Whoever announces waits for those before.
+    announcing: Mutex<()>,
     view: watch::Receiver<Arc<View>>,
 }
 
 impl Cluster {
     pub(crate) fn new(membership: Arc<dyn Membership>) -> Self {
-        Self { me: membership.me().id, announced: Mutex::new(None), view: membership.view(), membership }
+        Self { me: membership.me().id, announcing: Mutex::new(()), view: membership.view(), membership }
     }
 
     /// This node's name.
@@ -39,11 +39,10 @@ impl Cluster {
     /// # Errors
     /// When nobody could be told; it is tried again with the next renewal.
     pub(crate) async fn announce(&self, state: NodeState) -> Result<(), MembershipError> {
-        let mut announced = self.announced.lock().await;
-        if *announced == Some(NodeState::Draining) {
+        let _turn = self.announcing.lock().await;
+        if self.membership.me().state == NodeState::Draining {
             return Ok(());
         }
-        *announced = Some(state);
         self.membership.announce(state).await
     }
 

@@ -59,12 +59,17 @@ impl State {
             tokio::spawn(async move { shared.announce_last(room, last, append).await });
         }
         // The log has grown, so that fewer may fit the bucket now: the rest waits, in order.
-        for ask in batch.into_asks().into_iter().rev() {
-            self.waiting.push_front(ask);
-        }
+        self.put_back(batch);
         // Two who contend starve each other: after the second time the room's home has it.
         if !self.steps_down(me) {
             self.next_batch(me).await;
+        }
+    }
+
+    /// Has a batch's commands wait again, before all others.
+    pub(super) fn put_back(&mut self, batch: Batch) {
+        for ask in batch.into_asks().into_iter().rev() {
+            self.waiting.push_front(ask);
         }
     }
 

@@ -64,12 +64,10 @@ impl State {
     pub(super) fn overdue(&mut self) {
         let Some(batch) = self.batch.take_if(|_| self.moving.away) else { return };
         tracing::info!(room = %self.room, commands = batch.len(), "moving on in the middle of an append");
-        let sent = !batch.entries().is_empty();
-        let asks = batch.into_asks();
-        if sent {
-            self.moving.doubtful = asks;
+        if batch.entries().is_empty() {
+            self.put_back(batch);
         } else {
-            asks.into_iter().rev().for_each(|ask| self.waiting.push_front(ask));
+            self.moving.doubtful = batch.into_asks();
         }
     }
 
