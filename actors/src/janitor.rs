@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::node::Shared;
+use crate::shared::Shared;
 
 /// The Janitor actor.
 pub(crate) struct Janitor;

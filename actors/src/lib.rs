@@ -10,17 +10,14 @@
 //! ├── Aside                               leaves rooms to other nodes while the store can't be reached
 //! └── Janitor                             expired tokens
 //! ```
-//! Nothing here is global: all that the actors of one node share hangs on one [`node::Shared`], so that a simulation can run
+//! Nothing here is global: all that the actors of one node share hangs on one `shared::Shared`, so that a simulation can run
 //! many nodes in one process.
 
-mod answers;
-mod aside;
 mod cluster;
-mod forward;
+mod cluster_view;
 pub mod ids;
 mod janitor;
 pub mod link;
-mod lookout;
 mod mailbox;
 mod meters;
 mod names;
@@ -29,11 +26,9 @@ mod ops;
 pub mod ports;
 mod presence;
 mod relay;
-mod relays;
 mod room;
-mod rooms;
 pub mod service;
 mod session;
-mod sessions;
+mod shared;
 mod supervise;
 pub mod wire;

@@ -18,11 +18,11 @@ use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Code, Fault, RoomId, TenantId};
 use tokio::time::Instant;
 
-use crate::forward;
-use crate::node::Shared;
+use crate::cluster::forwarding;
 use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, ReplyTo};
+use crate::shared::Shared;
 
 /// What an operation comes to.
 pub(crate) enum Plan {
@@ -172,7 +172,7 @@ pub(crate) async fn command_room(
     loop {
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
-        forward::route(shared, room, ask);
+        forwarding::route(shared, room, ask);
         let unknown = || Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells");
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {

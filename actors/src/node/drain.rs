@@ -9,8 +9,8 @@ use parlance_schema::frame::Push;
 use parlance_schema::node::NodeState;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Shared;
 use crate::link::Link;
+use crate::shared::Shared;
 
 /// How long it may take to tell the other nodes.
 const TELLING: Duration = Duration::from_secs(2);

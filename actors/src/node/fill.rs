@@ -8,11 +8,10 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET, SNAPSHOT_EVERY};
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, UserId};
 
-use super::encode_state;
-use super::knowledge::read_room;
 use crate::ids::Ids;
 use crate::ports::Store;
 use crate::ports::store::{Append, AppendError, IdKind, StoreError};
+use crate::room::{encode_state, read_room};
 
 /// Why a log was not filled.
 #[derive(Debug, thiserror::Error)]

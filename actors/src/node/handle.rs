@@ -13,11 +13,13 @@ use parlance_schema::{Code, Fault, RoomId, TenantId};
 use ractor::{ActorRef, Message};
 use tokio::sync::oneshot;
 
-use super::{Msg, Shared, drain};
+use super::actor::Msg;
+use super::drain;
 use crate::link::{Link, Receiver};
 use crate::ports::bus::BusState;
 use crate::service::{ActorView, After, ClusterHealth, Health, Service, What};
-use crate::{ops, relay, room, session, sessions};
+use crate::shared::Shared;
+use crate::{ops, relay, room, session};
 
 /// Actors that one picture shows at most.
 const PICTURES_MAX: usize = 1_000;
@@ -120,7 +122,7 @@ impl Service for Handle {
 
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
         self.check_connections(&link)?;
-        let receiver = sessions::Registry::connect(&self.shared, &link)?;
+        let receiver = session::Registry::connect(&self.shared, &link)?;
         link.push(&Push::Hello {
             session: link.id,
             user: link.principal.user,
@@ -137,7 +139,7 @@ impl Service for Handle {
         let position = session::position(&self.shared, &link, after).await?;
         session::enter(&self.shared, &link, position).await?;
         let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
-        match sessions::Registry::connect(&self.shared, &link) {
+        match session::Registry::connect(&self.shared, &link) {
             Ok(receiver) => {
                 self.shared.relays.start(room, link.id);
                 Ok(receiver)

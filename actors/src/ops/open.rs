@@ -13,8 +13,8 @@ use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
 use super::{command_room, fresh_client_id, read, unavailable};
-use crate::node::Shared;
 use crate::ports::store::{ClaimKind, IdKind};
+use crate::shared::Shared;
 
 /// A room to be opened.
 pub(super) struct New {

@@ -12,9 +12,9 @@ use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 use tokio::sync::oneshot;
 
 use super::unavailable;
-use crate::node::Shared;
 use crate::ports::store::{Range, StoredMessage};
 use crate::relay::{self, Back, View};
+use crate::shared::Shared;
 
 /// Bytes of words on one page, about; it ends early beyond.
 const PAGE_BYTES: usize = 256 * 1024;

@@ -8,7 +8,7 @@ use parlance_schema::UserId;
 use parlance_schema::event::Status;
 use parlance_schema::node::{NodeId, View};
 
-use super::best;
+use super::registry::best;
 use crate::ports::bus::PresenceNews;
 
 /// The users of other nodes.

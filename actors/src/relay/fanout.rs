@@ -11,11 +11,11 @@ use parlance_schema::limits::PAGE_MAX;
 use parlance_schema::{Fault, RoomId, Seq, UserId};
 use ractor::ActorRef;
 
-use super::{Mode, Msg, Slot, State, Sub};
+use super::actor::{Mode, Msg, Slot, State, Sub};
+use super::registry::lock;
 use crate::link::Pushed;
-use crate::node::guarded;
 use crate::ports::store::{Range, StoreError};
-use crate::relays::lock;
+use crate::room::guarded;
 use crate::wire::{Around, Missing, WIRES_MAX, Wire};
 
 impl State {

@@ -12,12 +12,13 @@ use parlance_schema::{Fault, RoomId, Seq};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
-use super::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
+use super::actor::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
+use super::registry::lock;
 use crate::link::{Link, Pushed};
 use crate::names::Names;
-use crate::node::{Shared, guarded};
 use crate::ports::store::{Range, StoreError};
-use crate::relays::lock;
+use crate::room::guarded;
+use crate::shared::Shared;
 use crate::wire::{Around, Wire};
 
 impl State {

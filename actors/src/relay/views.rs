@@ -1,5 +1,6 @@
 //! What is asked about a room: its picture, its members, who may read what, and how far they have read.
 
+use parlance_domain::room::State as Folded;
 use parlance_schema::account::Principal;
 use parlance_schema::command::History;
 use parlance_schema::event::Ephemeral;
@@ -9,10 +10,10 @@ use ractor::ActorRef;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::{Back, Folded, Msg, State, unreadable};
-use crate::node::Shared;
+use super::actor::{Back, Msg, State, unreadable};
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Range, ReadMark, StoreError};
+use crate::shared::Shared;
 
 /// How long read marks wait to be written together.
 const FLUSH_MS: u64 = 200;

@@ -11,8 +11,8 @@ use parlance_schema::{Fault, MessageId};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
+use super::actor::{Ask, Msg, State};
 use super::batch::{self, Batch, Fate};
-use super::{Ask, Msg, State};
 use crate::ports::store::{Answer, Append, IdKind};
 
 impl State {
@@ -43,7 +43,7 @@ impl State {
         if let Some(folded) = &self.folded {
             append.tenant = folded.tenant;
             if folded.last >= self.snapshot_at + SNAPSHOT_EVERY {
-                append.snapshot = crate::node::encode_state(folded);
+                append.snapshot = crate::room::encode_state(folded);
                 self.snapshot_at = folded.last;
             }
         }

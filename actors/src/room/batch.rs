@@ -7,7 +7,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::view::Done;
 use parlance_schema::{Fault, RoomId, Seq};
 
-use super::Ask;
+use super::actor::Ask;
 
 /// What became of one command of a batch.
 #[derive(Clone, Debug)]

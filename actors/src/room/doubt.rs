@@ -5,10 +5,10 @@ use std::time::Duration;
 use parlance_schema::{Code, Fault, Seq};
 use ractor::ActorRef;
 
+use super::actor::{Msg, Reread, State};
 use super::batch::{self, Batch};
-use super::{Msg, Reread, State};
-use crate::node::guarded;
 use crate::ports::store::StoreError;
+use crate::room::guarded;
 
 impl State {
     /// Reads the log to learn what it says, and whether the append is in it.

@@ -9,13 +9,13 @@ use parlance_schema::{Code, Fault, RoomId};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use super::Msg;
+use super::actor::Msg;
 use crate::link::Link;
-use crate::node::Shared;
 use crate::ops;
 use crate::relay::{self, From};
 use crate::room::ReplyTo;
 use crate::service::After;
+use crate::shared::Shared;
 
 /// What the relays of a user's rooms say to a resume. When the last of them has said it, or has ended without a word, the
 /// Session is told.

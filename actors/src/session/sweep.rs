@@ -7,9 +7,9 @@ use parlance_schema::event::Notice;
 use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 
-use super::{Msg, State};
+use super::actor::{Msg, State};
 use crate::link::Link;
-use crate::node::Shared;
+use crate::shared::Shared;
 
 impl State {
     /// Compares what is so with what this session knows.

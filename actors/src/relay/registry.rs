@@ -1,30 +1,29 @@
-//! Relays: opens a relay for a room that somebody here looks at, and restarts one that crashed.
+//! The relays that are open on this node, and how each is reached: whoever asks for a room's opens it.
 //!
 //! A relay's subscribers hang on its [`Seat`], which outlives it: the next relay finds them there, each with its position,
 //! and catches them up from the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use parlance_schema::{Fault, RoomId, TenantId};
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorId, ActorRef};
 
-use crate::node::Shared;
-use crate::relay::{self, Sub};
+use super::actor::{Args, Msg, Relay, Sub};
+use crate::shared::Shared;
 use crate::supervise::{self, Supervisor};
 
 /// A room's place among the relays.
 pub(crate) struct Seat {
-    actor: Mutex<ActorRef<relay::Msg>>,
+    actor: Mutex<ActorRef<Msg>>,
     subs: Arc<Mutex<Vec<Sub>>>,
     /// Whose the room is, once its relay has read it.
     tenant: Arc<OnceLock<TenantId>>,
 }
 
 impl Seat {
-    fn actor(&self) -> ActorRef<relay::Msg> {
+    pub(super) fn actor(&self) -> ActorRef<Msg> {
         self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -38,8 +37,8 @@ pub(crate) fn lock(subs: &Mutex<Vec<Sub>>) -> MutexGuard<'_, Vec<Sub>> {
 /// The relays of this node.
 #[derive(Default)]
 pub(crate) struct Registry {
-    seats: DashMap<RoomId, Arc<Seat>>,
-    supervisor: Supervisor,
+    pub(super) seats: DashMap<RoomId, Arc<Seat>>,
+    pub(super) supervisor: Supervisor,
 }
 
 impl Registry {
@@ -47,7 +46,7 @@ impl Registry {
     ///
     /// # Errors
     /// While the node starts or stops.
-    pub(crate) fn tell(&self, shared: &Arc<Shared>, room: RoomId, mut msg: relay::Msg) -> Result<(), Fault> {
+    pub(crate) fn tell(&self, shared: &Arc<Shared>, room: RoomId, mut msg: Msg) -> Result<(), Fault> {
         for _ in 0..3 {
             let there = self.seats.get(&room).map(|seat| seat.clone());
             let actor = there.map_or_else(|| self.open(shared, room), Ok)?.actor();
@@ -64,12 +63,12 @@ impl Registry {
     pub(crate) fn start(&self, room: RoomId, session: u64) {
         if let Some(seat) = self.seats.get(&room).map(|seat| seat.clone()) {
             lock(&seat.subs).iter_mut().filter(|sub| sub.link.id == session).for_each(Sub::start);
-            let _ = seat.actor().cast(relay::Msg::CatchUp { session });
+            let _ = seat.actor().cast(Msg::CatchUp { session });
         }
     }
 
     /// Tells a room's relay something if there is one.
-    pub(crate) fn tell_open(&self, room: RoomId, msg: relay::Msg) {
+    pub(crate) fn tell_open(&self, room: RoomId, msg: Msg) {
         if let Some(seat) = self.seats.get(&room).map(|seat| seat.clone()) {
             let _ = seat.actor().cast(msg);
         }
@@ -79,28 +78,28 @@ impl Registry {
         let supervisor = self.supervisor.get()?;
         let slot = self.seats.entry(room).or_try_insert_with(|| {
             let (subs, tenant) = (Arc::new(Mutex::new(Vec::new())), Arc::new(OnceLock::new()));
-            let args = relay::Args { room, shared: shared.clone(), subs: subs.clone(), tenant: tenant.clone() };
-            let actor = supervise::spawn(relay::Relay, args, supervisor)?;
+            let args = Args { room, shared: shared.clone(), subs: subs.clone(), tenant: tenant.clone() };
+            let actor = supervise::spawn(Relay, args, supervisor)?;
             Ok::<_, Fault>(Arc::new(Seat { actor: Mutex::new(actor), subs, tenant }))
         })?;
         Ok(slot.clone())
     }
 
     /// Puts a new relay on the seat of one that crashed.
-    fn reopen(&self, shared: &Arc<Shared>, room: RoomId, seat: &Seat, dead: ActorId) -> Result<(), Fault> {
+    pub(super) fn reopen(&self, shared: &Arc<Shared>, room: RoomId, seat: &Seat, dead: ActorId) -> Result<(), Fault> {
         let mut actor = seat.actor.lock().unwrap_or_else(PoisonError::into_inner);
         if actor.get_id() == dead {
             metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);
             let (subs, tenant) = (seat.subs.clone(), seat.tenant.clone());
-            let args = relay::Args { room, shared: shared.clone(), subs, tenant };
-            *actor = supervise::spawn(relay::Relay, args, self.supervisor.get()?)?;
+            let args = Args { room, shared: shared.clone(), subs, tenant };
+            *actor = supervise::spawn(Relay, args, self.supervisor.get()?)?;
         }
         Ok(())
     }
 
     /// Takes a dead relay off the list, or puts a new one on its seat where somebody subscribes. One that dies while it
     /// starts has no supervisor yet who would be told.
-    fn revive(&self, shared: &Arc<Shared>, room: RoomId, dead: ActorId) -> Result<(), Fault> {
+    pub(super) fn revive(&self, shared: &Arc<Shared>, room: RoomId, dead: ActorId) -> Result<(), Fault> {
         self.forget(room, dead);
         let seat = self.seats.get(&room).map(|seat| seat.clone());
         match seat {
@@ -143,76 +142,13 @@ impl Registry {
     }
 
     /// The actors by room, in an order that doesn't depend on the table's hasher.
-    pub(crate) fn all(&self) -> Vec<(RoomId, ActorRef<relay::Msg>)> {
+    pub(crate) fn all(&self) -> Vec<(RoomId, ActorRef<Msg>)> {
         let mut all: Vec<_> = self.seats.iter().map(|slot| (*slot.key(), slot.actor())).collect();
         all.sort_unstable_by_key(|(room, _)| *room);
         all
     }
 
-    pub(crate) fn get(&self, room: RoomId) -> Option<ActorRef<relay::Msg>> {
+    pub(crate) fn get(&self, room: RoomId) -> Option<ActorRef<Msg>> {
         self.seats.get(&room).map(|seat| seat.actor())
-    }
-}
-
-/// The supervisor of all relays.
-pub(crate) struct Relays;
-
-/// What Relays can be told.
-pub(crate) enum Msg {
-    /// Has the relays look whether they are still needed.
-    Tick,
-}
-
-impl Actor for Relays {
-    type Msg = Msg;
-    type State = Arc<Shared>;
-    type Arguments = Arc<Shared>;
-
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
-        shared.relays.supervisor.set(me.get_cell());
-        let mut seats: Vec<_> = shared.relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
-        seats.sort_unstable_by_key(|(room, _)| *room);
-        for (room, seat) in seats {
-            let dead = seat.actor().get_id();
-            shared.relays.reopen(&shared, room, &seat, dead).map_err(|fault| fault.to_string())?;
-        }
-        me.send_interval(Duration::from_millis(1_000), || Msg::Tick);
-        Ok(shared)
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<Msg>,
-        Msg::Tick: Msg,
-        shared: &mut Arc<Shared>,
-    ) -> Result<(), ActorProcessingErr> {
-        let all = shared.relays.all();
-        metrics::gauge!("parlance_relays_open").set(all.len() as f64);
-        for (room, relay) in all {
-            if relay.cast(relay::Msg::Tick).is_err()
-                && let Err(fault) = shared.relays.revive(shared, room, relay.get_id())
-            {
-                tracing::error!(%room, %fault, "relay not opened");
-            }
-        }
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _: ActorRef<Msg>,
-        event: SupervisionEvent,
-        shared: &mut Arc<Shared>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(who) = supervise::failed(&event) else { return Ok(()) };
-        let found = shared.relays.seats.iter().find(|slot| slot.actor().get_id() == who);
-        let found = found.map(|slot| (*slot.key(), slot.value().clone()));
-        if let Some((room, seat)) = found {
-            tracing::error!(%room, event = %event, "relay ended: opening it again");
-            if let Err(fault) = shared.relays.reopen(shared, room, &seat, who) {
-                tracing::error!(%room, %fault, "relay not opened");
-            }
-        }
-        Ok(())
     }
 }

@@ -9,8 +9,8 @@ use parlance_schema::event::Status;
 use parlance_schema::node::NodeId;
 use ractor::ActorRef;
 
+use super::actor::{Msg, State, publish};
 use super::remote::Heard;
-use super::{Msg, State, publish};
 use crate::ports::bus::{NodeEvent, PresenceNews, Question, Reply};
 
 /// How long changes are gathered.

@@ -11,9 +11,9 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::APPEND_ENTRIES_MAX;
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 
-use super::Shared;
 use crate::ports::Store;
 use crate::ports::store::{Range, StoreError};
+use crate::shared::Shared;
 
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
 #[must_use]

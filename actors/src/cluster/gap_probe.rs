@@ -12,10 +12,10 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::answers::{self, LAST_MAX};
-use crate::node::Shared;
+use super::answering::{self, LAST_MAX};
 use crate::ports::bus::{BusState, Question, Reply};
 use crate::relay;
+use crate::shared::Shared;
 
 /// Between two rounds of questions, in milliseconds; a random half of it is left out.
 const PACE_MS: u64 = 50;
@@ -191,14 +191,14 @@ impl State {
 async fn numbers(shared: &Arc<Shared>, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
     metrics::counter!("parlance_last_asked_total").increment(rooms.len() as u64);
     // Of a room that is at home here only the log tells whether somebody else wrote to it.
-    let Some(home) = home else { return answers::logged(shared, rooms).await };
+    let Some(home) = home else { return answering::logged(shared, rooms).await };
     match shared.bus.ask(&home, Question::Last { rooms: rooms.clone() }, ASK).await {
         Ok(Reply::Last(mut known)) => {
             let told: BTreeSet<RoomId> = known.iter().map(|(room, _)| *room).collect();
             let rest = rooms.into_iter().filter(|room| !told.contains(room)).collect();
-            known.extend(answers::last(shared, rest).await);
+            known.extend(answering::last(shared, rest).await);
             known
         }
-        _ => answers::last(shared, rooms).await,
+        _ => answering::last(shared, rooms).await,
     }
 }

@@ -11,7 +11,7 @@ use parlance_schema::node::NodeState;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::timeout;
 
-use crate::node::Shared;
+use crate::shared::Shared;
 
 /// Between two looks at the store.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -21,10 +21,10 @@ use parlance_schema::{Code, Fault, RoomId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::node::Shared;
 use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
 use crate::relay;
 use crate::room::{self, Ask, Handed, ReplyTo, weight};
+use crate::shared::Shared;
 
 /// How long a command is tried: the client is answered before it is told that the outcome is unknown.
 const TRY: Duration = Duration::from_millis(COMMAND_DEADLINE_MS - 500);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use parlance_schema::event::Ephemeral;
 use ractor::ActorRef;
 
-use super::{Mode, Msg, State, Sub};
+use super::actor::{Mode, Msg, State, Sub};
+use super::registry::lock;
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::ReadMark;
-use crate::relays::lock;
 
 /// How long what was read by delivery waits to be marked and told together.
 const SETTLE_MS: u64 = 5_000;

@@ -8,12 +8,13 @@ use parlance_schema::{Code, Fault, RoomId, Seq};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::forward;
-use crate::node::{Shared, guarded};
+use super::forwarding;
 use crate::ops;
 use crate::ports::bus::{Question, Reply, Responder};
 use crate::ports::store::Range;
 use crate::room;
+use crate::room::guarded;
+use crate::shared::Shared;
 
 /// Rooms whose last numbers one question may ask for.
 pub(crate) const LAST_MAX: usize = 256;
@@ -26,7 +27,7 @@ pub(crate) fn responder(shared: &Arc<Shared>) -> Responder {
             return async { Reply::Refused(Fault::new(Code::Restarting, "the node stops")) }.boxed();
         };
         match question {
-            Question::Commands { room, commands } => forward::commands(&shared, room, &commands).boxed(),
+            Question::Commands { room, commands } => forwarding::commands(&shared, room, &commands).boxed(),
             Question::Last { mut rooms } => async move {
                 rooms.truncate(LAST_MAX);
                 Reply::Last(last(&shared, rooms).await)

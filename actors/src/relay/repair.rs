@@ -8,10 +8,10 @@ use parlance_schema::limits::{MEMBERS_MAX, PAGE_MAX};
 use parlance_schema::{Seq, UserId};
 use ractor::ActorRef;
 
-use super::{From, Msg, State};
+use super::actor::{From, Msg, State};
 use crate::link::Link;
-use crate::node::guarded;
 use crate::ports::store::{Range, ReadMark, StoreError};
+use crate::room::guarded;
 
 /// How long what was done elsewhere may be on its way here before the log is read, in milliseconds.
 const ARRIVAL_MS: u64 = 100;

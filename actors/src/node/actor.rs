@@ -1,0 +1,102 @@
+//! The Node: root of the tree.
+//!
+//! Owns: nothing but its children. Restarts a plural supervisor that fails; a singular worker is its plural's business.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::cluster::answering;
+use crate::cluster::gap_probe::Lookout;
+use crate::cluster::store_probe::Aside;
+use crate::janitor::Janitor;
+use crate::ports::bus::Subscription;
+use crate::presence::Presence;
+use crate::relay::Relays;
+use crate::room::Rooms;
+use crate::session::Sessions;
+use crate::shared::Shared;
+
+/// The root actor.
+pub(crate) struct Node;
+
+/// What the Node can be told; its work is supervision.
+pub enum Msg {
+    /// Shows how often its children were restarted.
+    Picture(tokio::sync::oneshot::Sender<serde_json::Value>),
+}
+
+/// The Node's children by name, and how often each was restarted.
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    children: Vec<(&'static str, ActorCell, u64)>,
+    /// What other nodes are answered, from when the children are there.
+    answers: Option<Subscription>,
+}
+
+const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "lookout", "sessions", "aside", "janitor"];
+
+impl State {
+    async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
+        let (shared, me) = (self.shared.clone(), me.get_cell());
+        Ok(match name {
+            "rooms" => Actor::spawn_linked(None, Rooms, shared, me).await?.0.get_cell(),
+            "relays" => Actor::spawn_linked(None, Relays, shared, me).await?.0.get_cell(),
+            "presence" => Actor::spawn_linked(None, Presence, shared, me).await?.0.get_cell(),
+            "lookout" => Actor::spawn_linked(None, Lookout, shared, me).await?.0.get_cell(),
+            "sessions" => Actor::spawn_linked(None, Sessions, shared, me).await?.0.get_cell(),
+            "aside" => Actor::spawn_linked(None, Aside, shared, me).await?.0.get_cell(),
+            _ => Actor::spawn_linked(None, Janitor, shared, me).await?.0.get_cell(),
+        })
+    }
+}
+
+impl Actor for Node {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        let mut state = State { shared, children: Vec::new(), answers: None };
+        for name in CHILDREN {
+            let cell = state.start(name, &me).await?;
+            state.children.push((name, cell, 0));
+        }
+        state.answers = Some(state.shared.bus.respond(answering::responder(&state.shared)));
+        Ok(state)
+    }
+
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let Msg::Picture(reply) = msg;
+        let children: Vec<_> = state
+            .children
+            .iter()
+            .map(|(name, cell, restarts)| {
+                serde_json::json!({"name": name, "status": format!("{:?}", cell.get_status()), "restarts": restarts})
+            })
+            .collect();
+        let _ = reply.send(serde_json::json!(children));
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        me: ActorRef<Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (SupervisionEvent::ActorFailed(who, _) | SupervisionEvent::ActorTerminated(who, _, _)) = event else {
+            return Ok(());
+        };
+        let Some(at) = state.children.iter().position(|(_, cell, _)| cell.get_id() == who.get_id()) else {
+            return Ok(());
+        };
+        let name = state.children[at].0;
+        tracing::error!(name, "supervisor ended: starting it again");
+        metrics::counter!("parlance_restarts_total", "actor" => name).increment(1);
+        let cell = state.start(name, &me).await?;
+        state.children[at].1 = cell;
+        state.children[at].2 += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Presence: who is online, told to those who share a room with them.
+//!
+//! Owns: nothing but the pace; who is connected stands in the [`Table`](super::registry::Table), which sessions write themselves. Receives: users
+//! whose connections changed, other nodes' news. Emits: presence on the subjects of their rooms, news to the other nodes.
+//! Going offline waits a while, so that a connection that comes back at once is no news. Restarted by [`crate::node`].
+//!
+//! A user's status is the most present one of all nodes. Their rooms are told by the node on which it changed; for users whose
+//! node has died, by the one survivor that a hash names.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use parlance_schema::event::{Ephemeral, Status};
+use parlance_schema::node::NodeId;
+use parlance_schema::{Millis, UserId};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::gossip;
+use super::registry::best;
+use crate::ports::bus::{NodeEvent, PresenceNews, RoomEvent, Subscription};
+use crate::shared::Shared;
+
+/// The Presence actor.
+pub(crate) struct Presence;
+
+/// What Presence can be told.
+pub(crate) enum Msg {
+    /// A user's status may be another one.
+    Changed(UserId),
+    /// A user had no connection a while ago.
+    Settle(UserId),
+    /// Another node's news.
+    News(NodeId, PresenceNews),
+    /// All of another node's users, where it answered.
+    Snapshot(NodeId, Option<PresenceNews>),
+    /// The nodes in view are others.
+    Viewed,
+    /// Users whose node had died a while ago.
+    Bereaved(Vec<UserId>),
+    /// Tells the other nodes what changed.
+    Flush,
+    /// Tells the other nodes the number of the last news.
+    Beat,
+}
+
+/// Presence's state.
+pub(crate) struct State {
+    pub(super) shared: Arc<Shared>,
+    /// Nodes whose users are being asked for.
+    pub(super) asking: BTreeSet<NodeId>,
+    pub(super) _bus: Subscription,
+}
+
+impl Actor for Presence {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        *shared.presence.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(me.clone());
+        let sink = me.clone();
+        let bus = shared.bus.subscribe_nodes(Arc::new(move |(from, event)| {
+            let NodeEvent::Presence(news) = event;
+            let _ = sink.cast(Msg::News(from, news));
+        }));
+        let (mut view, to) = (shared.cluster.watch(), me.clone());
+        tokio::spawn(async move { while view.changed().await.is_ok() && to.cast(Msg::Viewed).is_ok() {} });
+        // What changed while there was no actor is told now.
+        let mut users: Vec<_> = shared.presence.users.iter().map(|online| *online.key()).collect();
+        users.sort_unstable();
+        for user in users {
+            let _ = me.cast(Msg::Changed(user));
+        }
+        let _ = me.cast(Msg::Viewed);
+        me.send_interval(gossip::FLUSH, || Msg::Flush);
+        me.send_interval(gossip::BEAT, || Msg::Beat);
+        Ok(State { shared, asking: BTreeSet::new(), _bus: bus })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let shared = &state.shared;
+        match msg {
+            Msg::Changed(user) if shared.presence.status(user) == Status::Offline => {
+                let wait = Duration::from_millis(shared.options.offline_after_ms);
+                me.send_after(wait, move || Msg::Settle(user));
+            }
+            Msg::Changed(user) => tell(shared, user, None),
+            // Who came and went again meanwhile has a later one on its way.
+            Msg::Settle(user) if shared.presence.gone_for(user) >= shared.options.offline_after_ms => {
+                tell(shared, user, Some(shared.clock.now()));
+                shared.presence.users.remove_if(&user, |_, online| online.sessions.is_empty());
+            }
+            Msg::Settle(_) => {}
+            Msg::News(from, news) => state.news(&me, from, &news),
+            Msg::Snapshot(from, all) => state.snapshot(&me, from, all),
+            Msg::Viewed => state.viewed(&me),
+            Msg::Bereaved(users) => state.bereaved(users),
+            Msg::Flush => state.flush(),
+            Msg::Beat => state.beat(),
+        }
+        Ok(())
+    }
+}
+
+/// Tells the members of a user's rooms, if it is news.
+fn tell(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
+    {
+        let elsewhere = shared.presence.others.status(user);
+        let Some(mut online) = shared.presence.users.get_mut(&user) else { return };
+        let status = best([online.status(), elsewhere].into_iter());
+        if online.told == status {
+            return;
+        }
+        online.told = status;
+    }
+    publish(shared, user, last_seen);
+}
+
+/// Tells the members of a user's rooms how they are now.
+pub(super) fn publish(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        if let Some(at) = last_seen
+            && shared.presence.status(user) == Status::Offline
+            && let Err(error) = shared.store.seen(&[(user, at)]).await
+        {
+            tracing::info!(%user, %error, "last seen not written");
+        }
+        match shared.store.rooms_of(user).await {
+            Ok(rooms) => {
+                // What is news by now: whichever of two looks takes longer, the latest status is told last.
+                let told = shared.presence.users.get(&user).map(|online| online.told);
+                let status = told.unwrap_or_else(|| shared.presence.status(user));
+                let last_seen = last_seen.filter(|_| status == Status::Offline);
+                for room in rooms {
+                    let event = Ephemeral::Presence { room, user, status, last_seen };
+                    shared.bus.publish_room(room, RoomEvent::Ephemeral(event));
+                }
+            }
+            Err(error) => tracing::info!(%user, %error, "presence not told"),
+        }
+    });
+}

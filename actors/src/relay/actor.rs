@@ -1,0 +1,434 @@
+//! A Relay: one room on this node, for those who look at it.
+//!
+//! Owns: the folded state as far as it was published, a ring of recent entries, the read marks. Receives: what is published
+//! on the room's subject, subscriptions, questions. Emits: shared frames into its subscribers' links, encoded once per wire.
+//! It notices a hole by number and reads the log; it folds membership before it delivers later numbers, so that a removed
+//! member gets the entry that removes them and nothing after. Stops: when nobody has asked or subscribed for a while.
+//! Restarted by [`super::supervisor`]; its subscribers' positions outlive it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parlance_domain::ring::Ring;
+use parlance_domain::room::State as Folded;
+use parlance_schema::account::Principal;
+use parlance_schema::command::History;
+use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::id::Position;
+use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
+use parlance_schema::view::{BanView, MemberView, OpenInvite};
+use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::registry::lock;
+use super::repair;
+use super::views::View;
+use crate::link::Link;
+use crate::mailbox::Counted;
+use crate::ports::bus::{RoomEvent, Subscription};
+use crate::ports::store::{Range, ReadMark, StoreError};
+use crate::session::Asker;
+use crate::shared::Shared;
+use crate::wire::WIRES_MAX;
+
+/// A question's way back.
+pub(crate) type Back<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// What a Relay can be told.
+pub(crate) enum Msg {
+    /// Something was published on the room's subject.
+    Event(Counted<RoomEvent>),
+    /// A session wants the room's entries; they come after [`Sub::start`].
+    Subscribe { link: Arc<Link>, from: From, asker: Asker },
+    /// The session's outbox has room again, or it was started.
+    CatchUp { session: u64 },
+    /// The session has ended.
+    Unsubscribe { session: u64 },
+    /// Entries that a subscriber missed, read from the log.
+    Read { session: u64, from: Seq, log: Result<Passage, StoreError> },
+    /// Entries that the relay missed, read from the log.
+    Repaired(Result<Vec<Arc<Entry>>, StoreError>),
+    /// The room as somebody sees it.
+    View { who: Principal, back: Back<Box<View>> },
+    /// The members as somebody sees them.
+    Members { who: Principal, back: Back<Vec<MemberView>> },
+    /// The bans that hold, for those who may lift them.
+    Bans { who: Principal, back: Back<Vec<BanView>> },
+    /// The open invites, for those who may withdraw them.
+    Invites { who: Principal, back: Back<Vec<OpenInvite>> },
+    /// The first number that somebody may read, and the last there is.
+    Access { who: Principal, back: Back<(Seq, Seq)> },
+    /// Tells the others that somebody is writing, or stopped.
+    Typing { who: Principal, on: bool, back: Back<()> },
+    /// Marks everything up to a number as read.
+    Mark { who: Principal, seq: Seq, back: Back<()> },
+    /// The counts at a mark were read from the log.
+    Counted { user: UserId, mark: Result<ReadMark, StoreError>, back: Option<Back<()>> },
+    /// A command from this node came to the entry with this number.
+    Expect(Seq),
+    /// What was expected should have come by now.
+    Overdue,
+    /// The log ends at this number, at least.
+    Heard(Seq),
+    /// The bus has come back: read marks may have been missed.
+    Reconnected,
+    /// Read marks, as they are stored.
+    Marked(Result<Vec<(UserId, ReadMark)>, StoreError>),
+    /// Writes read marks down.
+    Flush,
+    /// Marks as read what was delivered to connections that are for this room alone.
+    Settle,
+    /// Looks whether it is still needed.
+    Tick,
+    /// The last message of a relay that was taken off the list.
+    Farewell,
+    /// Panics; for tests of supervision.
+    Crash,
+    /// Shows its state.
+    Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// Entries that were read from the log, with the messages that they change where somebody is to be shown these.
+pub(crate) struct Passage {
+    pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) originals: BTreeMap<Seq, Arc<Entry>>,
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// After a position that the client kept; absent: at the end.
+    Position(Option<Position>),
+    /// At the entry that made the user a member.
+    Joining,
+}
+
+/// One session that gets the room's entries.
+pub(crate) struct Sub {
+    pub(crate) link: Arc<Link>,
+    /// The last number that was queued for it.
+    pub(super) position: Seq,
+    pub(super) mode: Mode,
+    /// Set when the user is no member any more: the last number that they get.
+    pub(super) until: Option<Seq>,
+    /// Whether the members were told of it, where it is for this room alone.
+    pub(super) announced: bool,
+}
+
+impl Sub {
+    /// Notes that its client was told where it stands: entries may come. A relay that is dead just now finds it so.
+    pub(crate) fn start(&mut self) {
+        if self.mode == Mode::Waiting {
+            self.mode = Mode::Behind;
+        }
+    }
+
+    /// Whether its client was told where it stands.
+    pub(crate) fn started(&self) -> bool {
+        self.mode != Mode::Waiting
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Waits for its go: its client doesn't know yet where it stands.
+    Waiting,
+    /// Gets entries as they come.
+    Live,
+    /// Waits for room in its outbox.
+    Behind,
+    /// What it missed is being read from the log.
+    Reading,
+}
+
+/// A recent entry, with its frames by wire as far as they were needed.
+pub(super) struct Slot {
+    pub(super) entry: Arc<Entry>,
+    pub(super) frames: [Option<Bytes>; WIRES_MAX],
+}
+
+/// Consecutive entries of the ring, as one wire writes them.
+pub(super) struct Piece {
+    /// The wire, the first entry, and the last one that was asked for.
+    pub(super) wanted: (usize, Seq, Seq),
+    /// The last one that is in it.
+    pub(super) last: Seq,
+    pub(super) frames: Vec<Bytes>,
+}
+
+/// The Relay actor.
+pub(crate) struct Relay;
+
+/// What a Relay starts with.
+pub(crate) struct Args {
+    pub(crate) room: RoomId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) subs: Arc<Mutex<Vec<Sub>>>,
+    pub(crate) tenant: Arc<OnceLock<TenantId>>,
+}
+
+/// A Relay's state.
+pub(crate) struct State {
+    pub(super) room: RoomId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) subs: Arc<Mutex<Vec<Sub>>>,
+    pub(super) tenant: Arc<OnceLock<TenantId>>,
+    pub(super) folded: Option<Folded>,
+    /// Why the room could not be read; tried again at each tick.
+    pub(super) broken: Option<StoreError>,
+    pub(super) ring: Ring<Slot>,
+    /// What the last one to come back missed; forgotten when something new comes, and at each tick.
+    pub(super) piece: Option<Piece>,
+    pub(super) marks: BTreeMap<UserId, ReadMark>,
+    pub(super) unsaved: Vec<UserId>,
+    /// Whether a look at what was read by delivery is due.
+    pub(super) settling: bool,
+    /// Subscribers who couldn't be pushed what came, as something for their wire was not at hand.
+    pub(super) late: Vec<u64>,
+    /// Set while a hole is being read; the value is the highest number that was published meanwhile.
+    pub(super) repairing: Option<Seq>,
+    pub(super) behind: repair::Behind,
+    pub(super) active: Instant,
+    /// Set once it is off the list: nobody subscribes any more.
+    pub(super) off: bool,
+    /// Set by the farewell.
+    pub(super) leaving: bool,
+    pub(super) _bus: Subscription,
+}
+
+impl Actor for Relay {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+        let sink = {
+            let (me, depth) = (me.clone(), args.shared.meters.relay_mailbox.clone());
+            Arc::new(move |event| drop(me.cast(Msg::Event(Counted::new(&depth, event)))))
+        };
+        // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
+        let bus = args.shared.bus.subscribe_room(args.room, sink);
+        if args.shared.cluster.elsewhere(args.room).is_some() {
+            args.shared.looks.look(args.room);
+        }
+        let mut state = State {
+            room: args.room,
+            shared: args.shared,
+            subs: args.subs,
+            tenant: args.tenant,
+            folded: None,
+            broken: None,
+            ring: Ring::new(1, RING_BYTES_MAX),
+            piece: None,
+            marks: BTreeMap::new(),
+            unsaved: Vec::new(),
+            settling: false,
+            late: Vec::new(),
+            repairing: None,
+            behind: repair::Behind::default(),
+            active: Instant::now(),
+            off: false,
+            leaving: false,
+            _bus: bus,
+        };
+        state.load(&me).await;
+        Ok(state)
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if state.parks(&msg) {
+            state.behind.park(msg);
+            return Ok(());
+        }
+        match msg {
+            Msg::Event(event) => match event.take() {
+                RoomEvent::Appended(entries) => state.published(&me, &entries),
+                RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
+                RoomEvent::Last(last) => state.heard_last(&me, last),
+            },
+            Msg::Subscribe { link, from, asker } => asker.answer(state.subscribe(&me, link, from).await),
+            Msg::CatchUp { session } => {
+                state.welcome(session);
+                state.catch_up(&me, session);
+            }
+            Msg::Unsubscribe { session } => state.unsubscribe(|sub| sub.link.id == session),
+            Msg::Read { session, from, log } => state.read(&me, session, from, log),
+            Msg::Repaired(entries) => state.repaired(&me, entries),
+            Msg::View { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.view(&who));
+            }
+            Msg::Members { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.members(&who));
+            }
+            Msg::Bans { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.bans(&who));
+            }
+            Msg::Invites { who, back } => {
+                state.settle();
+                state.answer(back, |state| state.invites(&who));
+            }
+            Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
+            Msg::Typing { who, on, back } => state.answer(back, |state| state.typing(&who, on)),
+            Msg::Mark { who, seq, back } => state.mark(&me, &who, seq, back),
+            Msg::Counted { user, mark, back } => state.counted(&me, user, mark, back),
+            Msg::Expect(seq) => state.expect(&me, seq),
+            Msg::Overdue => state.overdue(&me),
+            Msg::Heard(last) => state.heard_last(&me, last),
+            Msg::Reconnected => state.read_marks(&me),
+            Msg::Marked(marks) => state.marked(marks),
+            Msg::Flush => state.flush_marks(),
+            Msg::Settle => {
+                state.settling = false;
+                state.settle();
+            }
+            Msg::Tick => state.tick(&me).await,
+            Msg::Farewell => state.leaving = true,
+            #[expect(clippy::panic, reason = "this is what the message is for")]
+            Msg::Crash => panic!("a relay was told to crash"),
+            Msg::Picture(reply) => drop(reply.send(state.picture())),
+        }
+        state.unpark(&me);
+        for session in std::mem::take(&mut state.late) {
+            state.catch_up(&me, session);
+        }
+        if state.leaving && lock(&state.subs).is_empty() {
+            state.flush_marks();
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    pub(super) fn last(&self) -> Seq {
+        self.folded.as_ref().map_or(0, |folded| folded.last)
+    }
+
+    /// Notes on the seat whose the room is.
+    pub(super) fn know_tenant(&self) {
+        if let Some(folded) = &self.folded {
+            let _ = self.tenant.set(folded.tenant);
+        }
+    }
+
+    /// Reads the room, and catches up those who were subscribed to the relay before this one.
+    async fn load(&mut self, me: &ActorRef<Msg>) {
+        let loaded = async {
+            let room = self.shared.read_room(self.room).await?;
+            let marks = if room.is_some() { self.shared.store.read_marks(self.room).await? } else { Vec::new() };
+            Ok::<_, StoreError>((room, marks))
+        };
+        match loaded.await {
+            Ok((room, marks)) => {
+                self.folded = room.map(|(folded, _)| folded);
+                self.know_tenant();
+                self.marks = marks.into_iter().collect();
+                self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
+                self.broken = None;
+                self.end_strangers().await;
+                let sessions: Vec<u64> = {
+                    let mut subs = lock(&self.subs);
+                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Behind);
+                    subs.iter().map(|sub| sub.link.id).collect()
+                };
+                for session in sessions {
+                    self.catch_up(me, session);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(room = %self.room, %error, "relay can't read its room");
+                self.broken = Some(error);
+            }
+        }
+    }
+
+    /// Subscribers who stopped being members while nobody relayed get what was before, the entry that removed them, and
+    /// nothing more.
+    async fn end_strangers(&self) {
+        let Some(folded) = &self.folded else { return };
+        let away = |sub: &Sub| match folded.members.get(&sub.link.principal.user) {
+            None => true,
+            Some(member) => folded.history == History::SinceJoined && member.joined > sub.position + 1,
+        };
+        let strangers: Vec<_> = lock(&self.subs)
+            .iter()
+            .filter(|sub| sub.until.is_none() && away(sub))
+            .map(|sub| (sub.link.id, sub.link.principal.user, sub.position))
+            .collect();
+        for (session, user, position) in strangers {
+            let removal = self.removal(user, position + 1).await.unwrap_or_else(|error| {
+                tracing::warn!(room = %self.room, %error, "a removal can't be read");
+                None
+            });
+            let mut subs = lock(&self.subs);
+            if let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session) {
+                sub.until = Some(removal.unwrap_or(sub.position));
+            }
+        }
+    }
+
+    /// The number of the first entry from `from` on that removed a user.
+    async fn removal(&self, user: UserId, mut from: Seq) -> Result<Option<Seq>, StoreError> {
+        while from <= self.last() {
+            let range = Range { from, to: self.last(), limit: PAGE_MAX, backwards: false };
+            let entries = self.shared.store.entries(self.room, range).await?;
+            let removes = |entry: &&Arc<Entry>| match &entry.fact {
+                Fact::Left { .. } => entry.by == user,
+                Fact::Kicked { user: gone, .. } | Fact::Banned { user: gone, .. } => *gone == user,
+                _ => false,
+            };
+            if let Some(entry) = entries.iter().find(removes) {
+                return Ok(Some(entry.seq));
+            }
+            from = entries.last().map_or(Seq::MAX, |entry| entry.seq + 1);
+        }
+        Ok(None)
+    }
+
+    fn answer<T>(&mut self, back: Back<T>, question: impl FnOnce(&Self) -> Result<T, Fault>) {
+        self.active = Instant::now();
+        let answer = if self.broken.is_some() { Err(unreadable()) } else { question(self) };
+        let _ = back.send(answer);
+    }
+
+    async fn tick(&mut self, me: &ActorRef<Msg>) {
+        self.look_once_more();
+        self.piece = None;
+        if self.broken.is_some() {
+            self.load(me).await;
+        }
+        self.unsubscribe(|sub| sub.link.is_closed());
+        let empty = lock(&self.subs).is_empty();
+        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
+        if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
+            // Taken off the list first: what was sent to it until then still comes before the farewell.
+            self.off = true;
+            self.shared.relays.forget(self.room, me.get_id());
+            let _ = me.cast(Msg::Farewell);
+        } else if !empty {
+            self.active = Instant::now();
+        }
+    }
+
+    fn picture(&self) -> serde_json::Value {
+        let subs = lock(&self.subs);
+        serde_json::json!({
+            "last": self.last(),
+            "sessions": subs.len(),
+            "behind": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
+            "ring_bytes": self.ring.bytes(),
+            "repairing": self.repairing.is_some(),
+        })
+    }
+}
+
+pub(super) fn unreadable() -> Fault {
+    Fault::store_unavailable("the room can't be read now")
+}

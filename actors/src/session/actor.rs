@@ -1,0 +1,336 @@
+//! A Session: one connection's state, beside the path of its deliveries.
+//!
+//! Owns: which rooms are pushed, the status. Receives: requests other than commands to rooms, notices for its user. Emits:
+//! questions to relays and the store, replies. Stops: with its connection. Restarted by [`super::supervisor`] on the same connection:
+//! relays keep its positions, and requests that had not got further than the old one are answered with "send it again".
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use parlance_schema::event::{Notice, Status};
+use parlance_schema::frame::{Answer, Push};
+use parlance_schema::id::Position;
+use parlance_schema::limits::{OPERATION_DEADLINE_MS, RESUME_ROOMS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::op::Op;
+use parlance_schema::view::{Outcome, Resumed};
+use parlance_schema::{Code, Fault, RoomId};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+
+use super::subscribe::{subscribe, subscribe_all};
+use super::sweep;
+use crate::link::{Link, ticks};
+use crate::mailbox::Counted;
+use crate::ops;
+use crate::ports::bus::Subscription;
+use crate::relay::{self, From};
+use crate::room::ReplyTo;
+use crate::shared::Shared;
+
+/// What a Session can be told.
+pub(crate) enum Msg {
+    /// The client asks for something.
+    Request(Counted<Box<(Op, ReplyTo)>>),
+    /// The user's sessions are told something.
+    Notice(Notice),
+    /// A resume or a subscription was answered by all its relays.
+    Resumed(Vec<Resumed>, Option<ReplyTo>),
+    /// An operation that needed a look elsewhere was answered: the next may begin.
+    Performed,
+    /// The outbox has room again.
+    Drained,
+    /// The socket is gone.
+    Closed,
+    /// Looks whether news were missed.
+    Sweep,
+    /// Panics; for tests of supervision.
+    Crash,
+    /// Shows its state.
+    Picture(oneshot::Sender<serde_json::Value>),
+}
+
+/// The Session actor.
+pub(crate) struct Session;
+
+/// What a Session starts with.
+pub(crate) struct Args {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) link: Arc<Link>,
+    /// Whether it takes a crashed one's place.
+    pub(crate) again: bool,
+}
+
+/// Gives an operation up that takes too long; what it did until then stays done.
+async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = |_| Err(Fault::new(Code::OutcomeUnknown, "this took too long").after(1_000));
+    tokio::time::timeout(Duration::from_millis(OPERATION_DEADLINE_MS), operation).await.unwrap_or_else(late)
+}
+
+/// Tells the Session that an operation has ended, however it did.
+struct Performed(ActorRef<Msg>);
+
+impl Drop for Performed {
+    fn drop(&mut self) {
+        let _ = self.0.cast(Msg::Performed);
+    }
+}
+
+/// A Session's state.
+pub(crate) struct State {
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Arc<Link>,
+    /// The rooms that are pushed.
+    pub(super) rooms: Vec<RoomId>,
+    /// Rooms that the user was taken into while it was not known where the client is.
+    pub(super) missed: Vec<RoomId>,
+    /// Operations that need a look elsewhere, one at a time, so that a client which asks for pages gets no more at once
+    /// than its outbox holds.
+    pub(super) waiting: VecDeque<(Op, ReplyTo)>,
+    pub(super) performing: bool,
+    pub(super) _bus: Subscription,
+}
+
+impl Actor for Session {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+        let Args { shared, link, again } = args;
+        let sink = {
+            let me = me.clone();
+            Arc::new(move |notice| drop(me.cast(Msg::Notice(notice))))
+        };
+        let bus = shared.bus.subscribe_user(link.principal.user, sink);
+        shared.presence.join(link.principal.user, link.id);
+        let room = link.room;
+        let mut state = State {
+            shared,
+            link,
+            rooms: Vec::from_iter(room),
+            missed: Vec::new(),
+            waiting: VecDeque::new(),
+            performing: false,
+            _bus: bus,
+        };
+        if again {
+            state.take_over(&me);
+        }
+        Ok(state)
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Request(request) => {
+                let (op, reply) = *request.take();
+                state.request(&me, op, reply);
+            }
+            Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
+            Msg::Notice(Notice::Status { status }) => {
+                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+            }
+            Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
+            Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
+            Msg::Performed => state.perform_next(&me),
+            Msg::Sweep => state.sweep(&me),
+            Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
+            Msg::Closed => {
+                state.end();
+                me.stop(None);
+            }
+            #[expect(clippy::panic, reason = "this is what the message is for")]
+            Msg::Crash => panic!("a session was told to crash"),
+            Msg::Picture(reply) => drop(reply.send(state.picture())),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Goes on where a crashed Session ended.
+    fn take_over(&mut self, me: &ActorRef<Msg>) {
+        if self.link.is_closed() {
+            let _ = me.cast(Msg::Closed);
+            return;
+        }
+        // A room that was being added would else count as one that is pushed already.
+        self.shared.relays.end_waiting(self.link.id);
+        self.rooms = self.shared.relays.rooms_of_session(self.link.id);
+        self.each_relay(|session| relay::Msg::CatchUp { session });
+        tokio::spawn(sweep::new_rooms(self.shared.clone(), self.link.clone(), me.clone()));
+    }
+
+    fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {
+        for room in &self.rooms {
+            self.shared.relays.tell_open(*room, msg(self.link.id));
+        }
+    }
+
+    fn end(&mut self) {
+        self.each_relay(|session| relay::Msg::Unsubscribe { session });
+        self.shared.presence.leave(self.link.principal.user, self.link.id);
+        self.shared.sessions.forget(self.link.id);
+    }
+
+    fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
+        match op {
+            Op::Ping => reply.finish(Ok(Answer::Empty {})),
+            Op::Resume { .. } if self.link.room.is_some() => {
+                reply.finish(Err(Fault::invalid("this connection is for one room")));
+            }
+            Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
+                reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
+            }
+            Op::Resume { positions } => self.resume(me, reply, positions.into_iter().collect()),
+            Op::Token { token } => self.renew(reply, token),
+            Op::Presence { status: Status::Offline } => {
+                reply.finish(Err(Fault::invalid("one is offline by disconnecting")));
+            }
+            Op::Presence { status } => {
+                self.shared.presence.set(self.link.principal.user, self.link.id, status);
+                reply.finish(Ok(Answer::Empty {}));
+            }
+            op => {
+                self.waiting.push_back((op, reply));
+                if !self.performing {
+                    self.perform_next(me);
+                }
+            }
+        }
+    }
+
+    /// Has the next operation that waits done, once the outbox has room for its answer.
+    fn perform_next(&mut self, me: &ActorRef<Msg>) {
+        let next = self.waiting.pop_front();
+        self.performing = next.is_some();
+        let Some((op, reply)) = next else {
+            self.waiting = VecDeque::new();
+            return;
+        };
+        let (shared, link) = (self.shared.clone(), self.link.clone());
+        let done = Performed(me.clone());
+        tokio::spawn(async move {
+            link.room_for_more().await;
+            reply.finish(in_time(ops::perform(&shared, link.principal, op)).await);
+            drop(done);
+        });
+    }
+
+    fn renew(&self, reply: ReplyTo, token: String) {
+        let (shared, link) = (self.shared.clone(), self.link.clone());
+        tokio::spawn(async move {
+            let outcome = match shared.authority.check(&token).await {
+                Ok((principal, expires)) if principal == link.principal => {
+                    link.renew(expires);
+                    if link.token().is_some() {
+                        link.keep_token(Some(&token));
+                    }
+                    Ok(Answer::Empty {})
+                }
+                Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
+                Err(fault) => Err(fault),
+            };
+            reply.finish(outcome);
+        });
+    }
+
+    /// Subscribes to all of the user's rooms, each from the client's position.
+    fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
+        reply.limit(ticks() + OPERATION_DEADLINE_MS);
+        now_or_beside(subscribe_all(self.shared.clone(), self.link.clone(), me.clone(), reply, positions));
+    }
+
+    /// Tells the client where each room stands, then lets the entries come.
+    fn resumed(&mut self, me: &ActorRef<Msg>, resumed: Vec<Resumed>, reply: Option<ReplyTo>) {
+        let asked = reply.is_some();
+        let live: Vec<RoomId> = resumed.iter().filter(|r| r.outcome != Outcome::Gone).map(|r| r.room).collect();
+        match reply {
+            Some(reply) => {
+                if !reply.finish_in_time(Ok(Answer::Resumed { resumed })) {
+                    // The client was told that nobody knows, and may have asked again: nothing comes of this one.
+                    return;
+                }
+                self.link.set_resumed();
+            }
+            None => {
+                for Resumed { room, epoch, from, outcome, .. } in resumed {
+                    if outcome != Outcome::Gone {
+                        self.link.push(&Push::RoomAdded { room, epoch, from });
+                    }
+                }
+            }
+        }
+        for room in live {
+            if !self.rooms.contains(&room) {
+                self.rooms.push(room);
+            }
+            self.shared.relays.start(room, self.link.id);
+        }
+        if asked {
+            for room in std::mem::take(&mut self.missed) {
+                self.added(me, room);
+            }
+        }
+        // Of rooms that the user has left since, only the relays know.
+        if self.rooms.len() > 2 * ROOMS_PER_USER_MAX {
+            self.rooms = self.shared.relays.rooms_of_session(self.link.id);
+        }
+    }
+
+    /// The user is a member of a room now: its entries come from the one that says so.
+    fn added(&mut self, me: &ActorRef<Msg>, room: RoomId) {
+        if !self.link.is_resumed() {
+            // A resume that is under way may have read the user's rooms before.
+            if !self.missed.contains(&room) && self.missed.len() < ROOMS_PER_USER_MAX {
+                self.missed.push(room);
+            }
+            return;
+        }
+        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        tokio::spawn(async move {
+            // The relay may be restarting, or not have heard yet what the user was told.
+            for pause_ms in [50, 200, 1_000, 5_000, 0] {
+                match subscribe(&shared, &link, room, From::Joining).await {
+                    Ok(resumed) if resumed.outcome != Outcome::Gone => {
+                        if me.cast(Msg::Resumed(vec![resumed], None)).is_err() {
+                            shared.relays.end_waiting(link.id);
+                        }
+                        return;
+                    }
+                    Err(fault) if fault.code == Code::Already => return,
+                    // The client finds the room at its next resume.
+                    outcome => tracing::info!(%room, session = link.id, ?outcome, "a new room can't be pushed"),
+                }
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            }
+        });
+    }
+
+    fn revoked(&self, before: u64) {
+        // Whether this connection's token is one of those, only the authority knows; a client with a good one comes back.
+        tracing::info!(session = self.link.id, before, "tokens were revoked");
+        self.link.close_for(&Fault::new(Code::Revoked, "tokens were revoked"));
+    }
+
+    fn picture(&self) -> serde_json::Value {
+        serde_json::json!({
+            "user": self.link.principal.user,
+            "rooms": self.rooms.len(),
+            "resumed": self.link.is_resumed(),
+            "in_flight": self.link.in_flight(),
+            "outbox_bytes": self.link.queued_bytes(),
+            "behind": self.link.is_behind(),
+        })
+    }
+}
+
+/// Does something now where there is nothing to wait for, else in a task of its own.
+fn now_or_beside(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        // There it is polled again, and woken when it can go on.
+        tokio::spawn(work);
+    }
+}

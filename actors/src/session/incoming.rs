@@ -1,0 +1,89 @@
+//! What comes in on a connection: decoded, counted, and given to whoever does it.
+
+use std::sync::Arc;
+
+use parlance_domain::rate::Rate;
+use parlance_schema::limits::COMMAND_DEADLINE_MS;
+use parlance_schema::{Code, Fault};
+use ractor::ActorRef;
+
+use super::actor::Msg;
+use crate::cluster::forwarding;
+use crate::link::{Link, Receiver, ticks};
+use crate::mailbox::Counted;
+use crate::ops::{self, Plan};
+use crate::room::{Ask, ReplyTo};
+use crate::shared::Shared;
+
+/// What a socket hands its frames to: it limits the rate, gives rooms their commands, and the Session everything else.
+pub(super) struct Incoming {
+    shared: Arc<Shared>,
+    actor: ActorRef<Msg>,
+    rate: Rate,
+}
+
+impl Incoming {
+    pub(super) fn new(shared: Arc<Shared>, actor: ActorRef<Msg>) -> Self {
+        Self { shared, actor, rate: Rate::default() }
+    }
+
+    /// Tells the Session something; the new one, where it has crashed.
+    fn tell(&mut self, link: &Arc<Link>, msg: Msg) -> Result<(), Msg> {
+        let Err(ractor::MessagingErr::SendErr(msg)) = self.actor.cast(msg) else { return Ok(()) };
+        match self.shared.sessions.get(link.id) {
+            Some(actor) if actor.get_id() != self.actor.get_id() => self.actor = actor,
+            _ => return Err(msg),
+        }
+        match self.actor.cast(msg) {
+            Err(ractor::MessagingErr::SendErr(msg)) => Err(msg),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Receiver for Incoming {
+    fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]) {
+        let request = match link.wire.decode(text, payload) {
+            Ok(request) => request,
+            Err((n, fault)) => return link.refuse(n, fault),
+        };
+        let n = request.n;
+        let id = match link.begin(n) {
+            Ok(id) => id,
+            Err(fault) => return link.refuse(Some(n), fault),
+        };
+        let reply = ReplyTo::link(link.clone(), n, id);
+        self.shared.meters.requests.increment(1);
+        let now = ticks();
+        if let Err(wait) = self.rate.take(now, self.shared.options.commands_per_s) {
+            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
+        }
+        let op = match ops::plan(request.op) {
+            Err(fault) => return reply.finish(Err(fault)),
+            // The room gets it at once, so that commands keep their order and wait for nothing else.
+            Ok(Plan::Command { room, client_id, command }) => {
+                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
+                reply.limit(now + COMMAND_DEADLINE_MS);
+                let ask = Ask { who: link.principal, client_id, command, reply };
+                return forwarding::route(&self.shared, room, ask);
+            }
+            Ok(Plan::Other(op)) => op,
+        };
+        let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((op, reply)));
+        if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
+            request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
+        }
+    }
+
+    fn drained(&mut self, link: &Arc<Link>) {
+        if self.tell(link, Msg::Drained).is_err() {
+            // The next Session catches all its rooms up when it starts.
+            tracing::debug!(session = link.id, "drained while the session was restarting");
+        }
+    }
+
+    fn closed(&mut self, link: &Arc<Link>) {
+        // Where no Session is left to hear it, the next one finds the link closed.
+        let _ = self.tell(link, Msg::Closed);
+    }
+}

@@ -1,0 +1,154 @@
+//! Sessions: looks after all connections of this node, their heartbeats and deadlines, and gives a crashed Session's
+//! connection a new one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlance_schema::frame::ReplyOutcome;
+use parlance_schema::{Code, Fault};
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::actor::Msg as SessionMsg;
+use super::registry::Registry;
+use crate::link::{Link, ticks};
+use crate::ports::bus::BusState;
+use crate::shared::Shared;
+use crate::supervise;
+use crate::wire::{Opcode, frame};
+
+/// The supervisor of all sessions.
+pub(crate) struct Sessions;
+
+/// What Sessions can be told.
+pub(crate) enum Msg {
+    /// Looks after heartbeats, slow clients, expired tokens, and commands that wait too long.
+    Tick,
+    /// Has some sessions look whether they missed news.
+    Sweep,
+}
+
+/// How often all sessions look whether they missed news, which other nodes told.
+const ROUND: Duration = Duration::from_secs(60);
+/// Over how many seconds such a round is spread.
+const ROUND_S: usize = 20;
+
+/// Sessions' state.
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    /// Sessions that have not looked yet in this round, and how many do at a time.
+    due: Vec<u64>,
+    at_once: usize,
+    began: Instant,
+    bus: watch::Receiver<BusState>,
+}
+
+impl State {
+    /// Has the next sessions look; a round begins when it is time, and when the bus was away.
+    fn sweep(&mut self) {
+        if self.shared.cluster.is_alone() {
+            return;
+        }
+        let anew = self.bus.has_changed().unwrap_or(false);
+        if anew || self.began.elapsed() >= ROUND {
+            self.bus.mark_unchanged();
+            self.began = Instant::now();
+            self.due = self.shared.sessions.all().iter().map(|(link, _)| link.id).collect();
+            self.at_once = self.due.len().div_ceil(ROUND_S);
+        }
+        for session in self.due.split_off(self.due.len().saturating_sub(self.at_once)) {
+            if let Some(actor) = self.shared.sessions.get(session) {
+                let _ = actor.cast(SessionMsg::Sweep);
+            }
+        }
+    }
+}
+
+impl Actor for Sessions {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        shared.sessions.supervisor.set(me.get_cell());
+        for (link, _) in shared.sessions.all() {
+            Registry::spawn(&shared, &link, true).map_err(|fault| fault.to_string())?;
+        }
+        let period = (shared.options.heartbeat_ms / 5).clamp(50, 5_000);
+        me.send_interval(Duration::from_millis(period), || Msg::Tick);
+        me.send_interval(Duration::from_secs(1), || Msg::Sweep);
+        let mut bus = shared.bus.state();
+        bus.mark_unchanged();
+        Ok(State { shared, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
+    }
+
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if let Msg::Sweep = msg {
+            state.sweep();
+            return Ok(());
+        }
+        let shared = &state.shared;
+        let (now, wall) = (ticks(), shared.clock.now());
+        let (mut queued, mut behind) = (0, 0);
+        let mut dead = Vec::new();
+        for (link, actor) in &shared.sessions.all() {
+            // One that dies while it starts has no supervisor yet who would be told.
+            if actor.get_status() == ActorStatus::Stopped {
+                dead.push(link.clone());
+            }
+            queued += link.queued_bytes();
+            behind += usize::from(link.is_behind());
+            look_after(shared, link, now, wall);
+        }
+        for link in dead {
+            restart(shared, &link);
+        }
+        metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
+        metrics::gauge!("parlance_behind_sessions").set(behind as f64);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Msg>,
+        event: SupervisionEvent,
+        State { shared, .. }: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(who) = supervise::failed(&event) else { return Ok(()) };
+        let found = shared.sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());
+        if let Some(link) = found {
+            tracing::error!(session = link.id, event = %event, "session ended: a new one takes its connection");
+            restart(shared, &link);
+        }
+        Ok(())
+    }
+}
+
+/// Gives a connection whose Session has ended a new one.
+fn restart(shared: &Arc<Shared>, link: &Arc<Link>) {
+    metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
+    if let Err(fault) = Registry::spawn(shared, link, true) {
+        link.close_for(&fault);
+    }
+}
+
+/// Pings a silent connection, closes a dead, a slow or an expired one, and answers for whoever keeps a command too long.
+fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
+    let options = &shared.options;
+    for (n, id) in link.overdue(now) {
+        let fault = Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells").after(1_000);
+        link.reply(n, id, &ReplyOutcome::Fault(fault));
+    }
+    let silent = now.saturating_sub(link.last_heard());
+    if link.expires() <= wall {
+        link.close_for(&Fault::new(Code::TokenExpired, "the token has expired"));
+    } else if silent > options.silence_ms {
+        link.close_for(&Fault::new(Code::Silent, "nothing was heard for too long"));
+    } else if link.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
+        metrics::counter!("parlance_slow_closed_total").increment(1);
+        link.close_for(&Fault::new(Code::SlowConsumer, "nothing was read for too long; resume from your positions"));
+    } else if silent > options.heartbeat_ms {
+        link.push_ephemeral(&frame(Opcode::Ping, &[]));
+    }
+}
