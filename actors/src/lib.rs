@@ -1,4 +1,4 @@
-//! The shells around `domain`: one actor a file, their supervision, and the ports that they call.
+//! The shells around `domain`: a folder for each actor with its supervisor and registry, and the ports that they call.
 //!
 //! ```text
 //! Node                                    root; restarts, stops in order
@@ -11,7 +11,8 @@
 //! └── Janitor                             expired tokens
 //! ```
 //! Nothing here is global: all that the actors of one node share hangs on one `shared::Shared`, so that a simulation can run
-//! many nodes in one process.
+//! many nodes in one process. Each actor is reached by its registry's methods; its messages stay in its folder. The folders know
+//! each other in one direction, from the lowest up: `presence`, `room`, `relay`, `cluster`, `ops`, `session`, `node`.
 
 mod cluster;
 mod cluster_view;

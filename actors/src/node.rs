@@ -4,15 +4,14 @@ mod actor;
 mod drain;
 mod fill;
 mod handle;
-
-use std::sync::Arc;
+mod tree;
 
 use parlance_schema::Fault;
 use parlance_schema::node::NodeState;
 use ractor::Actor;
 
-use crate::shared::Shared;
 use actor::Node;
+use tree::Tree;
 
 pub use crate::room::{encode_state, read_room};
 pub use crate::shared::{Options, Ports};
@@ -24,12 +23,12 @@ pub use handle::{Handle, Victim};
 /// # Errors
 /// When an actor can't be started.
 pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
-    let shared = Arc::new(Shared::new(ports, options));
-    let (root, _) = Actor::spawn(None, Node, shared.clone())
+    let tree = Tree::new(ports, options);
+    let (root, _) = Actor::spawn(None, Node, tree.clone())
         .await
         .map_err(|error| Fault::internal(format!("the node's actors did not start: {error}")))?;
-    if let Err(error) = shared.cluster.announce(NodeState::Ready).await {
+    if let Err(error) = tree.shared.cluster.announce(NodeState::Ready).await {
         tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
     }
-    Ok(Handle::new(shared, root))
+    Ok(Handle::new(tree, root))
 }

@@ -6,4 +6,4 @@ mod registry;
 mod remote;
 
 pub(crate) use actor::Presence;
-pub(crate) use registry::Table;
+pub(crate) use registry::Registry;

@@ -2,7 +2,10 @@
 //! others reach them.
 
 mod actor;
+mod asker;
 mod fanout;
+mod gap_checks;
+mod mail;
 mod registry;
 mod repair;
 mod resume;
@@ -10,7 +13,8 @@ mod single_room;
 mod supervisor;
 mod views;
 
-pub(crate) use actor::{Back, From, Msg};
+pub(crate) use actor::From;
+pub(crate) use asker::{Asker, Gathering};
 pub(crate) use registry::Registry;
 pub(crate) use supervisor::Relays;
 pub(crate) use views::View;

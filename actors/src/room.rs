@@ -11,10 +11,10 @@ mod registry;
 mod reply;
 mod supervisor;
 
-pub(crate) use actor::{Ask, Handed, Msg};
+pub(crate) use actor::{Ask, Handed};
 pub(crate) use batch::{done, weight};
 pub(crate) use reader::guarded;
 pub use reader::{encode_state, read_room};
-pub(crate) use registry::Registry;
-pub(crate) use reply::ReplyTo;
+pub(crate) use registry::{Forward, Registry};
+pub(crate) use reply::{ReplyTo, Routed};
 pub(crate) use supervisor::Rooms;

@@ -8,7 +8,6 @@ mod subscribe;
 mod supervisor;
 mod sweep;
 
-pub(crate) use actor::Msg;
 pub(crate) use registry::Registry;
-pub(crate) use subscribe::{Asker, enter, position};
+pub(crate) use subscribe::{enter, position};
 pub(crate) use supervisor::Sessions;

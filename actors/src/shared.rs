@@ -1,4 +1,5 @@
-//! What the actors of one node share: its ports and settings, and the registries by which they reach each other.
+//! What all actors of one node share: its ports, its settings, its view of the cluster. It knows none of them: each registry
+//! (`room/registry.rs`, `relay/registry.rs`…) holds this, and those registries that it needs.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,15 +9,12 @@ use parlance_schema::event::Notice;
 use parlance_schema::limits;
 use parlance_schema::{RoomId, UserId};
 
-use crate::cluster::forwarding::Lanes;
-use crate::cluster::gap_probe::Looks;
 use crate::cluster_view::Cluster;
 use crate::ids::Ids;
 use crate::meters::Meters;
 use crate::names::Names;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
-use crate::{presence, relay, room, session};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +82,6 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<Ids>,
     pub(crate) options: Options,
     pub(crate) meters: Meters,
-    pub(crate) lanes: Lanes,
-    pub(crate) rooms: room::Registry,
-    pub(crate) relays: relay::Registry,
-    pub(crate) sessions: session::Registry,
-    pub(crate) looks: Looks,
-    pub(crate) presence: presence::Table,
     pub(crate) names: Names,
     /// Set once the node takes no more connections.
     pub(crate) draining: AtomicBool,
@@ -107,12 +99,6 @@ impl Shared {
             authority: ports.authority,
             options,
             meters: Meters::default(),
-            lanes: Lanes::default(),
-            rooms: room::Registry::default(),
-            relays: relay::Registry::default(),
-            sessions: session::Registry::default(),
-            looks: Looks::default(),
-            presence: presence::Table::default(),
             names: Names::default(),
             draining: AtomicBool::new(false),
         }

@@ -1,9 +1,14 @@
 //! What the plural supervisors have in common.
 
 use std::sync::RwLock;
+use std::time::Duration;
 
 use parlance_schema::{Code, Fault};
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{Actor, ActorCell, ActorRef, Message};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::service::ActorView;
 
 /// Where a supervisor says that it is there; its children are spawned by whoever needs one.
 #[derive(Default)]
@@ -42,5 +47,35 @@ pub(crate) fn failed(event: &ractor::SupervisionEvent) -> Option<ractor::ActorId
         ActorFailed(who, _) => Some(who.get_id()),
         ActorTerminated(who, _, reason) if reason.as_deref() == Some("killed") => Some(who.get_id()),
         _ => None,
+    }
+}
+
+/// How long an actor may take to show its state.
+const INSPECT_MAX: Duration = Duration::from_millis(500);
+
+/// Has an actor show its state, for operators; null where it doesn't within half a second.
+pub(crate) async fn inspect<M: Message>(
+    path: String,
+    actor: ActorRef<M>,
+    ask: impl FnOnce(oneshot::Sender<Value>) -> M,
+) -> ActorView {
+    let (back, state) = oneshot::channel();
+    let status = format!("{:?}", actor.get_status());
+    let sent = actor.cast(ask(back)).is_ok();
+    let wait = tokio::time::timeout(INSPECT_MAX, state);
+    let state = if sent { wait.await.ok().and_then(Result::ok) } else { None };
+    ActorView { path, status, state: state.unwrap_or(Value::Null) }
+}
+
+/// Ends an actor, in tests of supervision: by a panic in its handler where there is a message for that, else by killing it.
+/// False when there is no such actor.
+pub(crate) fn end<M: Message>(actor: Option<ActorRef<M>>, crash: Option<M>) -> bool {
+    let Some(actor) = actor else { return false };
+    match crash {
+        Some(crash) => actor.cast(crash).is_ok(),
+        None => {
+            actor.kill();
+            true
+        }
     }
 }

@@ -7,8 +7,8 @@
 //! takes what still waits in it first: else it would be overtaken by what wakes the next one, here or elsewhere.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
 use crate::relay;
-use crate::room::{self, Ask, Handed, ReplyTo, weight};
+use crate::room::{self, Ask, Forward, Handed, Routed, weight};
 use crate::shared::Shared;
 
 /// How long a command is tried: the client is answered before it is told that the outcome is unknown.
@@ -36,8 +36,13 @@ const AWAY: Duration = Duration::from_millis(1_000);
 const HOPS: u32 = 3;
 
 /// The lanes of this node.
-#[derive(Default)]
 pub(crate) struct Lanes {
+    shared: Arc<Shared>,
+    relays: Arc<relay::Registry>,
+    /// The rooms that are awake here.
+    pub(crate) rooms: Arc<room::Registry>,
+    /// Itself, for the tasks that work lanes off.
+    me: Weak<Self>,
     lanes: DashMap<RoomId, VecDeque<Waiting>>,
     open: AtomicUsize,
 }
@@ -66,9 +71,52 @@ impl Waiting {
 }
 
 impl Lanes {
+    /// A node's rooms, and the lanes to them; none is open yet.
+    pub(crate) fn new(shared: Arc<Shared>, relays: Arc<relay::Registry>) -> Arc<Self> {
+        Arc::new_cyclic(|me: &Weak<Self>| Self {
+            rooms: room::Registry::new(shared.clone(), me.clone()),
+            shared,
+            relays,
+            me: me.clone(),
+            lanes: DashMap::new(),
+            open: AtomicUsize::new(0),
+        })
+    }
+
     /// Whether no command is on its way to another node, or waits for a room that moves.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
+    }
+
+    fn open(&self, room: RoomId, place: VacantEntry<'_, RoomId, VecDeque<Waiting>>, first: Option<Ask>) {
+        // Without an owner the node has ended, and nobody is left to work a lane off.
+        let Some(lanes) = self.me.upgrade() else { return };
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let _lane = place.insert(first.into_iter().map(Waiting::new).collect());
+        let handed = self.rooms.hand_over(room);
+        let lane = Lane { lanes, room };
+        tokio::spawn(async move {
+            if let Some(handed) = handed {
+                lane.take_over(handed).await;
+            }
+            while let Some(batch) = lane.lanes.take(room) {
+                lane.deliver(batch).await;
+            }
+        });
+    }
+
+    /// Does what another node asks for, if the room is at home here. The hand-over is done in the call.
+    pub(crate) fn commands(&self, room: RoomId, commands: &[Asked]) -> impl Future<Output = Reply> + Send + use<> {
+        let there = match self.shared.cluster.elsewhere(room) {
+            Some(home) => Err(Reply::NotMine(Some(home))),
+            None => Ok(self.rooms.ask_all(room, commands.iter().cloned())),
+        };
+        async move {
+            match there {
+                Ok(backs) => Reply::Done(outcomes(backs).await),
+                Err(reply) => reply,
+            }
+        }
     }
 
     /// Takes the next batch; none is left: the lane closes.
@@ -93,57 +141,41 @@ impl Lanes {
     }
 }
 
-/// Gives a command to its room, wherever that is at home.
-pub(crate) fn route(shared: &Arc<Shared>, room: RoomId, ask: Ask) {
-    // The place is held meanwhile, so that a lane opens before or after, and order stays.
-    match shared.lanes.lanes.entry(room) {
-        Entry::Occupied(lane) if lane.get().len() >= ROOM_QUEUE_MAX => {
-            ask.reply.send(Err(Fault::busy("too many commands wait for this room")));
-        }
-        Entry::Occupied(mut lane) => lane.get_mut().push_back(Waiting::new(ask)),
-        Entry::Vacant(_place) if shared.cluster.elsewhere(room).is_none() => shared.rooms.ask_here(shared, room, ask),
-        Entry::Vacant(place) => open(shared, room, place, Some(ask)),
-    }
-}
-
-/// Has a room that is awake here end, as it is not at home here any more or is idle; what waits in it goes on to its home, or
-/// wakes it again. Says whether it will be asked to hand over what waits: not while commands are on their way to it.
-pub(crate) fn end(shared: &Arc<Shared>, room: RoomId) -> bool {
-    match shared.lanes.lanes.entry(room) {
-        Entry::Occupied(_) => false,
-        Entry::Vacant(place) => {
-            open(shared, room, place, None);
-            true
+impl Forward for Lanes {
+    fn route(&self, room: RoomId, ask: Ask) {
+        // The place is held meanwhile, so that a lane opens before or after, and order stays.
+        match self.lanes.entry(room) {
+            Entry::Occupied(lane) if lane.get().len() >= ROOM_QUEUE_MAX => {
+                ask.reply.send(Err(Fault::busy("too many commands wait for this room")));
+            }
+            Entry::Occupied(mut lane) => lane.get_mut().push_back(Waiting::new(ask)),
+            Entry::Vacant(_place) if self.shared.cluster.elsewhere(room).is_none() => self.rooms.ask_here(room, ask),
+            Entry::Vacant(place) => self.open(room, place, Some(ask)),
         }
     }
-}
 
-fn open(shared: &Arc<Shared>, room: RoomId, place: VacantEntry<'_, RoomId, VecDeque<Waiting>>, first: Option<Ask>) {
-    shared.lanes.open.fetch_add(1, Ordering::AcqRel);
-    let _lane = place.insert(first.into_iter().map(Waiting::new).collect());
-    let (back, handed) = oneshot::channel();
-    let awake = shared.rooms.get(room).is_some_and(|actor| actor.cast(room::Msg::HandOver(back)).is_ok());
-    let lane = Lane { shared: shared.clone(), room };
-    tokio::spawn(async move {
-        if awake {
-            lane.take_over(handed).await;
+    /// Not while commands are on their way to it.
+    fn end_room(&self, room: RoomId) -> bool {
+        match self.lanes.entry(room) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                self.open(room, place, None);
+                true
+            }
         }
-        while let Some(batch) = lane.shared.lanes.take(room) {
-            lane.deliver(batch).await;
-        }
-    });
+    }
 }
 
 /// Works a lane off; should it end before its time, what is in it is answered.
 struct Lane {
-    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
     room: RoomId,
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.shared.lanes.lanes.remove(&self.room).is_some() {
-            self.shared.lanes.open.fetch_sub(1, Ordering::AcqRel);
+        if std::thread::panicking() && self.lanes.lanes.remove(&self.room).is_some() {
+            self.lanes.open.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -161,10 +193,10 @@ impl Lane {
     /// What waits in the room that was awake here goes first.
     async fn take_over(&self, handed: oneshot::Receiver<Vec<Handed>>) {
         let Ok(Ok(handed)) = timeout(TRY, handed).await else { return };
-        if self.shared.cluster.elsewhere(self.room).is_some() {
+        if self.lanes.shared.cluster.elsewhere(self.room).is_some() {
             metrics::counter!("parlance_rooms_moved_total").increment(1);
         }
-        if let Some(mut lane) = self.shared.lanes.lanes.get_mut(&self.room) {
+        if let Some(mut lane) = self.lanes.lanes.get_mut(&self.room) {
             for Handed { ask, unsure } in handed.into_iter().rev() {
                 lane.push_front(Waiting { unsure, ..Waiting::new(ask) });
             }
@@ -180,8 +212,8 @@ impl Lane {
             late.into_iter().for_each(Waiting::give_up);
             batch = rest;
             let Some(until) = batch.iter().map(|waiting| waiting.until).max() else { return };
-            let target = hint.take().or_else(|| self.shared.cluster.elsewhere(self.room));
-            let outcome = match target.filter(|node| node != self.shared.cluster.me()) {
+            let target = hint.take().or_else(|| self.lanes.shared.cluster.elsewhere(self.room));
+            let outcome = match target.filter(|node| node != self.lanes.shared.cluster.me()) {
                 None => self.here(&batch, until).await,
                 Some(node) => self.there(&batch, &node).await,
             };
@@ -205,7 +237,7 @@ impl Lane {
                 Outcome::Done(_) | Outcome::NotMine(_) => hops = 0,
                 Outcome::Unanswered => batch.iter_mut().for_each(|waiting| waiting.unsure = true),
                 Outcome::Unreachable => {
-                    let away = *self.shared.bus.state().borrow() == BusState::Away;
+                    let away = *self.lanes.shared.bus.state().borrow() == BusState::Away;
                     let since = *lost.get_or_insert_with(Instant::now);
                     if away && since.elapsed() >= AWAY {
                         return batch.into_iter().for_each(Waiting::give_up);
@@ -227,7 +259,7 @@ impl Lane {
         outcomes.truncate(known);
         // What is read through this node's relay from now on has what was done.
         if let Some(last) = outcomes.iter().flatten().map(|done| done.seq).max() {
-            self.shared.relays.tell_open(self.room, relay::Msg::Expect(last));
+            self.lanes.relays.expect(self.room, last);
         }
         for outcome in outcomes {
             let Some(waiting) = batch.pop_front() else { return all };
@@ -246,8 +278,8 @@ impl Lane {
     /// Waits a little longer each time, or until the view changes.
     async fn pause(&self, tries: u32) {
         let most = 20 << tries.min(5);
-        let pause = Duration::from_millis(most / 2 + self.shared.random.bits() % (most / 2));
-        let mut view = self.shared.cluster.watch();
+        let pause = Duration::from_millis(most / 2 + self.lanes.shared.random.bits() % (most / 2));
+        let mut view = self.lanes.shared.cluster.watch();
         view.mark_unchanged();
         tokio::select! {
             biased;
@@ -258,7 +290,7 @@ impl Lane {
 
     async fn here(&self, batch: &VecDeque<Waiting>, until: Instant) -> Outcome {
         let asked = batch.iter().map(|waiting| asked(&waiting.ask));
-        let backs = self.shared.rooms.ask_all(&self.shared, self.room, asked);
+        let backs = self.lanes.rooms.ask_all(self.room, asked);
         match timeout_at(until, outcomes(backs)).await {
             Ok(outcomes) => Outcome::Done(outcomes),
             Err(_) => Outcome::Unanswered,
@@ -269,7 +301,7 @@ impl Lane {
         let commands: Arc<[Asked]> = batch.iter().map(|waiting| asked(&waiting.ask)).collect();
         let count = commands.len() as u64;
         let question = Question::Commands { room: self.room, commands };
-        let mut view = self.shared.cluster.watch();
+        let mut view = self.lanes.shared.cluster.watch();
         // Another node's view may have sent us to one that isn't in ours yet.
         let seen = view.borrow().get(node).is_some();
         let gone = async {
@@ -279,7 +311,7 @@ impl Lane {
         };
         let answer = tokio::select! {
             biased;
-            answer = self.shared.bus.ask(node, question, ASK) => answer,
+            answer = self.lanes.shared.bus.ask(node, question, ASK) => answer,
             // It is gone, and won't answer.
             () = gone => Err(AskError::Unanswered),
         };
@@ -300,7 +332,7 @@ fn asked(ask: &Ask) -> Asked {
 }
 
 /// Waits for the outcomes of commands that a room was given together, up to the first that moved on.
-async fn outcomes(backs: Vec<oneshot::Receiver<Option<Result<Done, Fault>>>>) -> Vec<Result<Done, Fault>> {
+async fn outcomes(backs: Vec<Routed>) -> Vec<Result<Done, Fault>> {
     let mut outcomes = Vec::with_capacity(backs.len());
     for back in backs {
         match back.await {
@@ -309,29 +341,4 @@ async fn outcomes(backs: Vec<oneshot::Receiver<Option<Result<Done, Fault>>>>) ->
         }
     }
     outcomes
-}
-
-/// Does what another node asks for, if the room is at home here. The hand-over is done in the call.
-pub(crate) fn commands(
-    shared: &Arc<Shared>,
-    room: RoomId,
-    commands: &[Asked],
-) -> impl Future<Output = Reply> + Send + use<> {
-    let there = match shared.cluster.elsewhere(room) {
-        Some(home) => Err(Reply::NotMine(Some(home))),
-        None => Ok(shared.rooms.ask_all(shared, room, commands.iter().cloned())),
-    };
-    async move {
-        match there {
-            Ok(backs) => Reply::Done(outcomes(backs).await),
-            Err(reply) => reply,
-        }
-    }
-}
-
-/// What a room is given of a command that came by way of a lane, here or on another node.
-pub(crate) fn routed(asked: Asked) -> (Ask, oneshot::Receiver<Option<Result<Done, Fault>>>) {
-    let Asked { who, client_id, command } = asked;
-    let (reply, back) = ReplyTo::routed();
-    (Ask { who, client_id, command, reply }, back)
 }

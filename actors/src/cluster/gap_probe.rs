@@ -4,7 +4,7 @@
 //! of the bus. Emits: questions to rooms' homes, numbers to relays. Restarted by [`crate::node`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_domain::placement;
@@ -12,10 +12,8 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::answering::{self, LAST_MAX};
+use super::answering::{Answering, LAST_MAX};
 use crate::ports::bus::{BusState, Question, Reply};
-use crate::relay;
-use crate::shared::Shared;
 
 /// Between two rounds of questions, in milliseconds; a random half of it is left out.
 const PACE_MS: u64 = 50;
@@ -23,38 +21,6 @@ const PACE_MS: u64 = 50;
 const ROUND: Duration = Duration::from_secs(60);
 /// How long an answer may take.
 const ASK: Duration = Duration::from_secs(2);
-
-/// The rooms that are to be asked for.
-#[derive(Default)]
-pub(crate) struct Looks {
-    due: Mutex<BTreeSet<RoomId>>,
-    actor: RwLock<Option<ActorRef<Msg>>>,
-}
-
-impl Looks {
-    /// Has a room's last number asked for soon.
-    pub(crate) fn look(&self, room: RoomId) {
-        let first = {
-            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = due.is_empty();
-            due.insert(room);
-            first
-        };
-        if first && let Some(actor) = &*self.actor.read().unwrap_or_else(PoisonError::into_inner) {
-            let _ = actor.cast(Msg::Due);
-        }
-    }
-
-    fn take(&self) -> Vec<RoomId> {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = due.iter().nth(LAST_MAX).copied().map(|at| due.split_off(&at)).unwrap_or_default();
-        std::mem::replace(&mut *due, rest).into_iter().collect()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-}
 
 /// The Lookout actor.
 pub(crate) struct Lookout;
@@ -77,7 +43,7 @@ pub(crate) enum Msg {
 
 /// The Lookout's state.
 pub(crate) struct State {
-    shared: Arc<Shared>,
+    node: Arc<Answering>,
     view: Arc<View>,
     /// Whether a round of questions is due or on its way.
     busy: bool,
@@ -95,11 +61,12 @@ impl Drop for Asked {
 impl Actor for Lookout {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Answering>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        *shared.looks.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(me.clone());
-        let (mut view, mut bus) = (shared.cluster.watch(), shared.bus.state());
+    async fn pre_start(&self, me: ActorRef<Msg>, node: Arc<Answering>) -> Result<State, ActorProcessingErr> {
+        let to = me.clone();
+        node.relays.gap_checks.on_first(move || drop(to.cast(Msg::Due)));
+        let (mut view, mut bus) = (node.shared.cluster.watch(), node.shared.bus.state());
         let now = view.borrow_and_update().clone();
         let connected = *bus.borrow_and_update();
         let to = me.clone();
@@ -118,7 +85,7 @@ impl Actor for Lookout {
         });
         me.send_interval(ROUND, || Msg::Round);
         let _ = me.cast(Msg::Due);
-        Ok(State { shared, view: now, busy: false })
+        Ok(State { node, view: now, busy: false })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -130,12 +97,12 @@ impl Actor for Lookout {
                 state.schedule(&me);
             }
             Msg::Viewed => state.viewed(),
-            Msg::Connected | Msg::Round if !state.shared.cluster.is_alone() => {
+            Msg::Connected | Msg::Round if !state.node.shared.cluster.is_alone() => {
                 // Those that are at home here too: others may have thought otherwise for a while, and written to them.
-                for (room, relay) in state.shared.relays.all() {
-                    state.shared.looks.look(room);
+                for room in state.node.relays.rooms() {
+                    state.node.relays.gap_checks.request(room);
                     if let Msg::Connected = msg {
-                        let _ = relay.cast(relay::Msg::Reconnected);
+                        state.node.relays.reconnected(room);
                     }
                 }
             }
@@ -147,26 +114,26 @@ impl Actor for Lookout {
 
 impl State {
     fn schedule(&mut self, me: &ActorRef<Msg>) {
-        if !self.busy && !self.shared.looks.is_empty() {
+        if !self.busy && !self.node.relays.gap_checks.is_empty() {
             self.busy = true;
-            let pause = PACE_MS / 2 + self.shared.random.bits() % (PACE_MS / 2);
+            let pause = PACE_MS / 2 + self.node.shared.random.bits() % (PACE_MS / 2);
             me.send_after(Duration::from_millis(pause), || Msg::Ask);
         }
     }
 
     fn ask(&self, me: &ActorRef<Msg>) {
         let mut by_home: BTreeMap<Option<NodeId>, Vec<RoomId>> = BTreeMap::new();
-        for room in self.shared.looks.take() {
+        for room in self.node.relays.gap_checks.take(LAST_MAX) {
             // A relay that is gone has nobody to tell.
-            if self.shared.relays.get(room).is_some() {
-                by_home.entry(self.shared.cluster.elsewhere(room)).or_default().push(room);
+            if self.node.relays.is_open(room) {
+                by_home.entry(self.node.shared.cluster.elsewhere(room)).or_default().push(room);
             }
         }
-        let (shared, asked) = (self.shared.clone(), Asked(me.clone()));
+        let (node, asked) = (self.node.clone(), Asked(me.clone()));
         tokio::spawn(async move {
-            let questions = by_home.into_iter().map(|(home, rooms)| numbers(&shared, home, rooms));
+            let questions = by_home.into_iter().map(|(home, rooms)| numbers(&node, home, rooms));
             for (room, last) in futures_util::future::join_all(questions).await.into_iter().flatten() {
-                shared.relays.tell_open(room, relay::Msg::Heard(last));
+                node.relays.heard_last(room, last);
             }
             drop(asked);
         });
@@ -174,31 +141,31 @@ impl State {
 
     /// Rooms that have moved: what their old home published last may have been lost, and their new one may have written.
     fn viewed(&mut self) {
-        let now = self.shared.cluster.now();
+        let now = self.node.shared.cluster.now();
         let before = std::mem::replace(&mut self.view, now.clone());
         fn home(room: RoomId, view: &View) -> Option<&NodeId> {
             placement::home(room, view.homes().map(|node| &node.id))
         }
-        for (room, _) in self.shared.relays.all() {
+        for room in self.node.relays.rooms() {
             if home(room, &before) != home(room, &now) {
-                self.shared.looks.look(room);
+                self.node.relays.gap_checks.request(room);
             }
         }
     }
 }
 
 /// Asks the home of some rooms for their last numbers, and the store where it doesn't answer.
-async fn numbers(shared: &Arc<Shared>, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
+async fn numbers(node: &Answering, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
     metrics::counter!("parlance_last_asked_total").increment(rooms.len() as u64);
     // Of a room that is at home here only the log tells whether somebody else wrote to it.
-    let Some(home) = home else { return answering::logged(shared, rooms).await };
-    match shared.bus.ask(&home, Question::Last { rooms: rooms.clone() }, ASK).await {
+    let Some(home) = home else { return node.logged(rooms).await };
+    match node.shared.bus.ask(&home, Question::Last { rooms: rooms.clone() }, ASK).await {
         Ok(Reply::Last(mut known)) => {
             let told: BTreeSet<RoomId> = known.iter().map(|(room, _)| *room).collect();
             let rest = rooms.into_iter().filter(|room| !told.contains(room)).collect();
-            known.extend(answering::last(shared, rest).await);
+            known.extend(node.last(rest).await);
             known
         }
-        _ => answering::last(shared, rooms).await,
+        _ => node.last(rooms).await,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use crate::cluster::answering;
+use super::tree::Tree;
 use crate::cluster::gap_probe::Lookout;
 use crate::cluster::store_probe::Aside;
 use crate::janitor::Janitor;
@@ -15,7 +15,6 @@ use crate::presence::Presence;
 use crate::relay::Relays;
 use crate::room::Rooms;
 use crate::session::Sessions;
-use crate::shared::Shared;
 
 /// The root actor.
 pub(crate) struct Node;
@@ -23,12 +22,12 @@ pub(crate) struct Node;
 /// What the Node can be told; its work is supervision.
 pub enum Msg {
     /// Shows how often its children were restarted.
-    Picture(tokio::sync::oneshot::Sender<serde_json::Value>),
+    Inspect(tokio::sync::oneshot::Sender<serde_json::Value>),
 }
 
 /// The Node's children by name, and how often each was restarted.
 pub(crate) struct State {
-    shared: Arc<Shared>,
+    tree: Arc<Tree>,
     children: Vec<(&'static str, ActorCell, u64)>,
     /// What other nodes are answered, from when the children are there.
     answers: Option<Subscription>,
@@ -38,15 +37,18 @@ const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "lookout", "sessions
 
 impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
-        let (shared, me) = (self.shared.clone(), me.get_cell());
+        let (tree, me) = (&*self.tree, me.get_cell());
         Ok(match name {
-            "rooms" => Actor::spawn_linked(None, Rooms, shared, me).await?.0.get_cell(),
-            "relays" => Actor::spawn_linked(None, Relays, shared, me).await?.0.get_cell(),
-            "presence" => Actor::spawn_linked(None, Presence, shared, me).await?.0.get_cell(),
-            "lookout" => Actor::spawn_linked(None, Lookout, shared, me).await?.0.get_cell(),
-            "sessions" => Actor::spawn_linked(None, Sessions, shared, me).await?.0.get_cell(),
-            "aside" => Actor::spawn_linked(None, Aside, shared, me).await?.0.get_cell(),
-            _ => Actor::spawn_linked(None, Janitor, shared, me).await?.0.get_cell(),
+            "rooms" => Actor::spawn_linked(None, Rooms, tree.rooms.clone(), me).await?.0.get_cell(),
+            "relays" => Actor::spawn_linked(None, Relays, tree.relays.clone(), me).await?.0.get_cell(),
+            "presence" => {
+                let args = (tree.shared.clone(), tree.presence.clone());
+                Actor::spawn_linked(None, Presence, args, me).await?.0.get_cell()
+            }
+            "lookout" => Actor::spawn_linked(None, Lookout, tree.answering.clone(), me).await?.0.get_cell(),
+            "sessions" => Actor::spawn_linked(None, Sessions, tree.sessions.clone(), me).await?.0.get_cell(),
+            "aside" => Actor::spawn_linked(None, Aside, tree.shared.clone(), me).await?.0.get_cell(),
+            _ => Actor::spawn_linked(None, Janitor, tree.shared.clone(), me).await?.0.get_cell(),
         })
     }
 }
@@ -54,20 +56,20 @@ impl State {
 impl Actor for Node {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Tree>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        let mut state = State { shared, children: Vec::new(), answers: None };
+    async fn pre_start(&self, me: ActorRef<Msg>, tree: Arc<Tree>) -> Result<State, ActorProcessingErr> {
+        let mut state = State { tree, children: Vec::new(), answers: None };
         for name in CHILDREN {
             let cell = state.start(name, &me).await?;
             state.children.push((name, cell, 0));
         }
-        state.answers = Some(state.shared.bus.respond(answering::responder(&state.shared)));
+        state.answers = Some(state.tree.shared.bus.respond(state.tree.answering.responder()));
         Ok(state)
     }
 
     async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        let Msg::Picture(reply) = msg;
+        let Msg::Inspect(reply) = msg;
         let children: Vec<_> = state
             .children
             .iter()

@@ -9,8 +9,8 @@ use parlance_schema::frame::Push;
 use parlance_schema::node::NodeState;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::tree::Tree;
 use crate::link::Link;
-use crate::shared::Shared;
 
 /// How long it may take to tell the other nodes.
 const TELLING: Duration = Duration::from_secs(2);
@@ -24,9 +24,9 @@ const STEP: Duration = Duration::from_millis(50);
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Hands the rooms over, lets the clients go, and takes the node off the others' views.
-pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
-    shared.draining.store(true, Ordering::Release);
-    let cluster = &shared.cluster;
+pub(super) async fn drain(tree: &Tree, spread_ms: u64) {
+    tree.shared.draining.store(true, Ordering::Release);
+    let cluster = &tree.shared.cluster;
     let told = timeout(TELLING, cluster.announce(NodeState::Draining)).await;
     if !matches!(told, Ok(Ok(()))) {
         tracing::warn!(?told, "the other nodes don't know that this one drains");
@@ -34,28 +34,28 @@ pub(super) async fn drain(shared: &Arc<Shared>, spread_ms: u64) {
     let others = cluster.now().homes().any(|node| node.id != *cluster.me());
     if others {
         let handed = async {
-            until(|| none_elsewhere(shared)).await;
+            until(|| none_elsewhere(tree)).await;
             // Lanes of those who go on sending never end.
-            let _ = timeout(STEP, until(|| shared.lanes.is_empty())).await;
+            let _ = timeout(STEP, until(|| tree.lanes.is_empty())).await;
         };
         if timeout(ROOMS, handed).await.is_err() {
             tracing::warn!("some rooms were not handed over in time; they wake elsewhere all the same");
         }
-        let_go(shared).await;
+        let_go(tree).await;
     }
-    let links: Vec<Arc<Link>> = shared.sessions.all().into_iter().map(|(link, _)| link).collect();
+    let links: Vec<Arc<Link>> = tree.sessions.links();
     let count = links.len() as u64;
-    let spread_ms = spread_ms.max(count * 1_000 / u64::from(shared.options.reconnects_per_s.max(1)));
+    let spread_ms = spread_ms.max(count * 1_000 / u64::from(tree.shared.options.reconnects_per_s.max(1)));
     for (at, link) in links.iter().enumerate() {
         close(link, 200 + spread_ms * at as u64 / count.max(1));
     }
-    let _ = timeout(CLOSING, until(|| shared.sessions.len() == 0 && shared.lanes.is_empty())).await;
+    let _ = timeout(CLOSING, until(|| tree.sessions.len() == 0 && tree.lanes.is_empty())).await;
     cluster.membership.leave().await;
 }
 
 /// Whether no room is awake here that has another home.
-fn none_elsewhere(shared: &Shared) -> bool {
-    shared.rooms.all().iter().all(|(room, _)| shared.cluster.elsewhere(*room).is_none())
+fn none_elsewhere(tree: &Tree) -> bool {
+    tree.rooms.awake().iter().all(|room| tree.shared.cluster.elsewhere(*room).is_none())
 }
 
 async fn until(holds: impl Fn() -> bool) {
@@ -65,10 +65,10 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 /// Sends the clients to the other nodes, so many a second: each is served here until it is its turn.
-async fn let_go(shared: &Shared) {
+async fn let_go(tree: &Tree) {
     let began = Instant::now();
-    for (gone, (link, _)) in (0_u64..).zip(shared.sessions.all()) {
-        let due = u64::from(shared.options.reconnects_per_s.max(1)) * began.elapsed().as_millis() as u64 / 1_000;
+    for (gone, link) in (0_u64..).zip(tree.sessions.links()) {
+        let due = u64::from(tree.shared.options.reconnects_per_s.max(1)) * began.elapsed().as_millis() as u64 / 1_000;
         if gone > due {
             sleep(STEP).await;
         }

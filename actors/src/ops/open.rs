@@ -1,7 +1,6 @@
 //! Opening rooms, and taking people in.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind};
@@ -12,9 +11,8 @@ use parlance_schema::view::{Done, RoomView};
 use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
-use super::{command_room, fresh_client_id, read, unavailable};
+use super::{Operations, command_room, fresh_client_id, read, unavailable};
 use crate::ports::store::{ClaimKind, IdKind};
-use crate::shared::Shared;
 
 /// A room to be opened.
 pub(super) struct New {
@@ -26,7 +24,7 @@ pub(super) struct New {
 
 /// Opens a group or a conversation, once per client id.
 pub(super) async fn create(
-    shared: &Arc<Shared>,
+    ops: &Operations,
     who: Principal,
     new: New,
     client_id: Option<ClientId>,
@@ -42,57 +40,58 @@ pub(super) async fn create(
         return Err(Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members")));
     }
     writer(who)?;
-    known(shared, who.tenant, &new.members).await?;
-    room_for_more(shared, who.user).await?;
-    let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    known(ops, who.tenant, &new.members).await?;
+    room_for_more(ops, who.user).await?;
+    let mine = ops.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let (room, client_id) = match client_id {
         Some(client_id) => {
             let key = format!("{}:{}", who.user, client_id.as_str());
-            let claimed = shared.store.claim(who.tenant, ClaimKind::Create, &key, mine).await.map_err(unavailable)?;
+            let claimed =
+                ops.shared.store.claim(who.tenant, ClaimKind::Create, &key, mine).await.map_err(unavailable)?;
             (claimed, client_id)
         }
-        None => (mine, fresh_client_id(shared)),
+        None => (mine, fresh_client_id(ops)),
     };
     let room = RoomId::new(room);
     let command = Command::Create { kind: new.kind, name: new.name, members: new.members, history: new.history };
-    let done = command_room(shared, who, room, Some(client_id), command).await?;
-    let view = Box::new(read::room(shared, who, room).await?);
+    let done = command_room(ops, who, room, Some(client_id), command).await?;
+    let view = Box::new(read::room(ops, who, room).await?);
     Ok(if done.again { Answer::Room(view) } else { Answer::Opened(view) })
 }
 
 /// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
-pub(super) async fn direct(shared: &Arc<Shared>, who: Principal, user: UserId) -> Result<Answer, Fault> {
+pub(super) async fn direct(ops: &Operations, who: Principal, user: UserId) -> Result<Answer, Fault> {
     if user == who.user {
         return Err(Fault::invalid("a direct room is for two different users"));
     }
-    known(shared, who.tenant, &[user]).await?;
+    known(ops, who.tenant, &[user]).await?;
     if let Err(fault) = writer(who) {
         // A readonly user finds a room that the other one opened, and leaves no trace where there is none.
-        return opened_with(shared, who, user).await?.map(|room| Answer::Room(Box::new(room))).ok_or(fault);
+        return opened_with(ops, who, user).await?.map(|room| Answer::Room(Box::new(room))).ok_or(fault);
     }
     let (a, b) = (who.user.min(user), who.user.max(user));
-    let mine = shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    let mine = ops.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let key = format!("{a}:{b}");
-    let claimed = shared.store.claim(who.tenant, ClaimKind::Direct, &key, mine).await.map_err(unavailable)?;
+    let claimed = ops.shared.store.claim(who.tenant, ClaimKind::Direct, &key, mine).await.map_err(unavailable)?;
     let room = RoomId::new(claimed);
     // Whoever claimed it may have died before opening it; opening it again is refused if it is open.
     let command =
         Command::Create { kind: Kind::Direct, name: String::new(), members: vec![user], history: History::All };
-    let fresh = match command_room(shared, who, room, None, command).await {
+    let fresh = match command_room(ops, who, room, None, command).await {
         Ok(_) => true,
         Err(fault) if fault.code == Code::Already => false,
         Err(fault) => return Err(fault),
     };
-    let view = Box::new(read::room(shared, who, room).await?);
+    let view = Box::new(read::room(ops, who, room).await?);
     Ok(if fresh { Answer::Opened(view) } else { Answer::Room(view) })
 }
 
 /// The direct room that there is with a user.
-async fn opened_with(shared: &Arc<Shared>, who: Principal, user: UserId) -> Result<Option<RoomView>, Fault> {
-    let theirs: HashSet<RoomId> = shared.store.rooms_of(user).await.map_err(unavailable)?.into_iter().collect();
-    let mine = shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+async fn opened_with(ops: &Operations, who: Principal, user: UserId) -> Result<Option<RoomView>, Fault> {
+    let theirs: HashSet<RoomId> = ops.shared.store.rooms_of(user).await.map_err(unavailable)?.into_iter().collect();
+    let mine = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
     for room in mine.into_iter().filter(|room| theirs.contains(room)) {
-        match read::room(shared, who, room).await {
+        match read::room(ops, who, room).await {
             Ok(view) if view.peer == Some(user) => return Ok(Some(view)),
             // The lists of rooms are hints.
             Err(fault) if fault.code != Code::NotFound => return Err(fault),
@@ -104,7 +103,7 @@ async fn opened_with(shared: &Arc<Shared>, who: Principal, user: UserId) -> Resu
 
 /// Adds users to a room.
 pub(super) async fn add(
-    shared: &Arc<Shared>,
+    ops: &Operations,
     who: Principal,
     room: RoomId,
     users: Vec<UserId>,
@@ -113,40 +112,40 @@ pub(super) async fn add(
     if users.is_empty() || users.len() > MEMBERS_MAX {
         return Err(Fault::invalid(format!("1 to {MEMBERS_MAX} users are added at a time")));
     }
-    if let Err(fault) = addable(shared, who, room, &users).await {
+    if let Err(fault) = addable(ops, who, room, &users).await {
         // Who asks again is answered as at first, whatever has become of it since.
         let again = match client_id.filter(|_| fault.retry != Retry::Later) {
-            Some(client_id) => shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
+            Some(client_id) => ops.shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
             None => None,
         };
         let done = again.map(|entry| Done { again: true, ..crate::room::done(room, &entry) });
         return done.map(Answer::Done).ok_or(fault);
     }
-    command_room(shared, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
+    command_room(ops, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
 }
 
 /// Whether users may be added, as far as the room itself doesn't know.
-async fn addable(shared: &Arc<Shared>, who: Principal, room: RoomId, users: &[UserId]) -> Result<(), Fault> {
-    let tenant = read::tenant(shared, who, room).await?;
-    known(shared, tenant, users).await?;
+async fn addable(ops: &Operations, who: Principal, room: RoomId, users: &[UserId]) -> Result<(), Fault> {
+    let tenant = read::tenant(ops, who, room).await?;
+    known(ops, tenant, users).await?;
     for user in users {
-        room_for_more(shared, *user).await?;
+        room_for_more(ops, *user).await?;
     }
     Ok(())
 }
 
 /// Makes an invite. Its code holds the room and a secret, of which the log keeps only the hash.
 pub(super) async fn invite(
-    shared: &Arc<Shared>,
+    ops: &Operations,
     who: Principal,
     room: RoomId,
     expires_at: Option<Millis>,
     uses: Option<u32>,
 ) -> Result<Answer, Fault> {
-    let code = format!("{room}-{:016x}{:016x}", shared.random.bits(), shared.random.bits());
+    let code = format!("{room}-{:016x}{:016x}", ops.shared.random.bits(), ops.shared.random.bits());
     let (_, hash) = read_code(&code)?;
     let command = Command::Invite { hash: hash.clone(), expires_at, uses };
-    let done = command_room(shared, who, room, None, command).await?;
+    let done = command_room(ops, who, room, None, command).await?;
     Ok(Answer::Invited(InviteView { room, seq: done.seq, code, hash }))
 }
 
@@ -167,8 +166,8 @@ fn writer(who: Principal) -> Result<(), Fault> {
 }
 
 /// Users must exist, be active, and be of the same tenant.
-async fn known(shared: &Shared, tenant: TenantId, users: &[UserId]) -> Result<(), Fault> {
-    let found = shared.store.accounts(users).await.map_err(unavailable)?;
+async fn known(ops: &Operations, tenant: TenantId, users: &[UserId]) -> Result<(), Fault> {
+    let found = ops.shared.store.accounts(users).await.map_err(unavailable)?;
     let fits = |user: &UserId| found.iter().any(|a| a.id == *user && a.active && a.tenant == tenant);
     match users.iter().find(|user| !fits(user)) {
         None => Ok(()),
@@ -176,8 +175,8 @@ async fn known(shared: &Shared, tenant: TenantId, users: &[UserId]) -> Result<()
     }
 }
 
-async fn room_for_more(shared: &Shared, user: UserId) -> Result<(), Fault> {
-    let rooms = shared.store.rooms_of(user).await.map_err(unavailable)?.len();
+async fn room_for_more(ops: &Operations, user: UserId) -> Result<(), Fault> {
+    let rooms = ops.shared.store.rooms_of(user).await.map_err(unavailable)?.len();
     if rooms >= ROOMS_PER_USER_MAX {
         return Err(Fault::invalid(format!("user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the limit")));
     }

@@ -9,12 +9,10 @@ use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
-use tokio::sync::oneshot;
 
-use super::unavailable;
+use super::{Operations, unavailable};
 use crate::ports::store::{Range, StoredMessage};
-use crate::relay::{self, Back, View};
-use crate::shared::Shared;
+use crate::relay::View;
 
 /// Bytes of words on one page, about; it ends early beyond.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -27,63 +25,38 @@ pub(super) struct Page {
     pub(super) limit: Option<usize>,
 }
 
-/// Asks a room's relay something.
-fn ask<T>(
-    shared: &Arc<Shared>,
-    room: RoomId,
-    question: impl FnOnce(Back<T>) -> relay::Msg,
-) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault> {
-    let (back, answer) = oneshot::channel();
-    shared.relays.tell(shared, room, question(back))?;
-    Ok(answer)
-}
-
-async fn answer<T>(answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
-    answer.await.map_err(|_| Fault::busy("the room's relay was restarted; try again").after(50))?
-}
-
-/// The first number that somebody may read, and the last there is.
-///
-/// # Errors
-/// `not_found` for those who may read nothing.
-async fn access(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<(Seq, Seq), Fault> {
-    answer(ask(shared, room, |back| relay::Msg::Access { who, back })?).await
-}
-
-pub(super) async fn room(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
-    let view = answer(ask(shared, room, |back| relay::Msg::View { who, back })?).await?;
-    with_last_message(shared, *view).await
+pub(super) async fn room(ops: &Operations, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
+    let view = ops.relays.view(room, who).await?;
+    with_last_message(ops, *view).await
 }
 
 /// The tenant that a room belongs to.
 ///
 /// # Errors
 /// `not_found` for those who may read nothing of it.
-pub(super) async fn tenant(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<TenantId, Fault> {
-    Ok(answer(ask(shared, room, |back| relay::Msg::View { who, back })?).await?.tenant)
+pub(super) async fn tenant(ops: &Operations, who: Principal, room: RoomId) -> Result<TenantId, Fault> {
+    Ok(ops.relays.view(room, who).await?.tenant)
 }
 
-async fn with_last_message(shared: &Shared, view: View) -> Result<RoomView, Fault> {
+async fn with_last_message(ops: &Operations, view: View) -> Result<RoomView, Fault> {
     let View { mut room, last_post, .. } = view;
     if last_post > 0 {
         let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
-        let message = shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
+        let message = ops.shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
         room.last_message = message.and_then(|message| view_message(room.id, message));
     }
     Ok(room)
 }
 
-pub(super) async fn rooms(shared: &Arc<Shared>, who: Principal) -> Result<Answer, Fault> {
-    let rooms = shared.store.rooms_of(who.user).await.map_err(unavailable)?;
-    let mut asked = Vec::with_capacity(rooms.len());
-    for room in rooms {
-        asked.push(ask(shared, room, |back| relay::Msg::View { who, back })?);
-    }
+pub(super) async fn rooms(ops: &Operations, who: Principal) -> Result<Answer, Fault> {
+    let rooms = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+    // All are asked before the first answer is waited for.
+    let asked: Vec<_> = rooms.into_iter().map(|room| ops.relays.view(room, who)).collect();
     let mut views = Vec::with_capacity(asked.len());
     for view in asked {
-        match answer(view).await {
+        match view.await {
             // The list of rooms is a hint: the room's log decides, and a moderator's look doesn't make a member.
-            Ok(view) if view.room.role.is_some() => views.push(with_last_message(shared, *view).await?),
+            Ok(view) if view.room.role.is_some() => views.push(with_last_message(ops, *view).await?),
             Ok(_) => {}
             Err(fault) if fault.code == parlance_schema::Code::NotFound => {}
             Err(fault) => return Err(fault),
@@ -93,42 +66,42 @@ pub(super) async fn rooms(shared: &Arc<Shared>, who: Principal) -> Result<Answer
     Ok(Answer::Rooms { rooms: views })
 }
 
-pub(super) async fn members(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let members = answer(ask(shared, room, |back| relay::Msg::Members { who, back })?).await?;
+pub(super) async fn members(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let members = ops.relays.members(room, who).await?;
     Ok(Answer::Members { members })
 }
 
-pub(super) async fn bans(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let bans = answer(ask(shared, room, |back| relay::Msg::Bans { who, back })?).await?;
+pub(super) async fn bans(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let bans = ops.relays.bans(room, who).await?;
     Ok(Answer::Bans { bans })
 }
 
-pub(super) async fn invites(shared: &Arc<Shared>, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let invites = answer(ask(shared, room, |back| relay::Msg::Invites { who, back })?).await?;
+pub(super) async fn invites(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let invites = ops.relays.invites(room, who).await?;
     Ok(Answer::Invites { invites })
 }
 
-pub(super) async fn typing(shared: &Arc<Shared>, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
-    answer(ask(shared, room, |back| relay::Msg::Typing { who, on, back })?).await?;
+pub(super) async fn typing(ops: &Operations, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
+    ops.relays.typing(room, who, on).await?;
     Ok(Answer::Empty {})
 }
 
-pub(super) async fn mark(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+pub(super) async fn mark(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     // Up to the end is any number that is larger, but a number all the same.
     if seq > ID_MAX {
         return Err(Fault::invalid(format!("a number is at most {ID_MAX}")));
     }
-    answer(ask(shared, room, |back| relay::Msg::Mark { who, seq, back })?).await?;
+    ops.relays.mark(room, who, seq).await?;
     Ok(Answer::Empty {})
 }
 
 /// The numbers that a page covers, and whether it is read from its end.
-async fn range(shared: &Arc<Shared>, who: Principal, page: &Page) -> Result<Option<(Range, usize)>, Fault> {
+async fn range(ops: &Operations, who: Principal, page: &Page) -> Result<Option<(Range, usize)>, Fault> {
     let limit = page.limit.unwrap_or(PAGE_DEFAULT);
     if limit == 0 || limit > PAGE_MAX {
         return Err(Fault::invalid(format!("limit is 1 to {PAGE_MAX}")));
     }
-    let (first, last) = access(shared, who, page.room).await?;
+    let (first, last) = ops.relays.access(page.room, who).await?;
     let from = page.after.map_or(first, |after| after.saturating_add(1).max(first));
     let to = page.before.map_or(last, |before| before.saturating_sub(1).min(last));
     if from > to {
@@ -154,11 +127,11 @@ fn cut<T>(mut items: Vec<T>, limit: usize, backwards: bool, bytes: impl Fn(&T) -
     PageOf { items, more }
 }
 
-pub(super) async fn entries(shared: &Arc<Shared>, who: Principal, page: Page) -> Result<Answer, Fault> {
-    let Some((range, limit)) = range(shared, who, &page).await? else {
+pub(super) async fn entries(ops: &Operations, who: Principal, page: Page) -> Result<Answer, Fault> {
+    let Some((range, limit)) = range(ops, who, &page).await? else {
         return Ok(Answer::Entries(PageOf { items: Vec::new(), more: false }));
     };
-    let entries = shared.store.entries(page.room, range).await.map_err(unavailable)?;
+    let entries = ops.shared.store.entries(page.room, range).await.map_err(unavailable)?;
     let entries: Vec<Entry> = entries.into_iter().map(|entry| (*entry).clone()).collect();
     Ok(Answer::Entries(cut(entries, limit, range.backwards, |entry| match &entry.fact {
         Fact::Posted { content: Some(c), .. } | Fact::Edited { content: Some(c), .. } => 200 + c.chars() * 2,
@@ -170,7 +143,7 @@ pub(super) async fn entries(shared: &Arc<Shared>, who: Principal, page: Page) ->
 ///
 /// With `read`, everything counts as read by its members where the page is the latest one.
 pub(super) async fn messages(
-    shared: &Arc<Shared>,
+    ops: &Operations,
     who: Principal,
     page: Page,
     skip: Option<u64>,
@@ -181,21 +154,21 @@ pub(super) async fn messages(
         return Err(Fault::invalid("not both: `skip` counts from the end, and `after` from a number"));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
-    let Some((mut range, limit)) = range(shared, who, &page).await? else { return none() };
+    let Some((mut range, limit)) = range(ops, who, &page).await? else { return none() };
     if read && skip == 0 && page.before.is_none() && page.after.is_none() {
-        match mark(shared, who, page.room, range.to).await {
+        match mark(ops, who, page.room, range.to).await {
             Err(fault) if fault.code != parlance_schema::Code::NotFound => return Err(fault),
             // A moderator who is not a member has no mark.
             _ => {}
         }
     }
     if skip > 0 {
-        match before_posts(shared, page.room, range, skip).await? {
+        match before_posts(ops, page.room, range, skip).await? {
             Some(to) => range.to = to,
             None => return none(),
         }
     }
-    let messages = shared.store.messages(page.room, range).await.map_err(unavailable)?;
+    let messages = ops.shared.store.messages(page.room, range).await.map_err(unavailable)?;
     let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message)).collect();
     Ok(Answer::Messages(cut(messages, limit, range.backwards, |message| {
         400 + message.content.as_ref().map_or(0, |content| content.chars() * 2)
@@ -204,9 +177,9 @@ pub(super) async fn messages(
 
 /// The last number in a range that has `skip` messages of the range after it. Entries count messages, so that finding it
 /// costs as many reads as the range's length has binary digits.
-async fn before_posts(shared: &Shared, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
+async fn before_posts(ops: &Operations, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
     let posts = async |seq: Seq| {
-        let entry = shared.entry(room, seq).await.map_err(unavailable)?;
+        let entry = ops.shared.entry(room, seq).await.map_err(unavailable)?;
         entry.map(|entry| entry.posts).ok_or_else(|| Fault::internal("the log has a hole"))
     };
     let Some(wanted) = posts(range.to).await?.checked_sub(skip) else { return Ok(None) };
@@ -223,39 +196,39 @@ async fn before_posts(shared: &Shared, room: RoomId, range: Range, skip: u64) ->
 }
 
 /// Finds a message by its id; what one may not read isn't there.
-pub(super) async fn find(shared: &Arc<Shared>, who: Principal, id: MessageId) -> Result<Answer, Fault> {
+pub(super) async fn find(ops: &Operations, who: Principal, id: MessageId) -> Result<Answer, Fault> {
     let none = || Fault::not_found("there is no such message");
-    let (room, seq) = shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
-    message(shared, who, room, seq).await.map_err(|fault| match fault.code {
+    let (room, seq) = ops.shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
+    message(ops, who, room, seq).await.map_err(|fault| match fault.code {
         parlance_schema::Code::NotFound => none(),
         _ => fault,
     })
 }
 
-async fn one_message(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<StoredMessage, Fault> {
+async fn one_message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<StoredMessage, Fault> {
     let none = || Fault::not_found("there is no such message");
-    let (first, last) = access(shared, who, room).await?;
+    let (first, last) = ops.relays.access(room, who).await?;
     if seq < first || seq > last {
         return Err(none());
     }
     let range = Range { from: seq, to: seq, limit: 1, backwards: false };
-    shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)
+    ops.shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)
 }
 
-pub(super) async fn message(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let message = one_message(shared, who, room, seq).await?;
+pub(super) async fn message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let message = one_message(ops, who, room, seq).await?;
     let view = view_message(room, message).ok_or_else(|| Fault::not_found("there is no such message"))?;
     Ok(Answer::Message(Box::new(view)))
 }
 
-pub(super) async fn revisions(shared: &Arc<Shared>, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let message = one_message(shared, who, room, seq).await?;
+pub(super) async fn revisions(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let message = one_message(ops, who, room, seq).await?;
     let mut revisions = Vec::new();
     if let Fact::Posted { content, .. } = &message.entry.fact {
         revisions.push(RevisionView { revision: 0, at: message.entry.at, content: content.clone() });
     }
     for edit in message.state.map(|state| state.edits).unwrap_or_default() {
-        let entry = shared.entry(room, edit).await.map_err(unavailable)?;
+        let entry = ops.shared.entry(room, edit).await.map_err(unavailable)?;
         if let Some(entry) = entry
             && let Fact::Edited { revision, content, .. } = &entry.fact
         {
@@ -289,17 +262,17 @@ fn view_message(room: RoomId, message: StoredMessage) -> Option<MessageView> {
     })
 }
 
-pub(super) async fn whereabouts(shared: &Arc<Shared>, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
+pub(super) async fn whereabouts(ops: &Operations, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
     if users.len() > parlance_schema::limits::MEMBERS_MAX {
         return Err(Fault::invalid("at most 100 users at a time"));
     }
-    let mine: HashSet<RoomId> = shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
-    let accounts = shared.store.accounts(&users).await.map_err(unavailable)?;
+    let mine: HashSet<RoomId> = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
+    let accounts = ops.shared.store.accounts(&users).await.map_err(unavailable)?;
     let mut presence = Vec::with_capacity(accounts.len());
     for account in accounts {
-        let theirs = shared.store.rooms_of(account.id).await.map_err(unavailable)?;
+        let theirs = ops.shared.store.rooms_of(account.id).await.map_err(unavailable)?;
         if account.id == who.user || theirs.iter().any(|room| mine.contains(room)) {
-            let status = shared.presence.status(account.id);
+            let status = ops.presence.status(account.id);
             let online = status != parlance_schema::event::Status::Offline;
             let last_seen = if online { None } else { account.last_seen };
             presence.push(PresenceView { user: account.id, status, last_seen });
@@ -308,11 +281,11 @@ pub(super) async fn whereabouts(shared: &Arc<Shared>, who: Principal, users: Vec
     Ok(Answer::Whereabouts { presence })
 }
 
-pub(super) async fn users(shared: &Arc<Shared>, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
+pub(super) async fn users(ops: &Operations, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
     if ids.len() > PAGE_MAX {
         return Err(Fault::invalid(format!("at most {PAGE_MAX} users at a time")));
     }
-    let accounts = shared.store.accounts(ids).await.map_err(unavailable)?;
+    let accounts = ops.shared.store.accounts(ids).await.map_err(unavailable)?;
     let users = accounts.into_iter().filter(|account| account.tenant == who.tenant).map(|account| UserView {
         id: account.id,
         username: account.username,

@@ -1,6 +1,6 @@
 //! Presence: who is online, told to those who share a room with them.
 //!
-//! Owns: nothing but the pace; who is connected stands in the [`Table`](super::registry::Table), which sessions write themselves. Receives: users
+//! Owns: nothing but the pace; who is connected stands in the registry, which sessions write themselves. Receives: users
 //! whose connections changed, other nodes' news. Emits: presence on the subjects of their rooms, news to the other nodes.
 //! Going offline waits a while, so that a connection that comes back at once is no news. Restarted by [`crate::node`].
 //!
@@ -17,7 +17,7 @@ use parlance_schema::{Millis, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::gossip;
-use super::registry::best;
+use super::registry::{Registry, best};
 use crate::ports::bus::{NodeEvent, PresenceNews, RoomEvent, Subscription};
 use crate::shared::Shared;
 
@@ -47,6 +47,7 @@ pub(crate) enum Msg {
 /// Presence's state.
 pub(crate) struct State {
     pub(super) shared: Arc<Shared>,
+    pub(super) online: Arc<Registry>,
     /// Nodes whose users are being asked for.
     pub(super) asking: BTreeSet<NodeId>,
     pub(super) _bus: Subscription,
@@ -55,10 +56,11 @@ pub(crate) struct State {
 impl Actor for Presence {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = (Arc<Shared>, Arc<Registry>);
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        *shared.presence.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(me.clone());
+    async fn pre_start(&self, me: ActorRef<Msg>, args: Self::Arguments) -> Result<State, ActorProcessingErr> {
+        let (shared, online) = args;
+        *online.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(me.clone());
         let sink = me.clone();
         let bus = shared.bus.subscribe_nodes(Arc::new(move |(from, event)| {
             let NodeEvent::Presence(news) = event;
@@ -67,7 +69,7 @@ impl Actor for Presence {
         let (mut view, to) = (shared.cluster.watch(), me.clone());
         tokio::spawn(async move { while view.changed().await.is_ok() && to.cast(Msg::Viewed).is_ok() {} });
         // What changed while there was no actor is told now.
-        let mut users: Vec<_> = shared.presence.users.iter().map(|online| *online.key()).collect();
+        let mut users: Vec<_> = online.users.iter().map(|online| *online.key()).collect();
         users.sort_unstable();
         for user in users {
             let _ = me.cast(Msg::Changed(user));
@@ -75,21 +77,21 @@ impl Actor for Presence {
         let _ = me.cast(Msg::Viewed);
         me.send_interval(gossip::FLUSH, || Msg::Flush);
         me.send_interval(gossip::BEAT, || Msg::Beat);
-        Ok(State { shared, asking: BTreeSet::new(), _bus: bus })
+        Ok(State { shared, online, asking: BTreeSet::new(), _bus: bus })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        let shared = &state.shared;
+        let State { shared, online, .. } = &*state;
         match msg {
-            Msg::Changed(user) if shared.presence.status(user) == Status::Offline => {
+            Msg::Changed(user) if online.status(user) == Status::Offline => {
                 let wait = Duration::from_millis(shared.options.offline_after_ms);
                 me.send_after(wait, move || Msg::Settle(user));
             }
-            Msg::Changed(user) => tell(shared, user, None),
+            Msg::Changed(user) => tell(shared, online, user, None),
             // Who came and went again meanwhile has a later one on its way.
-            Msg::Settle(user) if shared.presence.gone_for(user) >= shared.options.offline_after_ms => {
-                tell(shared, user, Some(shared.clock.now()));
-                shared.presence.users.remove_if(&user, |_, online| online.sessions.is_empty());
+            Msg::Settle(user) if online.gone_for(user) >= shared.options.offline_after_ms => {
+                tell(shared, online, user, Some(shared.clock.now()));
+                online.users.remove_if(&user, |_, online| online.sessions.is_empty());
             }
             Msg::Settle(_) => {}
             Msg::News(from, news) => state.news(&me, from, &news),
@@ -104,25 +106,25 @@ impl Actor for Presence {
 }
 
 /// Tells the members of a user's rooms, if it is news.
-fn tell(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
+fn tell(shared: &Arc<Shared>, online: &Arc<Registry>, user: UserId, last_seen: Option<Millis>) {
     {
-        let elsewhere = shared.presence.others.status(user);
-        let Some(mut online) = shared.presence.users.get_mut(&user) else { return };
-        let status = best([online.status(), elsewhere].into_iter());
-        if online.told == status {
+        let elsewhere = online.others.status(user);
+        let Some(mut user_here) = online.users.get_mut(&user) else { return };
+        let status = best([user_here.status(), elsewhere].into_iter());
+        if user_here.told == status {
             return;
         }
-        online.told = status;
+        user_here.told = status;
     }
-    publish(shared, user, last_seen);
+    publish(shared, online, user, last_seen);
 }
 
 /// Tells the members of a user's rooms how they are now.
-pub(super) fn publish(shared: &Arc<Shared>, user: UserId, last_seen: Option<Millis>) {
-    let shared = shared.clone();
+pub(super) fn publish(shared: &Arc<Shared>, online: &Arc<Registry>, user: UserId, last_seen: Option<Millis>) {
+    let (shared, online) = (shared.clone(), online.clone());
     tokio::spawn(async move {
         if let Some(at) = last_seen
-            && shared.presence.status(user) == Status::Offline
+            && online.status(user) == Status::Offline
             && let Err(error) = shared.store.seen(&[(user, at)]).await
         {
             tracing::info!(%user, %error, "last seen not written");
@@ -130,8 +132,8 @@ pub(super) fn publish(shared: &Arc<Shared>, user: UserId, last_seen: Option<Mill
         match shared.store.rooms_of(user).await {
             Ok(rooms) => {
                 // What is news by now: whichever of two looks takes longer, the latest status is told last.
-                let told = shared.presence.users.get(&user).map(|online| online.told);
-                let status = told.unwrap_or_else(|| shared.presence.status(user));
+                let told = online.users.get(&user).map(|online| online.told);
+                let status = told.unwrap_or_else(|| online.status(user));
                 let last_seen = last_seen.filter(|_| status == Status::Offline);
                 for room in rooms {
                     let event = Ephemeral::Presence { room, user, status, last_seen };

@@ -24,7 +24,7 @@ const NEWS_MAX: usize = 2_000;
 
 impl State {
     pub(super) fn news(&mut self, me: &ActorRef<Msg>, from: NodeId, news: &PresenceNews) {
-        match self.shared.presence.others.hear(&from, news) {
+        match self.online.others.hear(&from, news) {
             Heard::Known => {}
             Heard::Gap => self.ask(me, from),
             Heard::Another(users) => {
@@ -40,7 +40,7 @@ impl State {
         let Some(info) = view.get(&from) else { return };
         match all {
             // One from before it started anew is of no use.
-            Some(all) if all.incarnation == info.incarnation => self.shared.presence.others.replace(&from, &all),
+            Some(all) if all.incarnation == info.incarnation => self.online.others.replace(&from, &all),
             _ => drop(me.send_after(ASK, || Msg::Viewed)),
         }
     }
@@ -63,16 +63,16 @@ impl State {
     /// Forgets the users of nodes that are gone, and asks for those of new ones.
     pub(super) fn viewed(&mut self, me: &ActorRef<Msg>) {
         let view = self.shared.cluster.now();
-        for node in self.shared.presence.others.gone(&view) {
-            let users = self.shared.presence.others.forget(&node);
+        for node in self.online.others.gone(&view) {
+            let users = self.online.others.forget(&node);
             tracing::info!(%node, users = users.len(), "a node is gone, and its users with it");
             self.mourn(me, users);
         }
         let others = view.nodes().iter().filter(|node| node.id != *self.shared.cluster.me());
         let unknown: Vec<NodeId> =
-            others.map(|node| node.id.clone()).filter(|id| !self.shared.presence.others.knows(id)).collect();
+            others.map(|node| node.id.clone()).filter(|id| !self.online.others.knows(id)).collect();
         unknown.into_iter().for_each(|node| self.ask(me, node));
-        self.shared.presence.shared.store(!self.shared.cluster.is_alone(), Ordering::Release);
+        self.online.clustered.store(!self.shared.cluster.is_alone(), Ordering::Release);
     }
 
     /// Users whose node has died may come back elsewhere in a moment.
@@ -86,28 +86,28 @@ impl State {
     /// Tells the rooms of users whose node has died, for whom nobody else does.
     pub(super) fn bereaved(&self, users: Vec<UserId>) {
         for user in users {
-            let here = self.shared.presence.users.contains_key(&user);
+            let here = self.online.users.contains_key(&user);
             if here || self.shared.cluster.speaks_for(user) {
-                let offline = self.shared.presence.status(user) == Status::Offline;
-                publish(&self.shared, user, offline.then(|| self.shared.clock.now()));
+                let offline = self.online.status(user) == Status::Offline;
+                publish(&self.shared, &self.online, user, offline.then(|| self.shared.clock.now()));
             }
         }
     }
 
     /// Tells the other nodes what changed.
     pub(super) fn flush(&self) {
-        let table = &self.shared.presence;
-        let changed = std::mem::take(&mut *table.changed());
-        let users: Vec<_> = changed.into_iter().map(|user| table.here(user)).collect();
+        let online = &self.online;
+        let changed = std::mem::take(&mut *online.changed());
+        let users: Vec<_> = changed.into_iter().map(|user| online.here(user)).collect();
         for users in users.chunks(NEWS_MAX) {
-            let number = table.number.fetch_add(1, Ordering::AcqRel) + 1;
+            let number = online.number.fetch_add(1, Ordering::AcqRel) + 1;
             self.publish(number, users.to_vec());
         }
     }
 
     pub(super) fn beat(&self) {
         if !self.shared.cluster.is_alone() {
-            self.publish(self.shared.presence.number.load(Ordering::Acquire), Vec::new());
+            self.publish(self.online.number.load(Ordering::Acquire), Vec::new());
         }
     }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use parlance_schema::UserId;
+use parlance_schema::account::Principal;
 use parlance_schema::event::Status;
+use parlance_schema::{TenantId, UserId};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
@@ -17,6 +18,8 @@ use crate::ports::bus::PresenceNews;
 /// A user's connections to this node.
 #[derive(Default)]
 pub(super) struct Online {
+    /// The user's tenant, once a session began.
+    tenant: Option<TenantId>,
     pub(super) sessions: Vec<(u64, Status)>,
     /// What the others were told last.
     pub(super) told: Status,
@@ -43,11 +46,11 @@ pub(super) fn best(all: impl Iterator<Item = Status>) -> Status {
 
 /// Who is connected, to this node and to others.
 #[derive(Default)]
-pub(crate) struct Table {
+pub(crate) struct Registry {
     pub(super) users: DashMap<UserId, Online>,
-    pub(crate) others: Others,
+    pub(super) others: Others,
     /// Whether there are other nodes, who are told of changes.
-    pub(super) shared: AtomicBool,
+    pub(super) clustered: AtomicBool,
     /// Users whose connections changed since the last news.
     pub(super) changed: Mutex<BTreeSet<UserId>>,
     /// The number of the last news.
@@ -55,10 +58,11 @@ pub(crate) struct Table {
     pub(super) actor: RwLock<Option<ActorRef<Msg>>>,
 }
 
-impl Table {
+impl Registry {
     /// A session began.
-    pub(crate) fn join(&self, user: UserId, session: u64) {
-        self.change(user, |online| {
+    pub(crate) fn join(&self, who: &Principal, session: u64) {
+        self.change(who.user, |online| {
+            online.tenant = Some(who.tenant);
             if !online.sessions.iter().any(|(id, _)| *id == session) {
                 online.sessions.push((session, Status::Online));
             }
@@ -93,7 +97,18 @@ impl Table {
         best([here, self.others.status(user)].into_iter())
     }
 
-    /// Connections of a user.
+    /// Connections of a tenant's users to this node.
+    pub(crate) fn connections(&self, tenant: TenantId) -> u64 {
+        let theirs = self.users.iter().filter(|online| online.tenant == Some(tenant));
+        theirs.map(|online| online.sessions.len() as u64).sum()
+    }
+
+    /// Whether a user is connected to another node.
+    pub(crate) fn is_elsewhere(&self, user: UserId) -> bool {
+        self.others.connections(user) > 0
+    }
+
+    /// Connections of a user, to all nodes.
     pub(crate) fn sessions(&self, user: UserId) -> usize {
         self.users.get(&user).map_or(0, |online| online.sessions.len()) + self.others.connections(user)
     }
@@ -141,7 +156,7 @@ impl Table {
         };
         // Who is not connected, and isn't thought to be, need not be known.
         self.users.remove_if(&user, |_, online| online.sessions.is_empty() && online.told == elsewhere);
-        if self.shared.load(Ordering::Acquire) {
+        if self.clustered.load(Ordering::Acquire) {
             self.changed().insert(user);
         }
         if news && let Some(actor) = &*self.actor.read().unwrap_or_else(PoisonError::into_inner) {

@@ -24,14 +24,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::registry::lock;
+use super::asker::Asker;
+use super::registry::{Registry, lock};
 use super::repair;
 use super::views::View;
 use crate::link::Link;
 use crate::mailbox::Counted;
 use crate::ports::bus::{RoomEvent, Subscription};
 use crate::ports::store::{Range, ReadMark, StoreError};
-use crate::session::Asker;
 use crate::shared::Shared;
 use crate::wire::WIRES_MAX;
 
@@ -89,7 +89,7 @@ pub(crate) enum Msg {
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
-    Picture(oneshot::Sender<serde_json::Value>),
+    Inspect(oneshot::Sender<serde_json::Value>),
 }
 
 /// Entries that were read from the log, with the messages that they change where somebody is to be shown these.
@@ -167,6 +167,7 @@ pub(crate) struct Relay;
 pub(crate) struct Args {
     pub(crate) room: RoomId,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) relays: Arc<Registry>,
     pub(crate) subs: Arc<Mutex<Vec<Sub>>>,
     pub(crate) tenant: Arc<OnceLock<TenantId>>,
 }
@@ -175,6 +176,7 @@ pub(crate) struct Args {
 pub(crate) struct State {
     pub(super) room: RoomId,
     pub(super) shared: Arc<Shared>,
+    pub(super) relays: Arc<Registry>,
     pub(super) subs: Arc<Mutex<Vec<Sub>>>,
     pub(super) tenant: Arc<OnceLock<TenantId>>,
     pub(super) folded: Option<Folded>,
@@ -213,11 +215,12 @@ impl Actor for Relay {
         // Subscribed before the log is read, so that what is appended in between is published here, or read, or both.
         let bus = args.shared.bus.subscribe_room(args.room, sink);
         if args.shared.cluster.elsewhere(args.room).is_some() {
-            args.shared.looks.look(args.room);
+            args.relays.gap_checks.request(args.room);
         }
         let mut state = State {
             room: args.room,
             shared: args.shared,
+            relays: args.relays,
             subs: args.subs,
             tenant: args.tenant,
             folded: None,
@@ -292,7 +295,7 @@ impl Actor for Relay {
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a relay was told to crash"),
-            Msg::Picture(reply) => drop(reply.send(state.picture())),
+            Msg::Inspect(reply) => drop(reply.send(state.inspect())),
         }
         state.unpark(&me);
         for session in std::mem::take(&mut state.late) {
@@ -410,14 +413,14 @@ impl State {
         if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
             // Taken off the list first: what was sent to it until then still comes before the farewell.
             self.off = true;
-            self.shared.relays.forget(self.room, me.get_id());
+            self.relays.forget(self.room, me.get_id());
             let _ = me.cast(Msg::Farewell);
         } else if !empty {
             self.active = Instant::now();
         }
     }
 
-    fn picture(&self) -> serde_json::Value {
+    fn inspect(&self) -> serde_json::Value {
         let subs = lock(&self.subs);
         serde_json::json!({
             "last": self.last(),

@@ -73,7 +73,7 @@ impl State {
     pub(super) fn look_once_more(&mut self) {
         self.behind.age = self.behind.age.saturating_add(1);
         if self.behind.age == 2 && self.shared.cluster.elsewhere(self.room).is_some() {
-            self.shared.looks.look(self.room);
+            self.relays.gap_checks.request(self.room);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::actor::Msg as RelayMsg;
-use crate::shared::Shared;
+use super::registry::Registry;
 use crate::supervise;
 
 /// The supervisor of all relays.
@@ -20,32 +20,32 @@ pub(crate) enum Msg {
 
 impl Actor for Relays {
     type Msg = Msg;
-    type State = Arc<Shared>;
-    type Arguments = Arc<Shared>;
+    type State = Arc<Registry>;
+    type Arguments = Arc<Registry>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
-        shared.relays.supervisor.set(me.get_cell());
-        let mut seats: Vec<_> = shared.relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
+    async fn pre_start(&self, me: ActorRef<Msg>, relays: Arc<Registry>) -> Result<Arc<Registry>, ActorProcessingErr> {
+        relays.supervisor.set(me.get_cell());
+        let mut seats: Vec<_> = relays.seats.iter().map(|s| (*s.key(), s.value().clone())).collect();
         seats.sort_unstable_by_key(|(room, _)| *room);
         for (room, seat) in seats {
             let dead = seat.actor().get_id();
-            shared.relays.reopen(&shared, room, &seat, dead).map_err(|fault| fault.to_string())?;
+            relays.reopen(room, &seat, dead).map_err(|fault| fault.to_string())?;
         }
         me.send_interval(Duration::from_millis(1_000), || Msg::Tick);
-        Ok(shared)
+        Ok(relays)
     }
 
     async fn handle(
         &self,
         _: ActorRef<Msg>,
         Msg::Tick: Msg,
-        shared: &mut Arc<Shared>,
+        relays: &mut Arc<Registry>,
     ) -> Result<(), ActorProcessingErr> {
-        let all = shared.relays.all();
+        let all = relays.all();
         metrics::gauge!("parlance_relays_open").set(all.len() as f64);
         for (room, relay) in all {
             if relay.cast(RelayMsg::Tick).is_err()
-                && let Err(fault) = shared.relays.revive(shared, room, relay.get_id())
+                && let Err(fault) = relays.revive(room, relay.get_id())
             {
                 tracing::error!(%room, %fault, "relay not opened");
             }
@@ -57,14 +57,14 @@ impl Actor for Relays {
         &self,
         _: ActorRef<Msg>,
         event: SupervisionEvent,
-        shared: &mut Arc<Shared>,
+        relays: &mut Arc<Registry>,
     ) -> Result<(), ActorProcessingErr> {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
-        let found = shared.relays.seats.iter().find(|slot| slot.actor().get_id() == who);
+        let found = relays.seats.iter().find(|slot| slot.actor().get_id() == who);
         let found = found.map(|slot| (*slot.key(), slot.value().clone()));
         if let Some((room, seat)) = found {
             tracing::error!(%room, event = %event, "relay ended: opening it again");
-            if let Err(fault) = shared.relays.reopen(shared, room, &seat, who) {
+            if let Err(fault) = relays.reopen(room, &seat, who) {
                 tracing::error!(%room, %fault, "relay not opened");
             }
         }

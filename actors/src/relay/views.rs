@@ -87,7 +87,7 @@ impl State {
             joined_at: member.joined_at,
             muted_until: member.muted.filter(|_| member.is_muted(now)).map(|mute| mute.until.unwrap_or(0)),
             read: self.marks.get(user).filter(|mark| mark.seq >= member.joined).map_or(0, |mark| mark.seq),
-            status: self.shared.presence.status(*user),
+            status: self.relays.presence.status(*user),
         };
         Ok(members.into_iter().map(view).collect())
     }

@@ -25,9 +25,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::batch::{self, Batch, weight};
-use super::reply::ReplyTo;
+use super::registry::Registry;
+use super::reply::{ReplyTo, Routed};
 use super::{doubt, handover};
 use crate::mailbox::Counted;
+use crate::ports::bus::Asked;
 use crate::ports::store::{AppendError, StoreError};
 use crate::room::guarded;
 use crate::shared::Shared;
@@ -42,6 +44,15 @@ pub(crate) struct Ask {
     pub command: Command,
     /// Who waits for the outcome.
     pub reply: ReplyTo,
+}
+
+impl Ask {
+    /// A command that came by way of a lane, here or from another node, and the way back of what it comes to.
+    pub(super) fn routed(asked: Asked) -> (Self, Routed) {
+        let Asked { who, client_id, command } = asked;
+        let (reply, back) = ReplyTo::routed();
+        (Self { who, client_id, command, reply }, back)
+    }
 }
 
 /// What a Room can be told.
@@ -67,7 +78,7 @@ pub(crate) enum Msg {
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
-    Picture(oneshot::Sender<serde_json::Value>),
+    Inspect(oneshot::Sender<serde_json::Value>),
 }
 
 /// What a Room gives back.
@@ -96,12 +107,15 @@ pub(crate) struct Args {
     pub room: RoomId,
     /// What the node's actors share.
     pub shared: Arc<Shared>,
+    /// The rooms of this node.
+    pub rooms: Arc<Registry>,
 }
 
 /// A Room's state.
 pub(crate) struct State {
     pub(super) room: RoomId,
     pub(super) shared: Arc<Shared>,
+    pub(super) rooms: Arc<Registry>,
     pub(super) folded: Option<Folded>,
     pub(super) waiting: VecDeque<Ask>,
     /// The batch that is being looked up or appended.
@@ -150,6 +164,7 @@ impl Actor for Room {
         Ok(State {
             room: args.room,
             shared: args.shared,
+            rooms: args.rooms,
             folded,
             waiting: VecDeque::new(),
             batch: None,
@@ -180,8 +195,8 @@ impl Actor for Room {
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a room was told to crash"),
-            Msg::Picture(reply) => {
-                let _ = reply.send(state.picture());
+            Msg::Inspect(reply) => {
+                let _ = reply.send(state.inspect());
             }
         }
         if let Some(error) = state.broken.take() {
@@ -328,7 +343,7 @@ impl State {
 
     /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
     pub(super) fn leave(&mut self, me: &ActorRef<Msg>) {
-        self.shared.rooms.forget(self.room, me.get_id());
+        self.rooms.forget(self.room, me.get_id());
         // While an append is in flight the state runs ahead of the log, which may go on otherwise.
         if self.batch.is_none()
             && let Some(folded) = &self.folded
@@ -345,7 +360,7 @@ impl State {
         let _ = me.cast(Msg::Farewell);
     }
 
-    fn picture(&self) -> serde_json::Value {
+    fn inspect(&self) -> serde_json::Value {
         serde_json::json!({
             "last": self.last(),
             "members": self.folded.as_ref().map_or(0, |f| f.members.len()),

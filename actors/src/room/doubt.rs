@@ -91,7 +91,7 @@ impl State {
         }
         if !std::mem::replace(&mut self.dismissed, true) {
             // Nothing was done of what is still on its way here: it is told so before the end.
-            self.shared.rooms.forget(self.room, me.get_id());
+            self.rooms.forget(self.room, me.get_id());
             let _ = me.cast(Msg::Farewell);
         }
     }

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::actor::{Ask, Handed, Msg, State};
 use super::doubt;
-use crate::cluster::forwarding;
 use crate::ports::bus::RoomEvent;
 
 /// When the last number is told after the last entry, in milliseconds: who missed that one has it then.
@@ -92,8 +91,7 @@ impl State {
 
     /// Has somebody ask for what waits here; says whether they will.
     pub(super) fn ends(&self, me: &ActorRef<Msg>) -> bool {
-        let listed = self.shared.rooms.get(self.room).is_some_and(|actor| actor.get_id() == me.get_id());
-        listed && forwarding::end(&self.shared, self.room)
+        self.rooms.is_listed(self.room, me.get_id()) && self.rooms.end_room(self.room)
     }
 
     /// Gives on what waits, once nothing is being appended.
@@ -117,7 +115,7 @@ impl State {
                     late.ask.reply.send(Err(if late.unsure { doubt::unknown() } else { moved }));
                 }
             }
-            None => own.into_iter().for_each(|handed| forwarding::route(&self.shared, self.room, handed.ask)),
+            None => own.into_iter().for_each(|handed| self.rooms.route(self.room, handed.ask)),
         }
     }
 

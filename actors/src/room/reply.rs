@@ -15,6 +15,9 @@ use crate::link::Link;
 /// outcome is unknown; the same client id again tells. So each request gets exactly one reply, and only its own.
 pub(crate) struct ReplyTo(Option<To>);
 
+/// The way back of a command that came by way of a lane; nothing: it was not done here, as the room moves.
+pub(crate) type Routed = oneshot::Receiver<Option<Result<Done, Fault>>>;
+
 enum To {
     /// The client's number for the request, and the link's.
     Link(Arc<Link>, u64, u64),
@@ -45,7 +48,7 @@ impl ReplyTo {
     }
 
     /// A lane, which takes the command elsewhere where the room has moved.
-    pub(crate) fn routed() -> (Self, oneshot::Receiver<Option<Result<Done, Fault>>>) {
+    pub(crate) fn routed() -> (Self, Routed) {
         let (send, receive) = oneshot::channel();
         (Self(Some(To::Routed(send))), receive)
     }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::actor::Msg as RoomMsg;
-use crate::cluster::forwarding;
-use crate::shared::Shared;
+use super::registry::Registry;
 use crate::supervise;
 
 /// The supervisor of all rooms that are awake here.
@@ -23,28 +22,28 @@ pub(crate) enum Msg {
 
 impl Actor for Rooms {
     type Msg = Msg;
-    type State = Arc<Shared>;
-    type Arguments = Arc<Shared>;
+    type State = Arc<Registry>;
+    type Arguments = Arc<Registry>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<Arc<Shared>, ActorProcessingErr> {
-        shared.rooms.rooms.clear();
-        shared.rooms.supervisor.set(me.get_cell());
+    async fn pre_start(&self, me: ActorRef<Msg>, rooms: Arc<Registry>) -> Result<Arc<Registry>, ActorProcessingErr> {
+        rooms.rooms.clear();
+        rooms.supervisor.set(me.get_cell());
         me.send_interval(Duration::from_millis(1_000), || Msg::Tick);
-        let mut view = shared.cluster.watch();
+        let mut view = rooms.shared.cluster.watch();
         tokio::spawn(async move { while view.changed().await.is_ok() && me.cast(Msg::Viewed).is_ok() {} });
-        Ok(shared)
+        Ok(rooms)
     }
 
-    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, shared: &mut Arc<Shared>) -> Result<(), ActorProcessingErr> {
-        let all = shared.rooms.all();
+    async fn handle(&self, _: ActorRef<Msg>, msg: Msg, rooms: &mut Arc<Registry>) -> Result<(), ActorProcessingErr> {
+        let all = rooms.all();
         if let Msg::Viewed = msg {
-            for (room, _) in all.into_iter().filter(|(room, _)| shared.cluster.elsewhere(*room).is_some()) {
-                forwarding::end(shared, room);
+            for (room, _) in all.into_iter().filter(|(room, _)| rooms.shared.cluster.elsewhere(*room).is_some()) {
+                rooms.end_room(room);
             }
             return Ok(());
         }
         metrics::gauge!("parlance_rooms_awake").set(all.len() as f64);
-        shared.cluster.measure();
+        rooms.shared.cluster.measure();
         for (_, room) in all {
             let _ = room.cast(RoomMsg::Tick);
         }
@@ -55,18 +54,18 @@ impl Actor for Rooms {
         &self,
         _: ActorRef<Msg>,
         event: SupervisionEvent,
-        shared: &mut Arc<Shared>,
+        rooms: &mut Arc<Registry>,
     ) -> Result<(), ActorProcessingErr> {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
-        let found = shared.rooms.rooms.iter().find(|slot| slot.get_id() == who).map(|slot| *slot.key());
+        let found = rooms.rooms.iter().find(|slot| slot.get_id() == who).map(|slot| *slot.key());
         metrics::counter!("parlance_restarts_total", "actor" => "room").increment(1);
         let Some(room) = found else {
             tracing::error!(event = %event, "room ended: a command has woken it already");
             return Ok(());
         };
         tracing::error!(%room, event = %event, "room ended: waking it from the store");
-        shared.rooms.forget(room, who);
-        if let Err(fault) = shared.rooms.wake(shared, room) {
+        rooms.forget(room, who);
+        if let Err(fault) = rooms.wake(room) {
             tracing::error!(%room, %fault, "room not woken");
         }
         Ok(())

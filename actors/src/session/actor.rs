@@ -19,15 +19,15 @@ use parlance_schema::{Code, Fault, RoomId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
+use super::registry::Registry;
 use super::subscribe::{subscribe, subscribe_all};
 use super::sweep;
 use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::ops;
 use crate::ports::bus::Subscription;
-use crate::relay::{self, From};
+use crate::relay::From;
 use crate::room::ReplyTo;
-use crate::shared::Shared;
 
 /// What a Session can be told.
 pub(crate) enum Msg {
@@ -48,7 +48,7 @@ pub(crate) enum Msg {
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
-    Picture(oneshot::Sender<serde_json::Value>),
+    Inspect(oneshot::Sender<serde_json::Value>),
 }
 
 /// The Session actor.
@@ -56,7 +56,7 @@ pub(crate) struct Session;
 
 /// What a Session starts with.
 pub(crate) struct Args {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) sessions: Arc<Registry>,
     pub(crate) link: Arc<Link>,
     /// Whether it takes a crashed one's place.
     pub(crate) again: bool,
@@ -79,7 +79,7 @@ impl Drop for Performed {
 
 /// A Session's state.
 pub(crate) struct State {
-    pub(super) shared: Arc<Shared>,
+    pub(super) sessions: Arc<Registry>,
     pub(super) link: Arc<Link>,
     /// The rooms that are pushed.
     pub(super) rooms: Vec<RoomId>,
@@ -98,16 +98,16 @@ impl Actor for Session {
     type Arguments = Args;
 
     async fn pre_start(&self, me: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        let Args { shared, link, again } = args;
+        let Args { sessions, link, again } = args;
         let sink = {
             let me = me.clone();
             Arc::new(move |notice| drop(me.cast(Msg::Notice(notice))))
         };
-        let bus = shared.bus.subscribe_user(link.principal.user, sink);
-        shared.presence.join(link.principal.user, link.id);
+        let bus = sessions.shared.bus.subscribe_user(link.principal.user, sink);
+        sessions.presence.join(&link.principal, link.id);
         let room = link.room;
         let mut state = State {
-            shared,
+            sessions,
             link,
             rooms: Vec::from_iter(room),
             missed: Vec::new(),
@@ -129,20 +129,20 @@ impl Actor for Session {
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Status { status }) => {
-                state.shared.presence.set(state.link.principal.user, state.link.id, status);
+                state.sessions.presence.set(state.link.principal.user, state.link.id, status);
             }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
             Msg::Sweep => state.sweep(&me),
-            Msg::Drained => state.each_relay(|session| relay::Msg::CatchUp { session }),
+            Msg::Drained => state.catch_up(),
             Msg::Closed => {
                 state.end();
                 me.stop(None);
             }
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a session was told to crash"),
-            Msg::Picture(reply) => drop(reply.send(state.picture())),
+            Msg::Inspect(reply) => drop(reply.send(state.inspect())),
         }
         Ok(())
     }
@@ -156,22 +156,24 @@ impl State {
             return;
         }
         // A room that was being added would else count as one that is pushed already.
-        self.shared.relays.end_waiting(self.link.id);
-        self.rooms = self.shared.relays.rooms_of_session(self.link.id);
-        self.each_relay(|session| relay::Msg::CatchUp { session });
-        tokio::spawn(sweep::new_rooms(self.shared.clone(), self.link.clone(), me.clone()));
+        self.sessions.relays.end_waiting(self.link.id);
+        self.rooms = self.sessions.relays.rooms_of_session(self.link.id);
+        self.catch_up();
+        tokio::spawn(sweep::new_rooms(self.sessions.clone(), self.link.clone(), me.clone()));
     }
 
-    fn each_relay(&self, msg: impl Fn(u64) -> relay::Msg) {
+    fn catch_up(&self) {
         for room in &self.rooms {
-            self.shared.relays.tell_open(*room, msg(self.link.id));
+            self.sessions.relays.catch_up(*room, self.link.id);
         }
     }
 
     fn end(&mut self) {
-        self.each_relay(|session| relay::Msg::Unsubscribe { session });
-        self.shared.presence.leave(self.link.principal.user, self.link.id);
-        self.shared.sessions.forget(self.link.id);
+        for room in &self.rooms {
+            self.sessions.relays.unsubscribe(*room, self.link.id);
+        }
+        self.sessions.presence.leave(self.link.principal.user, self.link.id);
+        self.sessions.forget(self.link.id);
     }
 
     fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
@@ -189,7 +191,7 @@ impl State {
                 reply.finish(Err(Fault::invalid("one is offline by disconnecting")));
             }
             Op::Presence { status } => {
-                self.shared.presence.set(self.link.principal.user, self.link.id, status);
+                self.sessions.presence.set(self.link.principal.user, self.link.id, status);
                 reply.finish(Ok(Answer::Empty {}));
             }
             op => {
@@ -209,17 +211,17 @@ impl State {
             self.waiting = VecDeque::new();
             return;
         };
-        let (shared, link) = (self.shared.clone(), self.link.clone());
+        let (operations, link) = (self.sessions.operations.clone(), self.link.clone());
         let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            reply.finish(in_time(ops::perform(&shared, link.principal, op)).await);
+            reply.finish(in_time(ops::perform(&operations, link.principal, op)).await);
             drop(done);
         });
     }
 
     fn renew(&self, reply: ReplyTo, token: String) {
-        let (shared, link) = (self.shared.clone(), self.link.clone());
+        let (shared, link) = (self.sessions.shared.clone(), self.link.clone());
         tokio::spawn(async move {
             let outcome = match shared.authority.check(&token).await {
                 Ok((principal, expires)) if principal == link.principal => {
@@ -239,7 +241,7 @@ impl State {
     /// Subscribes to all of the user's rooms, each from the client's position.
     fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
         reply.limit(ticks() + OPERATION_DEADLINE_MS);
-        now_or_beside(subscribe_all(self.shared.clone(), self.link.clone(), me.clone(), reply, positions));
+        now_or_beside(subscribe_all(self.sessions.clone(), self.link.clone(), me.clone(), reply, positions));
     }
 
     /// Tells the client where each room stands, then lets the entries come.
@@ -266,7 +268,7 @@ impl State {
             if !self.rooms.contains(&room) {
                 self.rooms.push(room);
             }
-            self.shared.relays.start(room, self.link.id);
+            self.sessions.relays.start(room, self.link.id);
         }
         if asked {
             for room in std::mem::take(&mut self.missed) {
@@ -275,7 +277,7 @@ impl State {
         }
         // Of rooms that the user has left since, only the relays know.
         if self.rooms.len() > 2 * ROOMS_PER_USER_MAX {
-            self.rooms = self.shared.relays.rooms_of_session(self.link.id);
+            self.rooms = self.sessions.relays.rooms_of_session(self.link.id);
         }
     }
 
@@ -288,14 +290,14 @@ impl State {
             }
             return;
         }
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             // The relay may be restarting, or not have heard yet what the user was told.
             for pause_ms in [50, 200, 1_000, 5_000, 0] {
-                match subscribe(&shared, &link, room, From::Joining).await {
+                match subscribe(&sessions.relays, &link, room, From::Joining).await {
                     Ok(resumed) if resumed.outcome != Outcome::Gone => {
                         if me.cast(Msg::Resumed(vec![resumed], None)).is_err() {
-                            shared.relays.end_waiting(link.id);
+                            sessions.relays.end_waiting(link.id);
                         }
                         return;
                     }
@@ -314,7 +316,7 @@ impl State {
         self.link.close_for(&Fault::new(Code::Revoked, "tokens were revoked"));
     }
 
-    fn picture(&self) -> serde_json::Value {
+    fn inspect(&self) -> serde_json::Value {
         serde_json::json!({
             "user": self.link.principal.user,
             "rooms": self.rooms.len(),

@@ -8,29 +8,28 @@ use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 
 use super::actor::Msg;
-use crate::cluster::forwarding;
+use super::registry::Registry;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::ops::{self, Plan};
 use crate::room::{Ask, ReplyTo};
-use crate::shared::Shared;
 
 /// What a socket hands its frames to: it limits the rate, gives rooms their commands, and the Session everything else.
 pub(super) struct Incoming {
-    shared: Arc<Shared>,
+    sessions: Arc<Registry>,
     actor: ActorRef<Msg>,
     rate: Rate,
 }
 
 impl Incoming {
-    pub(super) fn new(shared: Arc<Shared>, actor: ActorRef<Msg>) -> Self {
-        Self { shared, actor, rate: Rate::default() }
+    pub(super) fn new(sessions: Arc<Registry>, actor: ActorRef<Msg>) -> Self {
+        Self { sessions, actor, rate: Rate::default() }
     }
 
     /// Tells the Session something; the new one, where it has crashed.
     fn tell(&mut self, link: &Arc<Link>, msg: Msg) -> Result<(), Msg> {
         let Err(ractor::MessagingErr::SendErr(msg)) = self.actor.cast(msg) else { return Ok(()) };
-        match self.shared.sessions.get(link.id) {
+        match self.sessions.get(link.id) {
             Some(actor) if actor.get_id() != self.actor.get_id() => self.actor = actor,
             _ => return Err(msg),
         }
@@ -53,23 +52,23 @@ impl Receiver for Incoming {
             Err(fault) => return link.refuse(Some(n), fault),
         };
         let reply = ReplyTo::link(link.clone(), n, id);
-        self.shared.meters.requests.increment(1);
+        self.sessions.shared.meters.requests.increment(1);
         let now = ticks();
-        if let Err(wait) = self.rate.take(now, self.shared.options.commands_per_s) {
+        if let Err(wait) = self.rate.take(now, self.sessions.shared.options.commands_per_s) {
             return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
         }
         let op = match ops::plan(request.op) {
             Err(fault) => return reply.finish(Err(fault)),
             // The room gets it at once, so that commands keep their order and wait for nothing else.
             Ok(Plan::Command { room, client_id, command }) => {
-                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.shared));
+                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.sessions.operations));
                 reply.limit(now + COMMAND_DEADLINE_MS);
                 let ask = Ask { who: link.principal, client_id, command, reply };
-                return forwarding::route(&self.shared, room, ask);
+                return self.sessions.operations.route(room, ask);
             }
             Ok(Plan::Other(op)) => op,
         };
-        let request = Counted::new(&self.shared.meters.session_mailbox, Box::new((op, reply)));
+        let request = Counted::new(&self.sessions.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
             request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
         }

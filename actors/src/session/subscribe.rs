@@ -10,9 +10,10 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use super::actor::Msg;
+use super::registry::Registry;
 use crate::link::Link;
 use crate::ops;
-use crate::relay::{self, From};
+use crate::relay::{self, Asker, From};
 use crate::room::ReplyTo;
 use crate::service::After;
 use crate::shared::Shared;
@@ -25,7 +26,7 @@ struct Gathering {
     answers: Mutex<Vec<Option<Result<Resumed, Fault>>>>,
 }
 
-impl Gathering {
+impl relay::Gathering for Gathering {
     fn answer(&self, at: usize, answer: Result<Resumed, Fault>) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(answer);
     }
@@ -42,36 +43,15 @@ impl Drop for Gathering {
     }
 }
 
-/// Who hears how a subscription came out.
-pub(crate) enum Asker {
-    /// Somebody who waits for this one.
-    Call(oneshot::Sender<Result<Resumed, Fault>>),
-    /// A resume, of which it is a part.
-    Resume(Part),
-}
-
-/// One room's part of a resume.
-pub(crate) struct Part(Arc<Gathering>, usize);
-
-impl Asker {
-    /// Tells them.
-    pub(crate) fn answer(self, answer: Result<Resumed, Fault>) {
-        match self {
-            Asker::Call(back) => drop(back.send(answer)),
-            Asker::Resume(Part(all, at)) => all.answer(at, answer),
-        }
-    }
-}
-
 /// Asks the relays of all of a user's rooms; the Session is told what they said.
 pub(super) async fn subscribe_all(
-    shared: Arc<Shared>,
+    sessions: Arc<Registry>,
     link: Arc<Link>,
     session: ActorRef<Msg>,
     reply: ReplyTo,
     positions: Vec<(RoomId, Position)>,
 ) {
-    let rooms = match shared.store.rooms_of(link.principal.user).await {
+    let rooms = match sessions.shared.store.rooms_of(link.principal.user).await {
         Ok(rooms) => rooms,
         Err(error) => return reply.finish(Err(ops::unavailable(error))),
     };
@@ -81,10 +61,9 @@ pub(super) async fn subscribe_all(
     let answers = Mutex::new(std::iter::repeat_with(|| None).take(wanted.len()).collect());
     let all = Arc::new(Gathering { session, reply: Some(reply), answers });
     for (at, (room, position)) in wanted.into_iter().enumerate() {
-        let asker = Asker::Resume(Part(Arc::clone(&all), at));
-        let msg = relay::Msg::Subscribe { link: link.clone(), from: From::Position(position), asker };
-        if let Err(fault) = shared.relays.tell(&shared, room, msg) {
-            all.answer(at, Err(fault));
+        let asker = Asker::Part(all.clone(), at);
+        if let Err(fault) = sessions.relays.subscribe(room, link.clone(), From::Position(position), asker) {
+            relay::Gathering::answer(&*all, at, Err(fault));
         }
     }
 }
@@ -108,9 +87,13 @@ pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>)
 }
 
 /// Subscribes a connection to the one room that it is for.
-pub(crate) async fn enter(shared: &Arc<Shared>, link: &Arc<Link>, position: Option<Position>) -> Result<(), Fault> {
+pub(crate) async fn enter(
+    relays: &Arc<relay::Registry>,
+    link: &Arc<Link>,
+    position: Option<Position>,
+) -> Result<(), Fault> {
     let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
-    match subscribe(shared, link, room, From::Position(position)).await?.outcome {
+    match subscribe(relays, link, room, From::Position(position)).await?.outcome {
         Outcome::Live => Ok(()),
         // Nothing is passed over in silence: the client loads the room page by page.
         Outcome::TooFar | Outcome::Reset => {
@@ -123,14 +106,13 @@ pub(crate) async fn enter(shared: &Arc<Shared>, link: &Arc<Link>, position: Opti
 }
 
 pub(super) async fn subscribe(
-    shared: &Arc<Shared>,
+    relays: &Arc<relay::Registry>,
     link: &Arc<Link>,
     room: RoomId,
     from: From,
 ) -> Result<Resumed, Fault> {
     let (back, answer) = oneshot::channel();
-    let msg = relay::Msg::Subscribe { link: link.clone(), from, asker: Asker::Call(back) };
-    shared.relays.tell(shared, room, msg)?;
+    relays.subscribe(room, link.clone(), from, Asker::Call(back))?;
     answer.await.map_err(|_| restarting())?
 }
 

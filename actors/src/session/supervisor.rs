@@ -36,7 +36,7 @@ const ROUND_S: usize = 20;
 
 /// Sessions' state.
 pub(crate) struct State {
-    shared: Arc<Shared>,
+    sessions: Arc<Registry>,
     /// Sessions that have not looked yet in this round, and how many do at a time.
     due: Vec<u64>,
     at_once: usize,
@@ -47,18 +47,18 @@ pub(crate) struct State {
 impl State {
     /// Has the next sessions look; a round begins when it is time, and when the bus was away.
     fn sweep(&mut self) {
-        if self.shared.cluster.is_alone() {
+        if self.sessions.shared.cluster.is_alone() {
             return;
         }
         let anew = self.bus.has_changed().unwrap_or(false);
         if anew || self.began.elapsed() >= ROUND {
             self.bus.mark_unchanged();
             self.began = Instant::now();
-            self.due = self.shared.sessions.all().iter().map(|(link, _)| link.id).collect();
+            self.due = self.sessions.all().iter().map(|(link, _)| link.id).collect();
             self.at_once = self.due.len().div_ceil(ROUND_S);
         }
         for session in self.due.split_off(self.due.len().saturating_sub(self.at_once)) {
-            if let Some(actor) = self.shared.sessions.get(session) {
+            if let Some(actor) = self.sessions.get(session) {
                 let _ = actor.cast(SessionMsg::Sweep);
             }
         }
@@ -68,19 +68,19 @@ impl State {
 impl Actor for Sessions {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Registry>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        shared.sessions.supervisor.set(me.get_cell());
-        for (link, _) in shared.sessions.all() {
-            Registry::spawn(&shared, &link, true).map_err(|fault| fault.to_string())?;
+    async fn pre_start(&self, me: ActorRef<Msg>, sessions: Arc<Registry>) -> Result<State, ActorProcessingErr> {
+        sessions.supervisor.set(me.get_cell());
+        for (link, _) in sessions.all() {
+            sessions.spawn(&link, true).map_err(|fault| fault.to_string())?;
         }
-        let period = (shared.options.heartbeat_ms / 5).clamp(50, 5_000);
+        let period = (sessions.shared.options.heartbeat_ms / 5).clamp(50, 5_000);
         me.send_interval(Duration::from_millis(period), || Msg::Tick);
         me.send_interval(Duration::from_secs(1), || Msg::Sweep);
-        let mut bus = shared.bus.state();
+        let mut bus = sessions.shared.bus.state();
         bus.mark_unchanged();
-        Ok(State { shared, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
+        Ok(State { sessions, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
 
     async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -88,11 +88,12 @@ impl Actor for Sessions {
             state.sweep();
             return Ok(());
         }
-        let shared = &state.shared;
+        let State { sessions, .. } = &*state;
+        let shared = &sessions.shared;
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         let mut dead = Vec::new();
-        for (link, actor) in &shared.sessions.all() {
+        for (link, actor) in &sessions.all() {
             // One that dies while it starts has no supervisor yet who would be told.
             if actor.get_status() == ActorStatus::Stopped {
                 dead.push(link.clone());
@@ -102,7 +103,7 @@ impl Actor for Sessions {
             look_after(shared, link, now, wall);
         }
         for link in dead {
-            restart(shared, &link);
+            restart(sessions, &link);
         }
         metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
         metrics::gauge!("parlance_behind_sessions").set(behind as f64);
@@ -113,22 +114,22 @@ impl Actor for Sessions {
         &self,
         _: ActorRef<Msg>,
         event: SupervisionEvent,
-        State { shared, .. }: &mut State,
+        State { sessions, .. }: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let Some(who) = supervise::failed(&event) else { return Ok(()) };
-        let found = shared.sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());
+        let found = sessions.sessions.iter().find(|slot| slot.1.get_id() == who).map(|slot| slot.0.clone());
         if let Some(link) = found {
             tracing::error!(session = link.id, event = %event, "session ended: a new one takes its connection");
-            restart(shared, &link);
+            restart(sessions, &link);
         }
         Ok(())
     }
 }
 
 /// Gives a connection whose Session has ended a new one.
-fn restart(shared: &Arc<Shared>, link: &Arc<Link>) {
+fn restart(sessions: &Arc<Registry>, link: &Arc<Link>) {
     metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
-    if let Err(fault) = Registry::spawn(shared, link, true) {
+    if let Err(fault) = sessions.spawn(link, true) {
         link.close_for(&fault);
     }
 }

@@ -8,16 +8,16 @@ use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 
 use super::actor::{Msg, State};
+use super::registry::Registry;
 use crate::link::Link;
-use crate::shared::Shared;
 
 impl State {
     /// Compares what is so with what this session knows.
     pub(super) fn sweep(&self, me: &ActorRef<Msg>) {
-        let (shared, link, me) = (self.shared.clone(), self.link.clone(), me.clone());
+        let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             if let Some(token) = link.token() {
-                match shared.authority.check_again(&token).await {
+                match sessions.shared.authority.check_again(&token).await {
                     Ok((principal, _)) if principal == link.principal => {}
                     Ok(_) => link.close_for(&Fault::new(Code::Revoked, "the account has changed")),
                     Err(fault) if fault.code.http() == 401 => link.close_for(&fault),
@@ -25,19 +25,19 @@ impl State {
                     Err(_) => {}
                 }
             }
-            new_rooms(shared, link, me).await;
+            new_rooms(sessions, link, me).await;
         });
     }
 }
 
 /// Finds the rooms that the user was taken into while nobody heard it.
-pub(super) async fn new_rooms(shared: Arc<Shared>, link: Arc<Link>, me: ActorRef<Msg>) {
+pub(super) async fn new_rooms(sessions: Arc<Registry>, link: Arc<Link>, me: ActorRef<Msg>) {
     if !link.is_resumed() || link.is_closed() {
         return;
     }
-    match shared.store.rooms_of(link.principal.user).await {
+    match sessions.shared.store.rooms_of(link.principal.user).await {
         Ok(rooms) => {
-            for room in rooms.into_iter().filter(|room| !shared.relays.serves(*room, link.id)) {
+            for room in rooms.into_iter().filter(|room| !sessions.relays.serves(*room, link.id)) {
                 let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
             }
         }
