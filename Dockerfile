@@ -6,7 +6,7 @@ FROM rust:1.95.0-slim-trixie AS builder
 # The image's own toolchain builds: what rust-toolchain.toml asks for besides is for developers.
 ENV RUSTUP_TOOLCHAIN=1.95.0 \
     CARGO_INCREMENTAL=0 \
-    CARGO_PROFILE_RELEASE_STRIP=debuginfo
+    CARGO_PROFILE_DIST_STRIP=debuginfo
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY schema schema
@@ -19,8 +19,8 @@ COPY src src
 # What is built stays in a cache, which is no part of the image: the binary is copied out of it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
-    cargo build --release --locked --bin parlance \
-    && install -D --mode=0755 target/release/parlance /out/parlance
+    cargo build --profile dist --locked --bin parlance \
+    && install -D --mode=0755 target/dist/parlance /out/parlance
 
 FROM debian:trixie-20260803-slim
 # A folder that is there gives a new volume its owner and mode. Both are the server's alone: one for its data, one for the

@@ -40,5 +40,9 @@ advisories:
 
 # Measures the server beside bare ceilings, in one table: `just bench --row memory --rounds 5 --json rows.jsonl`
 bench *options:
-    cargo build --release -p parlance
-    cargo run --release -p parlance-bench -- run {{options}}
+    cargo build --profile dist -p parlance
+    cargo run --profile dist -p parlance-bench -- run {{options}}
+
+# Measures an old binary and a new one in turns: `just bench-compare --old OLD --new target/dist/parlance --rounds 5`
+bench-compare *options:
+    cargo run --profile dist -p parlance-bench -- compare {{options}}

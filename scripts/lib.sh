@@ -26,6 +26,40 @@ cargo_fits() {
   [ -n "$found" ] && [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]
 }
 
+# What cargo's progress bar showed last, such as "214 of 391 done; now tokio, aws-lc-sys(build)"; where there is no bar yet, the
+# last that cargo said, such as that it waits for another build or downloads crates.
+build_progress() {
+  local bar='^ *Building \[[=> ]*\] \([0-9]*\)\/\([0-9]*\)'
+  tr '\r' '\n' <"$1" \
+    | sed -n -e 's/ *$//' -e "s/$bar: \(.*\)/\1 of \2 done; now \3/p" -e "s/$bar\$/\1 of \2 done/p" -e '/Building/!s/^ *\([A-Z][a-z]*ing .*\)/\1/p' \
+    | tail -n 1
+}
+
+# Runs `cargo build` with what it is given. On a terminal cargo shows how far it is; elsewhere a line every 15 s says so, and
+# what cargo had to say is shown where it fails.
+build_with_progress() {
+  if [ -t 2 ]; then cargo build "$@"; return; fi
+  local log builder next status=0
+  log="$(mktemp)"
+  CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=120 CARGO_TERM_COLOR=never cargo build "$@" 2>"$log" &
+  builder=$!
+  # What runs in the background of a script gets no interrupt from the keyboard.
+  trap 'kill "$builder" 2>/dev/null' EXIT
+  next=$((SECONDS + 2))
+  while kill -0 "$builder" 2>/dev/null; do
+    sleep 0.2
+    if [ "$SECONDS" -ge "$next" ]; then
+      say "building: $(build_progress "$log")"
+      next=$((SECONDS + 15))
+    fi
+  done
+  wait "$builder" || status=$?
+  trap - EXIT
+  [ "$status" = 0 ] || tr '\r' '\n' <"$log" | grep -v -e '^ *Building \[' -e '^ *Compiling ' >&2 || true
+  rm -f "$log"
+  return "$status"
+}
+
 # A C compiler builds the embedded SQLite and the cryptography; cargo builds the rest.
 need_rust() {
   [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"

@@ -61,7 +61,7 @@ impl Backend for Real {
 
     async fn backup(&self, config: &Config, to: &Path) -> Result<(), Failure> {
         if config.store.kind != StoreKind::Sqlite {
-            let say = "a backup copies the store in the data folder; for a keyspace see docs/operating.md";
+            let say = "a backup copies the store in the data folder; for a keyspace see docs/installing.md";
             return Err(Failure::Other(say.to_owned()));
         }
         let (dir, to) = (config.data.dir.clone(), to.to_owned());

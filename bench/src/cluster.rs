@@ -20,8 +20,6 @@ pub const NODES: usize = 3;
 pub const LEASE: Duration = Duration::from_secs(5);
 /// Clients a second that a node lets go when it drains.
 pub const RECONNECTS_PER_S: u32 = 200;
-/// The keyspace of all nodes.
-const KEYSPACE: &str = "parlance_bench";
 /// Longest time until all nodes are ready and know each other.
 const READY: Duration = Duration::from_secs(60);
 /// Longest time that a command which prepares the store may take.
@@ -52,7 +50,7 @@ impl Cluster {
         let ids: Vec<NodeId> = (0..nodes).map(node_id).collect::<Result<_, _>>()?;
         let settings = |at: usize| {
             let nats = (nodes > 1).then_some(servers.nats.as_str());
-            write_settings(&folder, at, number, &servers.cql, nats)
+            write_settings(&folder, at, number, (&servers.cql, &bench.keyspace), nats)
         };
         let config = settings(0)?.display().to_string();
         let (count, prefix) = (users.to_string(), format!("bench{}x{number}x", std::process::id()));
@@ -140,13 +138,19 @@ fn run(bench: &Bench, folder: &Path, binary: &Path, words: &[&str]) -> Result<Ve
 }
 
 /// Writes a node's settings. Each cluster has a name of its own, so that none meets the leases of one that was before.
-fn write_settings(folder: &Path, at: usize, number: u32, cql: &str, nats: Option<&str>) -> Result<PathBuf, Failure> {
+fn write_settings(
+    folder: &Path,
+    at: usize,
+    number: u32,
+    (cql, keyspace): (&str, &str),
+    nats: Option<&str>,
+) -> Result<PathBuf, Failure> {
     let (path, keys, data) =
         (folder.join(format!("node-{at}.toml")), folder.join("keys/keys.json"), folder.join("data"));
     let (keys, data) = (keys.display(), data.display());
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[data]\ndir = \"{data}-{at}\"\n\
-         [store]\nkind = \"scylla\"\n[store.scylla]\nnodes = [\"{cql}\"]\nkeyspace = \"{KEYSPACE}\"\nreplicas = 1\n\
+         [store]\nkind = \"scylla\"\n[store.scylla]\nnodes = [\"{cql}\"]\nkeyspace = \"{keyspace}\"\nreplicas = 1\n\
          [cluster]\nname = \"bench-{}-{number}\"\nnode = \"bench-{at}\"\nlease_ms = {}\n\
          [auth]\nkeys_file = \"{keys}\"\n[limits]\nreconnects_per_s = {RECONNECTS_PER_S}\n",
         std::process::id(),

@@ -3,12 +3,16 @@
 //! Every entry that any connection receives is checked: its number is the next one of its room. A gap, a repetition or a
 //! refusal ends the measurement.
 
+mod driver;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+
+pub use driver::{Driver, Quiet};
 
 use crate::native::{self, Frame};
 use crate::wire::Wire;
@@ -72,42 +76,6 @@ impl Conn {
     }
 }
 
-/// What a measurement does with what arrives.
-pub trait Driver {
-    /// An entry arrived, in order.
-    fn entry(&mut self, conn: &mut Conn, payload: &[u8]) {
-        let _ = (conn, payload);
-    }
-
-    /// A request was done; `re` is its number, or 0 where the wire has none: there one's own message comes back instead.
-    fn done(&mut self, conn: &mut Conn, re: u64) {
-        let _ = (conn, re);
-    }
-
-    /// A request was refused, or a frame was not what it should be.
-    ///
-    /// # Errors
-    /// When that ends the measurement, as it does unless a scenario expects it.
-    fn refused(&mut self, conn: &mut Conn, payload: &[u8]) -> Result<(), Failure> {
-        let _ = conn;
-        Err(Failure::new(String::from_utf8_lossy(payload).into_owned()))
-    }
-
-    /// A connection has ended, and is dropped.
-    ///
-    /// # Errors
-    /// When that ends the measurement, as it does unless a scenario expects it.
-    fn ended(&mut self, conn: &Conn, why: Failure) -> Result<(), Failure> {
-        let _ = conn;
-        Err(why)
-    }
-}
-
-/// Lets entries and replies pass.
-pub struct Quiet;
-
-impl Driver for Quiet {}
-
 /// All connections.
 pub struct Engine {
     addrs: Vec<SocketAddr>,
@@ -120,6 +88,9 @@ pub struct Engine {
     open: usize,
     /// Entries received by all connections together.
     pub delivered: u64,
+    /// Times that something had arrived on a connection: as many as the server's writes to it, unless two came before the
+    /// first was read.
+    pub arrivals: u64,
 }
 
 impl Engine {
@@ -130,7 +101,7 @@ impl Engine {
     pub fn new(addrs: Vec<SocketAddr>, wire: Wire) -> Result<Self, Failure> {
         let (poll, events, orders) = (Poll::new()?, Events::with_capacity(1024), chat_service::Orders::default());
         let (buf, conns) = (vec![0; READ_BYTES], Vec::new());
-        Ok(Self { addrs, wire, orders, poll, events, buf, conns, open: 0, delivered: 0 })
+        Ok(Self { addrs, wire, orders, poll, events, buf, conns, open: 0, delivered: 0, arrivals: 0 })
     }
 
     /// The connection at a place.
@@ -268,7 +239,10 @@ impl Engine {
             self.buf[..kept].copy_from_slice(&conn.pending);
             let end = match conn.stream.read(&mut self.buf[kept..]) {
                 Ok(0) => return Err(Failure::Ended("the server ended the connection".to_owned())),
-                Ok(n) => kept + n,
+                Ok(n) => {
+                    self.arrivals += 1;
+                    kept + n
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) => return Err(e.into()),
             };

@@ -8,6 +8,7 @@ pub mod drain;
 pub mod fanout;
 pub mod latency;
 pub mod memory;
+pub mod refusals;
 pub mod resume;
 pub mod retry;
 pub mod sockets;
@@ -57,6 +58,8 @@ pub enum Scenario {
     Takeover,
     /// The first server is told to end while its clients send.
     Drain,
+    /// Time from a send to its last delivery, with and without a member whose commands are refused.
+    Refusals,
 }
 
 /// How to measure it.
@@ -86,6 +89,12 @@ pub struct Options {
     /// Deliveries a second of all rooms together, where the scenario has a rate.
     #[arg(long, default_value_t = latency::RATE)]
     pub rate: f64,
+    /// Senders in each room, where the scenario saturates the server.
+    #[arg(long, default_value_t = fanout::SENDERS)]
+    pub senders: usize,
+    /// Messages that each of them has under way.
+    #[arg(long, default_value_t = fanout::WINDOW)]
+    pub window: usize,
     /// Where the bus between the servers tells what it has counted.
     #[arg(long)]
     pub monitor: Option<SocketAddr>,
@@ -117,6 +126,15 @@ pub struct Measured {
     /// Microseconds of CPU per delivery, where it is not the row's value.
     #[serde(default)]
     pub cpu_us: f64,
+    /// Writes of the server to sockets per delivery, as far as its clients can tell them apart.
+    #[serde(default)]
+    pub writes: f64,
+    /// Refused commands a second.
+    #[serde(default)]
+    pub refused_per_s: f64,
+    /// The row's value without what the scenario adds.
+    #[serde(default)]
+    pub without: f64,
     /// Messages of the bus a second while nobody sends.
     #[serde(default)]
     pub idle_per_s: f64,
@@ -248,5 +266,6 @@ pub fn main(options: Options) -> Result<Measured, Failure> {
         Scenario::Alone => alone::measure(session),
         Scenario::Takeover => takeover::measure(session),
         Scenario::Drain => drain::measure(session),
+        Scenario::Refusals => refusals::measure(session),
     }
 }

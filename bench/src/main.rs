@@ -1,6 +1,6 @@
 //! Measures parlance beside bare ceilings on the same machine, in one run, and prints one table.
 //!
-//! `run` drives everything; the other commands are the processes that it starts, each pinned to a core: the bare servers,
+//! `run` and `compare` drive everything; the other commands are the processes that it starts, each pinned to a core: the bare servers,
 //! and the generator that loads them and the real one alike.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -9,6 +9,7 @@ mod ceiling;
 mod chat_service;
 mod child;
 mod cluster;
+mod compare;
 mod engine;
 mod failure;
 mod generate;
@@ -50,9 +51,11 @@ enum Command {
     /// Loads a server and tells what was seen.
     #[command(hide = true)]
     Generate(generate::Options),
+    /// Measures an old binary and a new one in turns, and prints one table.
+    Compare(compare::Options),
     /// Serves the bare fan-out.
     #[command(hide = true)]
-    CeilingFanout,
+    CeilingFanout(ceiling::fanout::Options),
     /// Runs the bare group commit.
     #[command(hide = true)]
     CeilingStore(ceiling::store::Options),
@@ -76,7 +79,8 @@ fn main() -> ExitCode {
         Command::Run(options) => run::main(&options),
         Command::Pinned(options) => child::pinned(&options),
         Command::Generate(options) => generate::main(options).and_then(|m| say(&m)),
-        Command::CeilingFanout => ceiling::fanout::main().map_err(Failure::from),
+        Command::Compare(options) => compare::main(&options),
+        Command::CeilingFanout(options) => ceiling::fanout::main(options),
         Command::CeilingStore(options) => ceiling::store::main(&options).and_then(|m| say(&m)),
         Command::CeilingCql(options) => ceiling::cql::main(&options).and_then(|m| say(&m)),
         Command::CeilingImport(options) => ceiling::import::main(&options).and_then(|m| say(&m)),

@@ -1,6 +1,8 @@
-//! The one file that knows the server's native API: its frames, its REST calls, its command line.
+//! What is known of the server's native API, and known nowhere else: its frames, its REST calls, its command line.
 //!
 //! The bare fan-out server speaks the same shape of frames, so that one generator drives both.
+
+pub mod refused;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

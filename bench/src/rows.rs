@@ -5,8 +5,10 @@ mod cql;
 mod dialect;
 mod failing;
 mod imported;
+mod refusals;
 mod socket;
 mod stored;
+mod under_way;
 mod waking;
 
 use std::cell::{Cell, OnceCell};
@@ -46,8 +48,16 @@ pub const REFERENCE_WITHIN: f64 = 1.5;
 pub enum Row {
     /// CPU per delivery, stored before delivery, at saturation.
     Fanout,
+    /// The same in rooms with 8 messages under way each, beside one process that commits and fans out.
+    #[value(name = "fanout-8")]
+    Fanout8,
+    /// The same with 1 message under way.
+    #[value(name = "fanout-1")]
+    Fanout1,
     /// Time from send to last member.
     Latency,
+    /// The same beside a member whose commands are refused.
+    Refusals,
     /// Memory per idle connection.
     Memory,
     /// Acknowledged sends a second.
@@ -68,6 +78,8 @@ pub enum Row {
     RemoteAck,
     /// Acknowledged sends a second in one room, on a CQL server.
     CqlAcks,
+    /// Time from send to last member beside a member whose commands are refused, on a CQL server.
+    RefusalsCql,
     /// A node that is killed.
     Takeover,
     /// A node that drains.
@@ -76,9 +88,12 @@ pub enum Row {
 
 impl Row {
     /// All rows, in the table's order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Fanout,
+        Self::Fanout8,
+        Self::Fanout1,
         Self::Latency,
+        Self::Refusals,
         Self::Memory,
         Self::Acks,
         Self::Resume,
@@ -89,19 +104,38 @@ impl Row {
         Self::Nats,
         Self::RemoteAck,
         Self::CqlAcks,
+        Self::RefusalsCql,
         Self::Takeover,
         Self::Drain,
     ];
 
     /// Whether it is one of the cluster's, which needs servers besides.
     pub fn needs_servers(self) -> bool {
-        matches!(self, Self::Spread | Self::Nats | Self::RemoteAck | Self::CqlAcks | Self::Takeover | Self::Drain)
+        matches!(
+            self,
+            Self::Spread
+                | Self::Nats
+                | Self::RemoteAck
+                | Self::CqlAcks
+                | Self::RefusalsCql
+                | Self::Takeover
+                | Self::Drain
+        )
     }
 
-    fn title(self) -> (&'static str, &'static str) {
+    /// Whether more is better: of rates it is, of times, CPU, memory and counts it isn't.
+    pub fn more_is_better(self) -> bool {
+        matches!(self, Self::Acks | Self::Import | Self::CqlAcks)
+    }
+
+    /// What is measured, and its unit.
+    pub fn title(self) -> (&'static str, &'static str) {
         match self {
             Self::Fanout => ("fan-out, 10 rooms × 100, stored first: CPU per delivery", "µs"),
+            Self::Fanout8 => ("fan-out, 5 rooms × 100, 8 messages under way in each: CPU per delivery", "µs"),
+            Self::Fanout1 => ("fan-out, 5 rooms × 100, 1 message under way in each: CPU per delivery", "µs"),
             Self::Latency => ("p99 send to last member, 20,000 deliveries/s", "ms"),
+            Self::Refusals => ("p99 send to last other member beside 200 refused commands/s; ceiling: without", "ms"),
             Self::Memory => ("memory per idle connection, 100 rooms × 100", "KiB"),
             Self::Acks => ("acknowledged sends, 64 senders in 64 rooms", "1/s"),
             Self::Resume => ("1,000 sessions resume 50 messages: CPU per session", "µs"),
@@ -114,6 +148,9 @@ impl Row {
             Self::Nats => ("messages on NATS per message sent, three nodes", "messages"),
             Self::RemoteAck => ("p50 of an acknowledgement from another node, on CQL", "ms"),
             Self::CqlAcks => ("acknowledged sends, 64 senders in one room, on CQL", "1/s"),
+            Self::RefusalsCql => {
+                ("p99 send to last other member beside 200 refused commands/s, on CQL; ceiling: without", "ms")
+            }
             Self::Takeover => ("a node killed: first acknowledgement in the last of its rooms", "s"),
             Self::Drain => ("a node with 1,000 sessions and 100 rooms drains: most reconnects in a second", "1/s"),
         }
@@ -150,6 +187,10 @@ pub struct Bench {
     pub scratch: Scratch,
     /// The server's binary; absent where only the ceilings are measured.
     pub server: Option<PathBuf>,
+    /// Whether the bare ceilings are measured.
+    pub ceilings: bool,
+    /// The nodes' keyspace on a CQL server.
+    pub keyspace: String,
     /// The server's core.
     pub server_core: usize,
     /// The generator's core.
@@ -177,24 +218,8 @@ impl Bench {
     /// Measures a row; where that fails, the line says why.
     pub fn line(&self, row: Row) -> Line {
         let (title, unit) = row.title();
-        let outcome = match row {
-            Row::Fanout => self.fanout(),
-            Row::Latency => self.latency(),
-            Row::Memory => self.memory(),
-            Row::Acks => self.acks(),
-            Row::Resume => self.resume(),
-            Row::Wake => self.wake(),
-            Row::Import => self.import(),
-            Row::Dialect => self.dialect(),
-            Row::Spread => self.spread(),
-            Row::Nats => self.nats(),
-            Row::RemoteAck => self.remote_ack(),
-            Row::CqlAcks => self.cql_acks(),
-            Row::Takeover => self.takeover(),
-            Row::Drain => self.drain(),
-        };
         let failed = |why: Failure| Outcome { ceiling: f64::NAN, broken: vec![why.to_string()], ..Outcome::default() };
-        let outcome = outcome.unwrap_or_else(failed);
+        let outcome = self.outcome(row).unwrap_or_else(failed);
         let ceiling = Some(outcome.ceiling).filter(|c| c.is_finite());
         let value = outcome.value.filter(|v| v.is_finite());
         let ratio = value.zip(ceiling).map(|(v, c)| v / c);
@@ -209,11 +234,45 @@ impl Bench {
         Line { row: title, value, unit, ceiling, ratio, target: outcome.target, holds, note }
     }
 
+    /// Measures the server's value of a row, whatever holds of it.
+    ///
+    /// # Errors
+    /// When it can't be measured.
+    pub fn value(&self, row: Row) -> Result<f64, Failure> {
+        let value = self.outcome(row)?.value.filter(|value| value.is_finite());
+        value.ok_or_else(|| Failure::new("nothing was measured"))
+    }
+
+    fn outcome(&self, row: Row) -> Result<Outcome, Failure> {
+        match row {
+            Row::Fanout => self.fanout(),
+            Row::Fanout8 => self.under_way(8),
+            Row::Fanout1 => self.under_way(1),
+            Row::Latency => self.latency(),
+            Row::Refusals => self.refusals(),
+            Row::Memory => self.memory(),
+            Row::Acks => self.acks(),
+            Row::Resume => self.resume(),
+            Row::Wake => self.wake(),
+            Row::Import => self.import(),
+            Row::Dialect => self.dialect(),
+            Row::Spread => self.spread(),
+            Row::Nats => self.nats(),
+            Row::RemoteAck => self.remote_ack(),
+            Row::CqlAcks => self.cql_acks(),
+            Row::RefusalsCql => self.refusals_cql(),
+            Row::Takeover => self.takeover(),
+            Row::Drain => self.drain(),
+        }
+    }
+
     /// Starts the bare server, measures it, then the real one with a new store, and so on in turn.
     fn in_turn(&self, scenario: Scenario, shape: Shape) -> Result<(Vec<Measured>, Vec<Measured>), Failure> {
         let (mut bare, mut real) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            bare.push(self.measure_bare(scenario, shape).map_err(|e| e.context("the bare server"))?);
+            if self.ceilings {
+                bare.push(self.measure_bare(scenario, shape).map_err(|e| e.context("the bare server"))?);
+            }
             if let Some(binary) = &self.server {
                 real.push(self.measure_real(binary, scenario, shape)?);
             }
@@ -227,16 +286,24 @@ impl Bench {
     }
 
     fn measure_real(&self, binary: &Path, scenario: Scenario, shape: Shape) -> Result<Measured, Failure> {
-        self.measure_wire(binary, scenario, shape, Wire::Native)
+        self.measure_wire(binary, scenario, shape, Wire::Native, &[])
     }
 
-    fn measure_wire(&self, binary: &Path, scenario: Scenario, shape: Shape, wire: Wire) -> Result<Measured, Failure> {
+    fn measure_wire(
+        &self,
+        binary: &Path,
+        scenario: Scenario,
+        shape: Shape,
+        wire: Wire,
+        more: &[(&str, String)],
+    ) -> Result<Measured, Failure> {
         let data = self.scratch.fresh("data")?;
         let users = self.seed(binary, &data, shape.users())?;
         let server = self.start(binary, &native::serve(&data), false)?;
         let room = |r| native::create(server.addr, &users, shape.members_of(r), &format!("Bench {r}"));
         let rooms = (0..shape.rooms).map(room).collect::<Result<_, _>>()?;
-        let measured = self.generate(&server, &World { users, rooms }, scenario, wire)?;
+        let more: Vec<_> = more.iter().cloned().chain([("--wire", named(wire))]).collect();
+        let measured = self.load(&[&server], &World { users, rooms }, scenario, &more)?;
         server.child.stop()?;
         Ok(measured)
     }

@@ -23,7 +23,8 @@ pub struct Line {
     pub note: String,
 }
 
-fn figure(value: Option<f64>) -> String {
+/// A figure, in about as many digits as mean something.
+pub fn figure(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
         Some(v) if v.abs() >= 1000.0 => format!("{v:.0}"),
@@ -48,7 +49,12 @@ pub fn markdown(lines: &[Line]) -> String {
             line.note.replace('|', "/").replace('\n', " "),
         ]
     }));
-    let widths: [usize; 8] =
+    lay_out(&cells)
+}
+
+/// Lays cells out as a Markdown table, the first row its head.
+pub fn lay_out<const COLUMNS: usize>(cells: &[[String; COLUMNS]]) -> String {
+    let widths: [usize; COLUMNS] =
         std::array::from_fn(|c| cells.iter().map(|row| row[c].chars().count()).max().unwrap_or_default());
     let mut out = String::new();
     for (at, row) in cells.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Every bound of the system, in one place, units last in the name.
+//! The limits that clients meet, or that several crates share, units last in the name. A limit that concerns one file alone
+//! is a constant in that file.
 
 /// Largest id of a user, room or message: 2^53 - 1, the largest integer that a JavaScript number holds exactly.
 pub const ID_MAX: u64 = (1 << 53) - 1;

@@ -5,7 +5,7 @@
 //! `directory`, `families`) and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
 //! `statements` all statements, `cql` what answers and failures mean, `fresh` which message ids nobody can have used, `receive`
 //! takes what another store had.
-//! Why it is done so stands in docs/decisions/conditional-append.md.
+//! Why it is done so stands in docs/decisions/0014-conditional-append.md.
 
 mod accounts;
 mod append;

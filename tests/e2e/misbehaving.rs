@@ -29,7 +29,7 @@ const ROUNDS: usize = 5;
 /// How much more the ratio with the crowd may be than that of nothing against nothing: the promise is 2; a build without
 /// optimisation on a machine that others use is given more.
 const RATIO_MAX: f64 = if cfg!(debug_assertions) { 3.0 } else { 2.0 };
-/// What docs/operating.md states of a connection that is no WebSocket and has no body on its way.
+/// What docs/reference.md states of a connection that is no WebSocket and has no body on its way.
 const CONNECTION_BYTES_MAX: u64 = 32 * 1024;
 /// Open files that both ends need.
 const FILES: u64 = 8_000;

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
+use parlance::cli::Cli;
 use parlance::gateway::checks::Refusal;
 use parlance::telemetry::METRICS;
-use parlance_schema::Code;
 use parlance_schema::fault::Retry;
+use parlance_schema::{Code, limits};
 
 /// Folders that hold what others wrote, or what was built.
 const FOREIGN: [&str; 5] = ["target", "node_modules", ".git", ".cache", "data"];
@@ -166,8 +168,9 @@ fn named_paths(text: &str) -> Vec<&str> {
 #[test]
 fn files_that_are_named_are_there() {
     let mut seen = 0;
-    for page in ["README.md", "ARCHITECTURE.md", "docs/semantics.md", "docs/operating.md", "docs/protocol.md"] {
-        let text = read(page);
+    let docs = ["installing", "operating", "protocol", "reference", "semantics"].map(|page| format!("docs/{page}.md"));
+    for page in ["README.md", "ARCHITECTURE.md"].map(String::from).into_iter().chain(docs) {
+        let text = read(&page);
         for path in named_paths(&text) {
             seen += 1;
             assert!(root().join(path).exists(), "{page}: there is no {path}");
@@ -192,11 +195,109 @@ fn the_oldest_rust_is_told_right() {
 
 #[test]
 fn every_reason_to_refuse_is_told() {
-    let text = read("docs/operating.md");
-    let (_, table) = section(&text, "## Strangers").split_once("| why | counted |").unwrap();
+    let text = read("docs/reference.md");
+    let (_, table) = section(&text, "## Checks on every request").split_once("| why | counted |").unwrap();
     let told: BTreeSet<_> =
         table.lines().filter(|l| l.starts_with("| `")).flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
     let words: BTreeSet<_> = Refusal::ALL.iter().map(|refusal| refusal.word()).collect();
     assert_eq!(words.len(), Refusal::ALL.len());
     assert_eq!(told, words);
+}
+
+/// The commands that do something, hidden ones left out: `parlance user add`.
+fn commands(of: &clap::Command, name: &str, into: &mut BTreeSet<String>) {
+    let shown: Vec<_> = of.get_subcommands().filter(|command| !command.is_hide_set()).collect();
+    if shown.is_empty() {
+        into.insert(name.to_owned());
+    }
+    for command in shown {
+        commands(command, &format!("{name} {}", command.get_name()), into);
+    }
+}
+
+#[test]
+fn every_command_is_told() {
+    let mut there = BTreeSet::new();
+    commands(&Cli::command(), "parlance", &mut there);
+    let reference = read("docs/reference.md");
+    let told: BTreeSet<_> =
+        rows(section(&reference, "## The command line")).into_iter().map(|(command, _)| command).collect();
+    assert_eq!(told, there, "docs/reference.md beside --help");
+    let readme = read("README.md");
+    let words: BTreeSet<_> =
+        section(&readme, "## The command line").split('`').skip(1).step_by(2).flat_map(str::split_whitespace).collect();
+    for command in there {
+        assert!(command.split(' ').all(|word| words.contains(word)), "README.md doesn't name {command}");
+    }
+}
+
+/// A number as people write it: 10,000.
+fn grouped(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().ok().unwrap().to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[test]
+fn the_table_of_limits_is_the_code_s() {
+    let seconds = |ms: u64| format!("{} s", grouped(ms / 1_000));
+    let values = [
+        grouped(limits::MEMBERS_MAX),
+        grouped(limits::MESSAGE_CHARS_MAX),
+        grouped(limits::PARTS_MAX),
+        grouped(limits::EDITS_MAX),
+        grouped(limits::REACTIONS_MAX),
+        format!("{}; {}", grouped(limits::META_KEYS_MAX), grouped(limits::META_BYTES_MAX)),
+        format!("{}; {}", grouped(limits::FRAME_BYTES_MAX), grouped(limits::BODY_BYTES_MAX)),
+        grouped(limits::DEPTH_MAX),
+        grouped(limits::ROOMS_PER_USER_MAX),
+        [limits::INVITES_MAX, limits::BANS_MAX, limits::MUTES_KEPT_MAX].map(grouped).join("; "),
+        grouped(limits::CONNECTIONS_PER_USER),
+        grouped(limits::CREDITS),
+        grouped(limits::COMMANDS_PER_S),
+        grouped(limits::ROOM_QUEUE_MAX),
+        grouped(limits::RESUME_ENTRIES_MAX),
+        format!("{}; {}", grouped(limits::PAGE_MAX), grouped(limits::PAGE_DEFAULT)),
+        grouped(limits::OUTBOX_BYTES_MAX),
+        seconds(limits::SLOW_CLOSE_MS),
+        format!("{}; {}", seconds(limits::HEARTBEAT_MS), seconds(limits::SILENCE_MS)),
+        format!("{}; {}", seconds(limits::COMMAND_DEADLINE_MS), seconds(limits::OPERATION_DEADLINE_MS)),
+        format!("{}; {}", limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX),
+        format!("{} s; {} s", grouped(limits::ACCESS_TOKEN_S), grouped(limits::REFRESH_TOKEN_S)),
+    ];
+    let text = read("docs/reference.md");
+    let cells = section(&text, "## Limits").lines().filter(|line| line.starts_with("| ")).skip(1);
+    let told: Vec<_> =
+        cells.map(|line| line.split('|').nth(2).unwrap().split(" (`").next().unwrap().trim().to_owned()).collect();
+    assert_eq!(told, values);
+}
+
+#[test]
+fn the_index_of_decisions_is_whole() {
+    let mut pages = Vec::new();
+    files(&root().join("docs/decisions"), "md", &mut pages);
+    pages.retain(|page| !page.ends_with("README.md"));
+    pages.sort();
+    let index = read("docs/decisions/README.md");
+    let told: Vec<_> = index.lines().filter(|line| line.starts_with("| ") && line.contains("](")).collect();
+    assert_eq!(told.len(), pages.len(), "a page has no row in docs/decisions/README.md, or a row no page");
+    for (at, (page, row)) in pages.iter().zip(told).enumerate() {
+        let (number, name) = (at + 1, page.file_name().unwrap().to_str().unwrap());
+        assert!(name.starts_with(&format!("{number:04}-")), "{name} should begin with {number:04}-");
+        let text = std::fs::read_to_string(page).unwrap();
+        let mut lines = text.lines().filter(|line| !line.is_empty());
+        let title = lines.next().and_then(|line| line.strip_prefix(&format!("# {number}. ")));
+        let date = lines.next().and_then(|line| line.strip_prefix("Decided on ")?.strip_suffix('.'));
+        let (title, date) = title
+            .zip(date)
+            .unwrap_or_else(|| panic!("{name} should begin with '# {number}. Title', then 'Decided on 2026-11-21.'"));
+        assert!(date.len() == 10 && date.split('-').map(str::len).eq([4, 2, 2]), "{name}: {date} is no date");
+        assert_eq!(row, format!("| {number} | {date} | [{title}]({name}) |"));
+    }
 }

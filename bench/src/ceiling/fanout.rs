@@ -1,4 +1,5 @@
-//! A bare fan-out server: plain tokio, one task a connection, hand-written frames, rooms with a ring; no actors, no store.
+//! A bare fan-out server: plain tokio, one task a connection, hand-written frames, rooms with a ring; no actors. It has no
+//! store, or commits what it fans out first, in groups, on a thread of the same process.
 //!
 //! A message is framed once and its bytes are shared. Whoever has frames queued writes them all in one call. Nothing that
 //! a silent connection would keep is kept: it reads into one buffer that all share, and its queue is given back.
@@ -7,13 +8,18 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::{Context, Poll, Waker};
 
+use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::store::{Row, commit_all};
 use crate::native::{self, Asked};
-use crate::ws;
+use crate::{Failure, ws};
 
 /// Entries that a room keeps for those who come back.
 const RING: usize = 256;
@@ -22,8 +28,30 @@ const READ_BYTES: usize = 64 * 1024;
 /// Frames that one write hands to the kernel at most.
 const SLICES: usize = 64;
 
+/// Messages that may wait for the committing thread.
+const WAITING: usize = 8_192;
+
+/// What to serve.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// An empty folder for a database, where messages are committed before they are fanned out.
+    #[arg(long, requires = "rooms")]
+    data: Option<PathBuf>,
+    /// The rooms of the database, numbered from 1.
+    #[arg(long)]
+    rooms: Option<i64>,
+}
+
 /// A frame's bytes, shared by all who are to get it.
 type Frame = Rc<[u8]>;
+
+/// A message that waits to be committed.
+struct Pending {
+    sender: Rc<Conn>,
+    room: u64,
+    reply: Frame,
+    entry: Frame,
+}
 
 #[derive(Default)]
 struct Room {
@@ -32,9 +60,15 @@ struct Room {
     ring: VecDeque<Frame>,
 }
 
+#[derive(Default)]
 struct Hub {
     rooms: RefCell<HashMap<u64, Room>>,
     scratch: RefCell<Vec<u8>>,
+    /// The committing thread, where there is one.
+    store: Option<SyncSender<Row<u64>>>,
+    /// Messages that it has not committed, by their place among all messages.
+    pending: RefCell<HashMap<u64, Pending>>,
+    taken: Cell<u64>,
 }
 
 struct Conn {
@@ -91,18 +125,24 @@ impl Hub {
     fn take(&self, conn: &Rc<Conn>, payload: &[u8]) {
         match native::asked(payload) {
             Some(Asked::Send { n, room: id, client_id, content }) => {
-                let mut rooms = self.rooms.borrow_mut();
-                let room = rooms.entry(id).or_default();
-                room.last += 1;
-                conn.push(ws::server_frame(native::sent(n, id, room.last).as_bytes()));
-                let frame = ws::server_frame(&native::entry(id, room.last, client_id, content));
-                for member in &room.members {
-                    member.push(frame.clone());
+                let last = {
+                    let mut rooms = self.rooms.borrow_mut();
+                    let room = rooms.entry(id).or_default();
+                    room.last += 1;
+                    room.last
+                };
+                let reply = ws::server_frame(native::sent(n, id, last).as_bytes());
+                let entry = ws::server_frame(&native::entry(id, last, client_id, content));
+                let message = Pending { sender: conn.clone(), room: id, reply, entry };
+                match &self.store {
+                    None => self.fan_out(message),
+                    Some(store) => {
+                        let place = self.taken.replace(self.taken.get() + 1);
+                        self.pending.borrow_mut().insert(place, message);
+                        // The thread ends only with the process.
+                        let _ = store.send(Row { room: id as i64, blob: place as usize, done: place });
+                    }
                 }
-                if room.ring.len() == RING {
-                    room.ring.pop_front();
-                }
-                room.ring.push_back(frame);
             }
             Some(Asked::Resume { n, room: id, seq }) => {
                 let mut rooms = self.rooms.borrow_mut();
@@ -116,6 +156,32 @@ impl Hub {
                 room.members.push(conn.clone());
             }
             None => {}
+        }
+    }
+
+    /// Answers the sender, and queues the entry for every member.
+    fn fan_out(&self, message: Pending) {
+        message.sender.push(message.reply);
+        let mut rooms = self.rooms.borrow_mut();
+        let room = rooms.entry(message.room).or_default();
+        for member in &room.members {
+            member.push(message.entry.clone());
+        }
+        if room.ring.len() == RING {
+            room.ring.pop_front();
+        }
+        room.ring.push_back(message.entry);
+    }
+
+    /// Fans out what has been committed, group by group.
+    async fn fan_out_committed(&self, mut groups: UnboundedReceiver<Vec<u64>>) {
+        while let Some(group) = groups.recv().await {
+            for place in group {
+                let message = self.pending.borrow_mut().remove(&place);
+                if let Some(message) = message {
+                    self.fan_out(message);
+                }
+            }
         }
     }
 
@@ -203,10 +269,32 @@ async fn serve(stream: TcpStream, hub: Rc<Hub>) {
     hub.leave(&conn);
 }
 
-async fn accept() -> io::Result<()> {
+async fn accept(options: Options) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut hub = Hub { scratch: RefCell::new(vec![0; READ_BYTES]), ..Hub::default() };
+    let mut committed = None;
+    if let Some((data, rooms)) = options.data.zip(options.rooms) {
+        let (store, rows) = sync_channel(WAITING);
+        let (tell, groups) = unbounded_channel();
+        std::thread::spawn(move || {
+            let done = commit_all(&data, rooms, &rows, |group| {
+                // Nobody listens any more when the process ends.
+                let _ = tell.send(group.map(|row| row.done).collect());
+            });
+            if let Err(failure) = done {
+                // Without its store it is no ceiling: whoever measures it sees it end.
+                let _ = writeln!(io::stderr(), "{failure}");
+                std::process::exit(1);
+            }
+        });
+        (hub.store, committed) = (Some(store), Some(groups));
+    }
+    let hub = Rc::new(hub);
+    if let Some(groups) = committed {
+        let hub = hub.clone();
+        tokio::task::spawn_local(async move { hub.fan_out_committed(groups).await });
+    }
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    let hub = Rc::new(Hub { rooms: RefCell::default(), scratch: RefCell::new(vec![0; READ_BYTES]) });
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::task::spawn_local(serve(stream, hub.clone()));
@@ -217,7 +305,7 @@ async fn accept() -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't listen.
-pub fn main() -> io::Result<()> {
+pub fn main(options: Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, accept())
+    tokio::task::LocalSet::new().block_on(&runtime, accept(options))
 }

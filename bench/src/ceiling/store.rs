@@ -1,9 +1,10 @@
 //! A bare group commit: writers that each wait for their acknowledgement, and one thread that commits for all who wait; here
 //! to SQLite.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+use std::vec::Drain;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -58,28 +59,34 @@ pub struct Measured {
 }
 
 /// A message to commit.
-pub(super) struct Row {
+pub(super) struct Row<Done = oneshot::Sender<()>> {
     /// Its room, from 1.
     pub room: i64,
     /// Which of the encoded messages it is.
     pub blob: usize,
-    /// To be told once it is committed.
-    pub done: oneshot::Sender<()>,
+    /// Who is to be told once it is committed, and how.
+    pub done: Done,
 }
 
-fn commit_all(options: &Options, rows: &Receiver<Row>) -> Result<(), Failure> {
-    let mut db = rows::open(&options.data)?;
-    rows::create(&mut db, options.load.rooms)?;
+/// Commits what comes in to a new database, in groups, until nobody sends any more. Messages of a room stay in their order.
+pub(super) fn commit_all<Done>(
+    data: &Path,
+    rooms: i64,
+    rows: &Receiver<Row<Done>>,
+    committed: impl Fn(Drain<'_, Row<Done>>),
+) -> Result<(), Failure> {
+    let mut db = rows::open(data)?;
+    rows::create(&mut db, rooms)?;
     let blobs = rows::blobs()?;
     let mut statements = Statements::prepare(&db)?;
-    let mut last = vec![0i64; options.load.rooms as usize + 1];
+    let mut last = vec![0i64; rooms as usize + 1];
     let mut id = 0;
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = rows.recv() {
         group.push(first);
         group.extend(rows.try_iter().take(GROUP - 1));
         db.execute_batch("BEGIN IMMEDIATE")?;
-        group.sort_unstable_by_key(|row| row.room);
+        group.sort_by_key(|row| row.room);
         for same_room in group.chunk_by(|a, b| a.room == b.room) {
             let room = same_room[0].room;
             let seq = &mut last[room as usize];
@@ -91,10 +98,7 @@ fn commit_all(options: &Options, rows: &Receiver<Row>) -> Result<(), Failure> {
             }
         }
         db.execute_batch("COMMIT")?;
-        for row in group.drain(..) {
-            // A writer that has stopped waiting needs no answer.
-            let _ = row.done.send(());
-        }
+        committed(group.drain(..));
         rows::checkpoint(&db)?;
     }
     Ok(())
@@ -160,7 +164,14 @@ async fn drive(options: &Load, rows: SyncSender<Row>) -> Result<Measured, Failur
 /// # Errors
 /// When the database fails.
 pub fn main(options: &Options) -> Result<Measured, Failure> {
-    measure(&options.load, |rows| commit_all(options, rows))
+    measure(&options.load, |rows| {
+        commit_all(&options.data, options.load.rooms, rows, |group| {
+            for row in group {
+                // A writer that has stopped waiting needs no answer.
+                let _ = row.done.send(());
+            }
+        })
+    })
 }
 
 /// Has writers write while a thread of its own runs `commit`, which commits what it receives until nobody writes any more.

@@ -6,11 +6,11 @@ use super::{Measured, PATIENCE, Session, WARM_UP, Window, put_message};
 use crate::engine::{Conn, Driver};
 use crate::{Failure, native};
 
-/// Senders in each room.
-const SENDERS: usize = 4;
-/// Messages that each sender has under way.
+/// Senders in each room, unless told otherwise.
+pub const SENDERS: usize = 4;
+/// Messages that each sender has under way, unless told otherwise.
 pub const WINDOW: usize = 16;
-/// Messages under way in each room.
+/// Messages under way in each room then.
 pub const IN_FLIGHT: usize = SENDERS * WINDOW;
 const _: () = assert!(WINDOW <= native::CREDITS);
 
@@ -69,22 +69,24 @@ impl Driver for Closed {
 
 pub(super) fn measure(mut session: Session) -> Result<Measured, Failure> {
     session.connect_all()?;
-    saturated(&mut session, SENDERS)
+    let (senders, window) = (session.options.senders, session.options.window);
+    saturated(&mut session, senders, window)
 }
 
-/// CPU per delivery of everybody who is connected, with so many senders in each room.
-pub(super) fn saturated(session: &mut Session, senders: usize) -> Result<Measured, Failure> {
+/// CPU per delivery of everybody who is connected, with so many senders in each room, each with so many messages under way.
+pub(super) fn saturated(session: &mut Session, senders: usize, each: usize) -> Result<Measured, Failure> {
     let members = session.world.rooms[0].members.len();
     let senders: Vec<usize> =
         (0..session.world.rooms.len()).flat_map(|r| (0..senders).map(move |s| r * members + s)).collect();
-    let mut load = Closed::start(session, &senders, WINDOW)?;
+    let mut load = Closed::start(session, &senders, each)?;
     session.engine.spend(&session.world, &mut load, WARM_UP)?;
-    let (window, before) = (Window::open(&session.options)?, session.engine.delivered);
+    let (window, before) = (Window::open(&session.options)?, (session.engine.delivered, session.engine.arrivals));
     let seconds = Duration::from_secs_f64(session.options.seconds);
     session.engine.spend(&session.world, &mut load, seconds)?;
     let spent = window.close(&session.options)?;
-    let delivered = (session.engine.delivered - before) as f64;
+    let delivered = (session.engine.delivered - before.0) as f64;
+    let writes = (session.engine.arrivals - before.1) as f64 / delivered;
     load.stop(session, members as u64)?;
     let (value, per_s) = (spent.cpu_us / delivered, delivered / spent.seconds);
-    Ok(Measured { value, per_s, busy: spent.busy, idle: spent.idle, ..Measured::default() })
+    Ok(Measured { value, per_s, writes, busy: spent.busy, idle: spent.idle, ..Measured::default() })
 }

@@ -30,6 +30,9 @@ impl Bench {
             let servers = self.servers()?;
             for _ in 0..self.rounds {
                 for (nodes, all) in [(1, &mut one), (NODES, &mut three)] {
+                    if nodes == 1 && !self.ceilings {
+                        continue;
+                    }
                     all.push(self.at_rate(servers, nodes, ROOMS, Scenario::Latency)?);
                 }
             }

@@ -23,7 +23,9 @@ impl Bench {
         let servers = self.servers()?;
         let (mut bare, mut real) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            bare.push(self.commit_cql(servers, 1, true)?);
+            if self.ceilings {
+                bare.push(self.commit_cql(servers, 1, true)?);
+            }
             if self.server.is_some() {
                 real.push(self.remote(servers)?);
             }
@@ -64,7 +66,9 @@ impl Bench {
         let servers = self.servers()?;
         let (mut bare, mut real, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            bare.push(self.commit_cql(servers, SENDERS, false)?);
+            if self.ceilings {
+                bare.push(self.commit_cql(servers, SENDERS, false)?);
+            }
             if self.server.is_some() {
                 let (measured, per_message) = self.crowd(servers)?;
                 real.push(measured);

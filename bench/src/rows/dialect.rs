@@ -19,7 +19,7 @@ impl Bench {
         if let Some(binary) = &self.server {
             for _ in 0..self.rounds {
                 for (wire, all) in [(Wire::Native, &mut native), (Wire::ChatService, &mut chat)] {
-                    let measured = self.measure_wire(binary, Scenario::Sockets, ROOMS, wire);
+                    let measured = self.measure_wire(binary, Scenario::Sockets, ROOMS, wire, &[]);
                     all.push(measured.map_err(|e| e.context(format!("{wire:?}")))?);
                 }
             }

@@ -27,12 +27,9 @@ impl Bench {
         let cores = [self.server_core, self.generator_core];
         let (mut bare, mut real) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            let data = self.scratch.fresh("bare")?;
-            let mut args = vec!["ceiling-import".to_owned(), "--data".to_owned(), data.display().to_string()];
-            for (name, value) in [("--messages", MESSAGES), ("--rooms", CHATS), ("--members", MEMBERS)] {
-                args.extend([name.to_owned(), value.to_string()]);
+            if self.ceilings {
+                bare.push(self.bare_import(&cores).map_err(|e| e.context("the bare insert"))?);
             }
-            bare.push(self.ask_on::<f64>(&cores, &args).map_err(|e| e.context("the bare insert"))?);
             if let Some(binary) = &self.server {
                 let data = self.scratch.fresh("data")?;
                 let begun = Instant::now();
@@ -57,6 +54,15 @@ impl Bench {
         let seconds = outcome.value.map(|rate| MESSAGES as f64 / rate);
         outcome.notes.push(told(&format!("{MESSAGES} messages in"), seconds, "s"));
         Ok(outcome)
+    }
+
+    fn bare_import(&self, cores: &[usize]) -> Result<f64, Failure> {
+        let data = self.scratch.fresh("bare")?;
+        let mut args = vec!["ceiling-import".to_owned(), "--data".to_owned(), data.display().to_string()];
+        for (name, value) in [("--messages", MESSAGES), ("--rooms", CHATS), ("--members", MEMBERS)] {
+            args.extend([name.to_owned(), value.to_string()]);
+        }
+        self.ask_on(cores, &args)
     }
 }
 

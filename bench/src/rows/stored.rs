@@ -39,10 +39,12 @@ impl Bench {
     ) -> Result<Rounds, Failure> {
         let Rounds { mut bare, mut stored, mut real } = Rounds::default();
         for _ in 0..self.rounds {
-            if scenario != Scenario::Acks {
+            if self.ceilings && scenario != Scenario::Acks {
                 bare.push(self.measure_bare(scenario, shape).map_err(|e| e.context("the bare server"))?);
             }
-            stored.push(commit().map_err(|e| e.context("the bare store"))?);
+            if self.ceilings {
+                stored.push(commit().map_err(|e| e.context("the bare store"))?);
+            }
             if let Some(binary) = &self.server {
                 real.push(self.measure_real(binary, scenario, shape)?);
             }

@@ -33,9 +33,13 @@ impl Bench {
         };
         let (mut bare, mut long, mut short) = (Vec::new(), Vec::new(), Vec::new());
         // The first one fills the log.
-        self.bare_wake(&bare_data)?;
+        if self.ceilings {
+            self.bare_wake(&bare_data)?;
+        }
         for _ in 0..self.rounds * STARTS {
-            bare.push(self.bare_wake(&bare_data)?);
+            if self.ceilings {
+                bare.push(self.bare_wake(&bare_data)?);
+            }
             if let Some((binary, worlds)) = &mut real {
                 let [short_world, long_world] = worlds;
                 short.push(self.wake_once(binary, short_world)?);

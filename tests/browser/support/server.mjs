@@ -16,7 +16,7 @@ export const FAKE = here('../fake/server.mjs');
 /** The server under test: the one that PARLANCE_BIN names, else the one that was built last in the usual place. */
 export function binary() {
   if (process.env.PARLANCE_BIN) return process.env.PARLANCE_BIN;
-  const built = ['release', 'debug'].map((profile) => here(`../../../target/${profile}/parlance`)).find(existsSync);
+  const built = ['dist', 'everyday', 'debug'].map((profile) => here(`../../../target/${profile}/parlance`)).find(existsSync);
   if (!built) throw new Error('no server to test: build it (cargo build), or name one with PARLANCE_BIN');
   return built;
 }

@@ -163,7 +163,7 @@ fn log(server: &Server) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_permissions_are_enough() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md")).unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/installing.md")).unwrap();
     let (_, block) = page.split_once("```\npermissions {").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let block = block.replace("main", "test");
