@@ -31,7 +31,7 @@ pub enum AppendError {
 /// A conditional append to one room's log, with what follows from it. Done whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// The room.
+    /// The room whose log it goes to.
     pub room: RoomId,
     /// The room's tenant.
     pub tenant: TenantId,
@@ -98,9 +98,9 @@ pub struct StoredMessage {
 /// A stretch of numbers to read, both ends included.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// First number.
+    /// The lowest number.
     pub from: Seq,
-    /// Last number.
+    /// The highest number; it may lie beyond the end of the log.
     pub to: Seq,
     /// At most so many.
     pub limit: usize,
@@ -108,7 +108,7 @@ pub struct Range {
     pub backwards: bool,
 }
 
-/// The rooms' logs.
+/// The rooms' logs. Every call fails with a [`StoreError`] where the store does; where more can go wrong, it says so.
 #[async_trait]
 pub trait LogStore: Send + Sync {
     /// The store's epoch: it changes when the store was restored from a backup.
@@ -131,63 +131,33 @@ pub trait LogStore: Send + Sync {
     }
 
     /// Reads what a room needs to wake; `None` when its log is empty. Costs the same however long the log is.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError>;
 
     /// Keeps a state that was folded up to `seq`; an older one never replaces a newer one.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn save_snapshot(&self, room: RoomId, seq: Seq, state: Vec<u8>) -> Result<(), StoreError>;
 
     /// Reads entries of a log.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn entries(&self, room: RoomId, range: Range) -> Result<Vec<Arc<Entry>>, StoreError>;
 
     /// Reads messages: `posted` entries in the range with what became of them.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError>;
 
     /// Counts messages after `after` that `by` sent.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError>;
 
     /// Finds a message by its id.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn locate(&self, message: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError>;
 
     /// Finds the entry that a sender's client id made in a room.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError>;
 
     /// Lists the rooms that a user is in. A projection: the room's log decides.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;
 
     /// Raises read marks; one that is below what is there is ignored. The bytes are the caller's.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError>;
 
     /// Reads a room's read marks.
-    ///
-    /// # Errors
-    /// When the store fails.
     async fn read_marks(&self, room: RoomId) -> Result<Vec<(UserId, ReadMark)>, StoreError>;
 }
 
