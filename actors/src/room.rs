@@ -12,7 +12,7 @@ mod reply;
 mod supervisor;
 
 pub(crate) use actor::{Ask, Handed};
-pub(crate) use batch::{done, weight};
+pub(crate) use batch::done;
 pub(crate) use reader::guarded;
 pub use reader::{encode_state, read_room};
 pub(crate) use registry::{Forward, Registry};

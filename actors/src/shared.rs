@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::entry::Entry;
 use parlance_schema::event::Notice;
 use parlance_schema::limits;
 use parlance_schema::{RoomId, UserId};
@@ -119,12 +119,7 @@ impl Shared {
     fn tell_new_members(&self, room: RoomId, entries: &[Arc<Entry>]) {
         let tell = |user: UserId| self.bus.publish_user(user, Notice::RoomAdded { room });
         for entry in entries {
-            match &entry.fact {
-                Fact::Created { members, .. } => members.iter().copied().for_each(tell),
-                Fact::Added { users } => users.iter().copied().for_each(tell),
-                Fact::Joined { .. } => tell(entry.by),
-                _ => {}
-            }
+            entry.joined().for_each(tell);
         }
     }
 

@@ -41,15 +41,30 @@ pub fn fold(state: &mut MessageState, entry: &Entry) {
                 }
             }
         }
-        _ => {}
+        Fact::Posted { .. }
+        | Fact::Created { .. }
+        | Fact::Added { .. }
+        | Fact::Invited { .. }
+        | Fact::Uninvited { .. }
+        | Fact::Joined { .. }
+        | Fact::Left { .. }
+        | Fact::Kicked { .. }
+        | Fact::Banned { .. }
+        | Fact::Unbanned { .. }
+        | Fact::Muted { .. }
+        | Fact::Unmuted { .. }
+        | Fact::Promoted { .. }
+        | Fact::Renamed { .. }
+        | Fact::Configured { .. }
+        | Fact::Archived
+        | Fact::Unarchived
+        | Fact::Unknown(_) => {}
     }
 }
 
 /// The numbers whose words go when `entry` is folded into a message in `state`: the message's own and its edits'.
 #[must_use]
 pub fn erased(state: &MessageState, entry: &Entry) -> Vec<Seq> {
-    match &entry.fact {
-        Fact::Deleted { target } => std::iter::once(*target).chain(state.edits.iter().copied()).collect(),
-        _ => Vec::new(),
-    }
+    let Fact::Deleted { target } = &entry.fact else { return Vec::new() };
+    std::iter::once(*target).chain(state.edits.iter().copied()).collect()
 }

@@ -2,10 +2,21 @@
 //!
 //! The state is a function of the entries alone. [`decide()`] looks at it and either names the one fact that the
 //! command comes to, or refuses; it changes nothing. [`State::fold`] takes the fact in once it has a number.
+//!
+//! Commands and facts are at home in a file for each subject: how they are decided, how they are folded, and what holds of
+//! them whoever gives them. A new one doesn't compile until each of these questions is answered.
 
 pub mod decide;
-mod manage;
+mod invites;
+mod members;
+mod messages;
+mod moderation;
+pub mod profile;
+mod settings;
+pub mod snapshot;
 pub mod state;
 
-pub use decide::{Ask, decide, may_write, needs};
+pub use decide::{Ask, decide, may_write};
+pub use profile::{needs, weight, word};
+pub use snapshot::Snapshot;
 pub use state::{Ban, Invite, Member, Mute, State};

@@ -1,11 +1,17 @@
 //! One numbered line of a room's log: a fact, in the past tense.
 
+mod membership;
+mod unknown;
+
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
 use crate::id::{ClientId, MessageId, Millis, Seq, TenantId, UserId};
+pub use unknown::UnknownFact;
 
 /// One line of a room's log. Every member sees the same ones in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -137,6 +143,9 @@ pub enum Fact {
         /// Until when.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Millis>,
+        /// Whether they were a member, and so were removed.
+        #[serde(default = "was_member")]
+        removed: bool,
         /// The new owner, where the owner was removed by a moderator.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         heir: Option<UserId>,
@@ -180,9 +189,51 @@ pub enum Fact {
     Archived,
     /// The room was opened again.
     Unarchived,
+    /// Something that this version doesn't know: a newer node wrote it.
+    #[serde(untagged)]
+    Unknown(UnknownFact),
+}
+
+/// The names of all facts that this version knows.
+pub const FACTS: [&str; 21] = [
+    "created",
+    "posted",
+    "edited",
+    "deleted",
+    "reacted",
+    "unreacted",
+    "added",
+    "invited",
+    "uninvited",
+    "joined",
+    "left",
+    "kicked",
+    "banned",
+    "unbanned",
+    "muted",
+    "unmuted",
+    "promoted",
+    "renamed",
+    "configured",
+    "archived",
+    "unarchived",
+];
+
+/// What entries of before bans told it say: to remove somebody who is no member changes nothing.
+const fn was_member() -> bool {
+    true
 }
 
 impl Entry {
+    /// The entry as clients are shown it: of a fact that this version doesn't know, its name alone.
+    #[must_use]
+    pub fn shown(&self) -> Cow<'_, Self> {
+        match &self.fact {
+            Fact::Unknown(fact) => Cow::Owned(Self { fact: Fact::Unknown(fact.shown()), ..self.clone() }),
+            _ => Cow::Borrowed(self),
+        }
+    }
+
     /// The message that this entry is about: itself when it is one, else the one that it changes.
     #[must_use]
     pub fn message(&self) -> Option<Seq> {
@@ -225,6 +276,54 @@ mod tests {
         let Fact::Posted { content: None, mentions, meta, .. } = entry.fact else { panic!("{:?}", entry.fact) };
         assert!(mentions.is_empty());
         meta
+    }
+
+    /// Does not compile until a new fact is here, and so in [`FACTS`].
+    fn name(fact: &Fact) -> &str {
+        match fact {
+            Fact::Created { .. } => "created",
+            Fact::Posted { .. } => "posted",
+            Fact::Edited { .. } => "edited",
+            Fact::Deleted { .. } => "deleted",
+            Fact::Reacted { .. } => "reacted",
+            Fact::Unreacted { .. } => "unreacted",
+            Fact::Added { .. } => "added",
+            Fact::Invited { .. } => "invited",
+            Fact::Uninvited { .. } => "uninvited",
+            Fact::Joined { .. } => "joined",
+            Fact::Left { .. } => "left",
+            Fact::Kicked { .. } => "kicked",
+            Fact::Banned { .. } => "banned",
+            Fact::Unbanned { .. } => "unbanned",
+            Fact::Muted { .. } => "muted",
+            Fact::Unmuted { .. } => "unmuted",
+            Fact::Promoted { .. } => "promoted",
+            Fact::Renamed { .. } => "renamed",
+            Fact::Configured { .. } => "configured",
+            Fact::Archived => "archived",
+            Fact::Unarchived => "unarchived",
+            Fact::Unknown(fact) => fact.name(),
+        }
+    }
+
+    #[test]
+    fn the_names_of_all_facts_are_listed() {
+        for listed in FACTS {
+            let fields = serde_json::json!({
+                "fact": listed, "tenant": 1, "kind": "group", "name": "Tea", "members": [1], "history": "all", "id": 1, "target": 1,
+                "revision": 1, "emoji": "e", "users": [1], "hash": "h", "user": 1, "role": "member",
+            });
+            let fact: Fact = serde_json::from_value(fields).unwrap();
+            assert!(!matches!(fact, Fact::Unknown(_)), "{listed}");
+            assert_eq!(name(&fact), listed);
+            assert_eq!(serde_json::to_value(&fact).unwrap()["fact"], listed);
+        }
+    }
+
+    #[test]
+    fn bans_of_before_removed_somebody() {
+        let fact: Fact = serde_json::from_value(serde_json::json!({"fact": "banned", "user": 1})).unwrap();
+        assert_eq!(fact, Fact::Banned { user: UserId::new(1), until: None, removed: true, heir: None });
     }
 
     #[test]

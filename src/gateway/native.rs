@@ -70,7 +70,7 @@ impl Wire for Json {
     }
 
     fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
-        Ok(json(&EntryPush { room, entry }))
+        Ok(json(&EntryPush { room, entry: &entry.shown() }))
     }
 
     fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {
@@ -106,7 +106,7 @@ impl Wire for Msgpack {
     }
 
     fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
-        Ok(msgpack(&EntryPush { room, entry }))
+        Ok(msgpack(&EntryPush { room, entry: &entry.shown() }))
     }
 
     fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {

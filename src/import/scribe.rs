@@ -246,7 +246,7 @@ impl<'a> Scribe<'a> {
         let client_id = client_id(&mut self.name, self.import, name)?;
         let append = append_id(self.import, self.room.id);
         let entry = Entry { seq: state.last + 1, at, by, client_id, posts, append, fact };
-        self.append.members.extend(state.changes(&entry));
+        self.append.members.extend(entry.membership());
         state.fold(&entry);
         let seq = entry.seq;
         self.entries.push(Arc::new(entry));

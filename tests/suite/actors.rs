@@ -16,3 +16,4 @@ pub mod session;
 mod slow;
 mod stress;
 mod upkeep;
+mod versions;

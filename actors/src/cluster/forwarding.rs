@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::{Entry, VacantEntry};
+use parlance_domain::room::weight;
 use parlance_schema::fault::Retry;
 use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, COMMAND_DEADLINE_MS, ROOM_QUEUE_MAX};
 use parlance_schema::node::NodeId;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
 use crate::relay;
-use crate::room::{self, Ask, Forward, Handed, Routed, weight};
+use crate::room::{self, Ask, Forward, Handed, Routed};
 use crate::shared::Shared;
 
 /// How long a command is tried: the client is answered before it is told that the outcome is unknown.

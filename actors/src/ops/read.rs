@@ -132,7 +132,7 @@ pub(super) async fn entries(ops: &Operations, who: Principal, page: Page) -> Res
         return Ok(Answer::Entries(PageOf { items: Vec::new(), more: false }));
     };
     let entries = ops.shared.store.entries(page.room, range).await.map_err(unavailable)?;
-    let entries: Vec<Entry> = entries.into_iter().map(|entry| (*entry).clone()).collect();
+    let entries: Vec<Entry> = entries.iter().map(|entry| entry.shown().into_owned()).collect();
     Ok(Answer::Entries(cut(entries, limit, range.backwards, |entry| match &entry.fact {
         Fact::Posted { content: Some(c), .. } | Fact::Edited { content: Some(c), .. } => 200 + c.chars() * 2,
         _ => 200,

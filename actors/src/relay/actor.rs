@@ -15,7 +15,7 @@ use parlance_domain::ring::Ring;
 use parlance_domain::room::State as Folded;
 use parlance_schema::account::Principal;
 use parlance_schema::command::History;
-use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::entry::Entry;
 use parlance_schema::id::Position;
 use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
 use parlance_schema::view::{BanView, MemberView, OpenInvite};
@@ -382,11 +382,7 @@ impl State {
         while from <= self.last() {
             let range = Range { from, to: self.last(), limit: PAGE_MAX, backwards: false };
             let entries = self.shared.store.entries(self.room, range).await?;
-            let removes = |entry: &&Arc<Entry>| match &entry.fact {
-                Fact::Left { .. } => entry.by == user,
-                Fact::Kicked { user: gone, .. } | Fact::Banned { user: gone, .. } => *gone == user,
-                _ => false,
-            };
+            let removes = |entry: &&Arc<Entry>| entry.removed().any(|gone| gone == user);
             if let Some(entry) = entries.iter().find(removes) {
                 return Ok(Some(entry.seq));
             }

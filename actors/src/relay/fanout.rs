@@ -107,8 +107,7 @@ impl State {
     fn take_in(&mut self, entry: &Entry) -> Vec<UserId> {
         match &mut self.folded {
             Some(folded) => {
-                let gone = folded.changes(entry).into_iter().filter(|(_, joined)| !joined).map(|(user, _)| user);
-                let gone: Vec<_> = gone.collect();
+                let gone: Vec<_> = entry.removed().collect();
                 folded.fold(entry);
                 for user in &gone {
                     self.marks.remove(user);

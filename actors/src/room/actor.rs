@@ -24,7 +24,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::batch::{self, Batch, weight};
+use super::batch::Batch;
 use super::registry::Registry;
 use super::reply::{ReplyTo, Routed};
 use super::{doubt, handover};
@@ -237,7 +237,7 @@ impl State {
         let mut asks = Vec::with_capacity(self.waiting.len().min(count_max));
         let mut bytes = 0;
         while let Some(ask) = self.waiting.front() {
-            bytes += weight(&ask.command);
+            bytes += room::weight(&ask.command);
             if asks.len() >= count_max || (bytes > APPEND_BYTES_MAX && !asks.is_empty()) {
                 break;
             }
@@ -313,7 +313,7 @@ impl State {
                     self.remember(ask.who.user, ask.client_id.clone(), done.clone());
                 }
                 if !done.again && moderated.contains(&done.seq) {
-                    self.shared.audit(ask.who.user, self.room, batch::word(&ask.command));
+                    self.shared.audit(ask.who.user, self.room, room::word(&ask.command));
                 }
             }
             ask.reply.send(outcome);

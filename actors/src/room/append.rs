@@ -139,15 +139,10 @@ impl State {
 
     /// Folds an entry that is about to be appended, and notes what follows from it.
     pub(super) fn take_in(&mut self, entry: &Entry, append: &mut Append) {
+        append.members.extend(entry.membership());
         match &mut self.folded {
-            Some(folded) => {
-                append.members.extend(folded.changes(entry));
-                folded.fold(entry);
-            }
-            None => {
-                self.folded = Folded::opened(entry);
-                append.members.extend(self.folded.iter().flat_map(|f| f.members.keys().map(|user| (*user, true))));
-            }
+            Some(folded) => folded.fold(entry),
+            None => self.folded = Folded::opened(entry),
         }
         let Some(seq) = entry.message() else { return };
         if seq == entry.seq {

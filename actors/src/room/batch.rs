@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use parlance_schema::command::Command;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::view::Done;
 use parlance_schema::{Fault, RoomId, Seq};
@@ -114,49 +113,4 @@ impl Batch {
 pub(crate) fn done(room: RoomId, entry: &Entry) -> Done {
     let id = if let Fact::Posted { id, .. } = &entry.fact { Some(*id) } else { None };
     Done { room, seq: entry.seq, at: entry.at, id, again: false }
-}
-
-/// About how many bytes a command's entry takes.
-pub(crate) fn weight(command: &Command) -> usize {
-    match command {
-        Command::Post { content, meta, mentions, .. } => {
-            let meta: usize = meta.iter().map(|(k, v)| k.len() + v.len()).sum();
-            512 + content_weight(content) + meta + mentions.len() * 9
-        }
-        Command::Edit { content, .. } => 512 + content_weight(content),
-        Command::Add { users } => 512 + users.len() * 9,
-        _ => 512,
-    }
-}
-
-fn content_weight(content: &parlance_schema::content::Content) -> usize {
-    // Parts have short fields besides their text, which `chars` counts; four bytes is the longest character.
-    content.text.len() + content.parts.len() * 64 + (content.chars() - content.text.chars().count()) * 4
-}
-
-/// A command's word, for the audit.
-pub(super) fn word(command: &Command) -> &'static str {
-    match command {
-        Command::Create { .. } => "create",
-        Command::Post { .. } => "post",
-        Command::Edit { .. } => "edit",
-        Command::Delete { .. } => "delete",
-        Command::React { .. } => "react",
-        Command::Unreact { .. } => "unreact",
-        Command::Add { .. } => "add",
-        Command::Invite { .. } => "invite",
-        Command::Uninvite { .. } => "uninvite",
-        Command::Join { .. } => "join",
-        Command::Leave => "leave",
-        Command::Kick { .. } => "kick",
-        Command::Ban { .. } => "ban",
-        Command::Unban { .. } => "unban",
-        Command::Mute { .. } => "mute",
-        Command::Unmute { .. } => "unmute",
-        Command::Promote { .. } => "promote",
-        Command::Rename { .. } => "rename",
-        Command::Configure { .. } => "configure",
-        Command::Archive => "archive",
-        Command::Unarchive => "unarchive",
-    }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use parlance_domain::message::Target;
-use parlance_domain::room::State;
+use parlance_domain::room::{Snapshot, State};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::limits::APPEND_ENTRIES_MAX;
+use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 
 use crate::ports::Store;
@@ -18,7 +18,8 @@ use crate::shared::Shared;
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
 #[must_use]
 pub fn encode_state(state: &State) -> Option<Vec<u8>> {
-    rmp_serde::to_vec_named(state).inspect_err(|error| tracing::error!(%error, "a snapshot can't be written")).ok()
+    let snapshot = Snapshot::of(state);
+    rmp_serde::to_vec_named(&snapshot).inspect_err(|error| tracing::error!(%error, "a snapshot can't be written")).ok()
 }
 
 /// Reads a room's state, and the number that its snapshot was at; `None` when its log is empty.
@@ -27,25 +28,63 @@ pub fn encode_state(state: &State) -> Option<Vec<u8>> {
 /// When the store fails, or the log makes no sense.
 pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
     let Some(waking) = store.wake(room).await? else { return Ok(None) };
-    let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
-    let (mut state, at, tail) = match &waking.snapshot {
-        Some((at, bytes)) => {
-            let state: State = rmp_serde::from_slice(bytes).map_err(|_| corrupt("its snapshot can't be read"))?;
-            (state, *at, &waking.tail[..])
+    let kept = waking.snapshot.as_ref().map_or(0, |(at, _)| *at);
+    let usable = waking.snapshot.as_ref().and_then(|(_, bytes)| decode_state(bytes));
+    let mut folding = Folding { room, state: usable };
+    let at = folding.state.as_ref().map_or(0, |state| state.last);
+    if at < kept {
+        // Another version wrote it, or it can't be read: the log has everything.
+        tracing::info!(%room, kept, "the room's snapshot can't be used: its log is folded from the beginning");
+        while folding.last() < kept {
+            let limit = usize::try_from(LOG_BUCKET).unwrap_or(usize::MAX);
+            let range = Range { from: folding.last() + 1, to: kept, limit, backwards: false };
+            let entries = store.entries(room, range).await?;
+            if entries.is_empty() {
+                return Err(folding.corrupt("its log does not reach its snapshot"));
+            }
+            folding.take(&entries)?;
         }
-        None => {
-            let first = waking.tail.first().ok_or_else(|| corrupt("neither snapshot nor entries"))?;
-            let state = State::opened(first).ok_or_else(|| corrupt("its log does not begin with its opening"))?;
-            (state, 0, &waking.tail[1..])
-        }
-    };
-    for entry in tail {
-        if entry.seq != state.last + 1 {
-            return Err(corrupt("its log has a gap"));
-        }
-        state.fold(entry);
     }
-    Ok(Some((state, at)))
+    folding.take(&waking.tail)?;
+    let last = folding.state.take().ok_or_else(|| folding.corrupt("neither snapshot nor entries"))?;
+    Ok(Some((last, at)))
+}
+
+/// Reads a snapshot; `None` for one of another version, or a damaged one.
+fn decode_state(bytes: &[u8]) -> Option<State> {
+    rmp_serde::from_slice::<Snapshot>(bytes).ok()?.usable()
+}
+
+/// A log that is being folded.
+struct Folding {
+    room: RoomId,
+    state: Option<State>,
+}
+
+impl Folding {
+    fn last(&self) -> Seq {
+        self.state.as_ref().map_or(0, |state| state.last)
+    }
+
+    fn corrupt(&self, what: &str) -> StoreError {
+        StoreError::Corrupt(format!("room {}: {what}", self.room))
+    }
+
+    fn take(&mut self, entries: &[Arc<Entry>]) -> Result<(), StoreError> {
+        for entry in entries {
+            if entry.seq != self.last() + 1 {
+                return Err(self.corrupt("its log has a gap"));
+            }
+            match &mut self.state {
+                Some(state) => state.fold(entry),
+                None => {
+                    let opened = State::opened(entry);
+                    self.state = Some(opened.ok_or_else(|| self.corrupt("its log does not begin with its opening"))?);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Waits for a reading of the store; a store that panics must not leave who waits for it waiting.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use parlance_schema::account::Principal;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::limits::{BANS_MAX, INVITES_MAX, MUTES_KEPT_MAX};
 use parlance_schema::{Millis, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +96,9 @@ pub struct State {
     /// Invites by hash.
     pub invites: BTreeMap<String, Invite>,
     /// Mutes of those who have left, and find them again when they come back, with the number of the entry by which they left.
-    /// Snapshots of earlier versions don't have them.
-    #[serde(default)]
     pub mutes_kept: BTreeMap<UserId, (Seq, Mute)>,
+    /// The number of the first entry whose fact this version didn't know; 0 for none. Such a fact changes nothing.
+    pub passed_over: Seq,
 }
 
 impl State {
@@ -120,7 +119,7 @@ impl State {
     /// The state after entry 1; `None` when that is not a `created`.
     #[must_use]
     pub fn opened(entry: &Entry) -> Option<Self> {
-        let Fact::Created { tenant, kind, name, members, history } = &entry.fact else { return None };
+        let Fact::Created { tenant, kind, name, history, .. } = &entry.fact else { return None };
         let mut state = Self {
             tenant: *tenant,
             kind: *kind,
@@ -137,10 +136,9 @@ impl State {
             bans: BTreeMap::new(),
             invites: BTreeMap::new(),
             mutes_kept: BTreeMap::new(),
+            passed_over: 0,
         };
-        for user in members {
-            state.admit(*user, entry);
-        }
+        entry.joined().for_each(|user| state.admit(user, entry));
         state.advance(entry);
         invariants::check(&state, entry);
         Some(state)
@@ -156,53 +154,28 @@ impl State {
             Fact::Created { .. } => debug_assert!(false, "a room is opened once"),
             Fact::Posted { .. } => self.count_post(entry),
             Fact::Edited { .. } | Fact::Deleted { .. } | Fact::Reacted { .. } | Fact::Unreacted { .. } => {}
-            Fact::Added { users } => users.iter().for_each(|user| self.admit(*user, entry)),
+            Fact::Added { .. } => entry.joined().for_each(|user| self.admit(user, entry)),
             Fact::Joined { hash } => {
                 self.use_invite(hash);
                 self.admit(entry.by, entry);
             }
             Fact::Left { heir } => self.dismiss(entry.by, *heir, entry),
             Fact::Kicked { user, heir } => self.dismiss(*user, *heir, entry),
-            Fact::Banned { user, until, heir } => {
-                self.dismiss(*user, *heir, entry);
-                self.bans.insert(*user, Ban { seq: entry.seq, until: *until });
-                self.forget_bans(entry.at);
-            }
-            Fact::Unbanned { user } => {
-                self.bans.remove(user);
-            }
-            Fact::Muted { user, until } => self.with(*user, |m| m.muted = Some(Mute { until: *until })),
-            Fact::Unmuted { user } => self.with(*user, |m| m.muted = None),
+            Fact::Banned { user, until, heir, .. } => self.ban(*user, *until, *heir, entry),
+            Fact::Unbanned { user } => drop(self.bans.remove(user)),
+            Fact::Muted { user, until } => self.mute(*user, *until),
+            Fact::Unmuted { user } => self.unmute(*user),
             Fact::Promoted { user, role } => self.promote(*user, *role),
-            Fact::Invited { hash, expires_at, uses } => {
-                let invite = Invite { by: entry.by, expires_at: *expires_at, left: *uses };
-                self.invites.insert(hash.clone(), invite);
-                self.forget_invites(entry.at);
-            }
-            Fact::Uninvited { hash } => {
-                self.invites.remove(hash);
-            }
+            Fact::Invited { hash, expires_at, uses } => self.add_invite(entry, hash, *expires_at, *uses),
+            Fact::Uninvited { hash } => drop(self.invites.remove(hash)),
             Fact::Renamed { name } => self.name.clone_from(name),
             Fact::Configured { history } => self.history = *history,
             Fact::Archived => self.archived = true,
             Fact::Unarchived => self.archived = false,
+            Fact::Unknown(_) => self.pass_over(entry),
         }
         self.advance(entry);
         invariants::check(self, entry);
-    }
-
-    /// Users who became members (true) or stopped being ones (false) by the next `entry`, as folding it would do.
-    #[must_use]
-    pub fn changes(&self, entry: &Entry) -> Vec<(UserId, bool)> {
-        let gone = |user: &UserId| self.members.contains_key(user).then_some((*user, false)).into_iter().collect();
-        match &entry.fact {
-            Fact::Added { users } => users.iter().map(|user| (*user, true)).collect(),
-            Fact::Joined { .. } => vec![(entry.by, true)],
-            Fact::Left { .. } => gone(&entry.by),
-            Fact::Kicked { user, .. } | Fact::Banned { user, .. } => gone(user),
-            Fact::Created { members, .. } => members.iter().map(|user| (*user, true)).collect(),
-            _ => Vec::new(),
-        }
     }
 
     /// The first number that a user may read; `None` for none at all. Moderators read everything.
@@ -229,117 +202,18 @@ impl State {
         direct.then(|| self.members.keys().copied().find(|m| *m != user)).flatten()
     }
 
-    /// Who owns the room after `leaver` has gone: the admin, else the member, who has been there longest.
-    #[must_use]
-    pub fn heir(&self, leaver: UserId) -> Option<UserId> {
-        if self.members.get(&leaver)?.role != MemberRole::Owner {
-            return None;
+    /// Takes in the number of an entry whose fact isn't known, and nothing else of it.
+    fn pass_over(&mut self, entry: &Entry) {
+        if self.passed_over == 0 {
+            self.passed_over = entry.seq;
         }
-        let others = self.members.iter().filter(|(user, _)| **user != leaver);
-        others.min_by_key(|(user, m)| (std::cmp::Reverse(m.role), m.joined, **user)).map(|(user, _)| *user)
+        // Entries count messages, whatever else they say.
+        self.posts = entry.posts;
     }
 
     fn advance(&mut self, entry: &Entry) {
         self.last = entry.seq;
         self.last_append = entry.append;
         self.updated_at = entry.at;
-    }
-
-    fn count_post(&mut self, entry: &Entry) {
-        self.posts += 1;
-        self.last_post = entry.seq;
-        self.with(entry.by, |m| {
-            m.own += 1;
-            m.last_own = entry.seq;
-        });
-    }
-
-    fn admit(&mut self, user: UserId, entry: &Entry) {
-        if self.members.contains_key(&user) {
-            return;
-        }
-        // Whoever comes first into an empty group owns it.
-        let first = self.kind != Kind::Direct && self.members.is_empty();
-        let member = Member {
-            role: if first { MemberRole::Owner } else { MemberRole::Member },
-            joined: entry.seq,
-            joined_at: entry.at,
-            muted: self.mutes_kept.remove(&user).map(|(_, mute)| mute),
-            own: 0,
-            last_own: 0,
-            posts_before: self.posts,
-        };
-        self.members.insert(user, member);
-    }
-
-    fn dismiss(&mut self, user: UserId, heir: Option<UserId>, entry: &Entry) {
-        // Leaving and coming back is no way out of a mute.
-        if let Some(member) = self.members.remove(&user)
-            && let Some(mute) = member.muted.filter(|_| member.is_muted(entry.at))
-        {
-            self.mutes_kept.insert(user, (entry.seq, mute));
-            self.forget_mutes(entry.at);
-        }
-        if let Some(heir) = heir {
-            self.set_role(heir, MemberRole::Owner);
-        }
-    }
-
-    fn promote(&mut self, user: UserId, role: MemberRole) {
-        if role == MemberRole::Owner {
-            for member in self.members.values_mut().filter(|m| m.role == MemberRole::Owner) {
-                member.role = MemberRole::Admin;
-            }
-        }
-        self.set_role(user, role);
-    }
-
-    fn set_role(&mut self, user: UserId, role: MemberRole) {
-        self.with(user, |m| m.role = role);
-    }
-
-    fn with(&mut self, user: UserId, change: impl FnOnce(&mut Member)) {
-        if let Some(member) = self.members.get_mut(&user) {
-            change(member);
-        }
-    }
-
-    fn use_invite(&mut self, hash: &str) {
-        let Some(invite) = self.invites.get_mut(hash) else { return };
-        if let Some(left) = &mut invite.left {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.invites.remove(hash);
-            }
-        }
-    }
-
-    /// Lets expired invites go where there are too many to keep; of those that are open there never are.
-    fn forget_invites(&mut self, now: Millis) {
-        if self.invites.len() > 2 * INVITES_MAX {
-            self.invites.retain(|_, invite| invite.expires_at.is_none_or(|end| now < end));
-        }
-    }
-
-    /// Lets mutes of those who have left go where there are too many to keep: expired ones, then the oldest.
-    fn forget_mutes(&mut self, now: Millis) {
-        if self.mutes_kept.len() > MUTES_KEPT_MAX {
-            self.mutes_kept.retain(|_, (_, mute)| mute.until.is_none_or(|end| now < end));
-        }
-        while self.mutes_kept.len() > MUTES_KEPT_MAX {
-            let oldest = self.mutes_kept.iter().min_by_key(|(_, (seq, _))| *seq).map(|(user, _)| *user);
-            oldest.map(|user| self.mutes_kept.remove(&user));
-        }
-    }
-
-    /// Lets expired bans go where there are too many to keep.
-    fn forget_bans(&mut self, now: Millis) {
-        if self.bans.len() > BANS_MAX {
-            self.bans.retain(|_, ban| ban.until.is_none_or(|end| now < end));
-        }
-        while self.bans.len() > BANS_MAX {
-            let oldest = self.bans.iter().min_by_key(|(_, ban)| ban.seq).map(|(user, _)| *user);
-            oldest.map(|user| self.bans.remove(&user));
-        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod bounds;
+mod future;
 mod history;
 mod model;
 mod ring_and_rate;

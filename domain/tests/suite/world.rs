@@ -138,12 +138,12 @@ impl World {
         if let Some(before) = before {
             // What is noted for the lists of rooms is exactly how the members differ.
             let mut members: Vec<UserId> = before.members.keys().copied().collect();
-            for (user, there) in before.changes(entry) {
+            for (user, there) in entry.membership() {
                 assert_ne!(members.contains(&user), there, "a change that changes nothing");
                 if there { members.push(user) } else { members.retain(|m| *m != user) }
             }
             members.sort_unstable();
-            assert!(state.members.keys().eq(members.iter()), "changes() and fold() differ");
+            assert!(state.members.keys().eq(members.iter()), "what the entry says of members, and folding it, differ");
         }
         for (user, member) in &state.members {
             let theirs = self.log.iter().filter(|e| e.seq > member.joined && e.by == *user);

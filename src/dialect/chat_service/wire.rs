@@ -193,8 +193,7 @@ impl Wire for Frames {
                 Some(frames.freeze())
             }
             Fact::Joined { .. } => joined(entry.by),
-            Fact::Left { .. } => left(entry.by),
-            Fact::Kicked { user, .. } | Fact::Banned { user, .. } => left(*user),
+            Fact::Left { .. } | Fact::Kicked { .. } | Fact::Banned { .. } => entry.removed().next().and_then(left),
             _ => None,
         })
     }

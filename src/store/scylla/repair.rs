@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use parlance_actors::ports::store::{MessageState, StoreError};
 use parlance_domain::message;
-use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::{RoomId, Seq, UserId};
+use parlance_schema::entry::Entry;
+use parlance_schema::{RoomId, Seq};
 
 use super::append::bucket;
 use super::cql::{self, int};
@@ -64,7 +64,7 @@ pub(super) fn later(db: Arc<Db>, room: RoomId) {
 
 /// Writes what follows from entries, once more or for the first time.
 async fn again(db: &Db, room: RoomId, entries: &[Arc<Entry>]) -> Result<(), StoreError> {
-    let members = entries.iter().flat_map(|entry| members(entry).into_iter().map(|(who, is)| (who, is, entry.seq)));
+    let members = entries.iter().flat_map(|entry| entry.membership().map(|(who, is)| (who, is, entry.seq)));
     let mut changed: BTreeMap<Seq, (Seq, MessageState)> = BTreeMap::new();
     let mut erase = Vec::new();
     for entry in entries {
@@ -94,18 +94,5 @@ async fn state(db: &Db, room: RoomId, seq: Seq) -> Result<(Seq, MessageState), S
     match cql::row::<(i64, Vec<u8>)>(&db.session, &db.statements.state, key).await? {
         Some((upto, state)) => Ok((cql::uint(upto)?, cql::decode(&state)?)),
         None => Ok((0, MessageState::default())),
-    }
-}
-
-/// Who is in the room after an entry, and who isn't, as far as the entry tells.
-fn members(entry: &Entry) -> Vec<(UserId, bool)> {
-    match &entry.fact {
-        Fact::Created { members: users, .. } | Fact::Added { users } => {
-            users.iter().map(|user| (*user, true)).collect()
-        }
-        Fact::Joined { .. } => vec![(entry.by, true)],
-        Fact::Left { .. } => vec![(entry.by, false)],
-        Fact::Kicked { user, .. } | Fact::Banned { user, .. } => vec![(*user, false)],
-        _ => Vec::new(),
     }
 }

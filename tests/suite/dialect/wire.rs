@@ -166,7 +166,7 @@ fn entries_are_written_as_the_service_did() {
     assert_eq!(written(Fact::Joined { hash: "ab".into() }), [who("user_joined", 7)]);
     assert_eq!(written(Fact::Left { heir: None }), [who("user_left", 7)]);
     assert_eq!(written(Fact::Kicked { user: one, heir: None }), [who("user_left", 8)]);
-    assert_eq!(written(Fact::Banned { user: one, until: None, heir: None }), [who("user_left", 8)]);
+    assert_eq!(written(Fact::Banned { user: one, until: None, removed: true, heir: None }), [who("user_left", 8)]);
     for silent in [
         Fact::Renamed { name: "B".into() },
         Fact::Promoted { user: one, role: MemberRole::Admin },

@@ -265,7 +265,7 @@ pub async fn every_fact_comes_back_as_it_was(store: Arc<dyn Store>) {
         Fact::Joined { hash },
         Fact::Left { heir: Some(by) },
         Fact::Kicked { user, heir: None },
-        Fact::Banned { user, until: Some(0), heir: Some(by) },
+        Fact::Banned { user, until: Some(0), removed: true, heir: Some(by) },
         Fact::Unbanned { user },
         Fact::Muted { user, until: None },
         Fact::Unmuted { user },

@@ -1,0 +1,133 @@
+//! Messages: sending, editing, deleting, reacting. What became of one message is folded by [`crate::message`].
+
+use parlance_schema::content::{Content, Meta};
+use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::limits::{EDITS_MAX, MENTIONS_MAX, REACTIONS_MAX};
+use parlance_schema::{Code, Fault, Seq, UserId};
+
+use super::decide::Request;
+use super::state::State;
+use crate::message::Target;
+use crate::text;
+
+/// About how many bytes a message's entry takes besides its fixed part.
+pub(super) fn weight(content: &Content, meta: &Meta, mentions: usize) -> usize {
+    let meta: usize = meta.iter().map(|(k, v)| k.len() + v.len()).sum();
+    content_weight(content) + meta + mentions * 9
+}
+
+/// About how many bytes a message's content takes.
+pub(super) fn content_weight(content: &Content) -> usize {
+    // Parts have short fields besides their text, which `chars` counts; four bytes is the longest character.
+    content.text.len() + content.parts.len() * 64 + (content.chars() - content.text.chars().count()) * 4
+}
+
+pub(super) fn post(
+    request: &Request<'_>,
+    content: &Content,
+    reply_to: Option<Seq>,
+    mentions: &[UserId],
+    meta: &Meta,
+) -> Result<Fact, Fault> {
+    request.writer()?;
+    text::check_content(content)?;
+    text::check_meta(meta)?;
+    if mentions.len() > MENTIONS_MAX {
+        return Err(Fault::invalid(format!("a message can mention at most {MENTIONS_MAX} users")));
+    }
+    if mentions.iter().any(|user| !request.state.members.contains_key(user)) {
+        return Err(Fault::invalid("every mentioned user must be a member of the room"));
+    }
+    if let Some(seq) = reply_to {
+        request.readable(seq)?;
+    }
+    Ok(Fact::Posted {
+        id: request.ask.id,
+        content: Some(content.clone()),
+        reply_to,
+        mentions: mentions.to_vec(),
+        meta: meta.clone(),
+    })
+}
+
+pub(super) fn edit(request: &Request<'_>, seq: Seq, revision: Option<u32>, content: &Content) -> Result<Fact, Fault> {
+    request.writer()?;
+    let target = request.living(seq)?;
+    if target.by != Some(request.ask.who.user) {
+        return Err(Fault::forbidden("only the sender of a message can edit it"));
+    }
+    text::check_content(content)?;
+    let now = target.state.revision;
+    if revision.is_some_and(|named| named != now) {
+        let detail = format!("the message was changed and is at revision {now} now; read it before you edit it");
+        return Err(Fault::new(Code::Stale, detail));
+    }
+    if target.state.edits.len() >= EDITS_MAX {
+        return Err(Fault::invalid(format!("a message can be edited at most {EDITS_MAX} times")));
+    }
+    Ok(Fact::Edited { target: seq, revision: now + 1, content: Some(content.clone()) })
+}
+
+pub(super) fn delete(request: &Request<'_>, seq: Seq) -> Result<Fact, Fault> {
+    let target = request.living(seq)?;
+    if target.by != Some(request.ask.who.user) {
+        request.staff()?;
+    }
+    Ok(Fact::Deleted { target: seq })
+}
+
+pub(super) fn react(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
+    request.writer()?;
+    let target = request.living(seq)?;
+    text::check_reaction(emoji)?;
+    let reactions = &target.state.reactions;
+    match reactions.get(emoji) {
+        Some(users) if users.contains(&request.ask.who.user) => {
+            Err(Fault::already("you have added this reaction already"))
+        }
+        None if reactions.len() >= REACTIONS_MAX => {
+            Err(Fault::invalid(format!("a message can have at most {REACTIONS_MAX} different reactions")))
+        }
+        Some(_) | None => Ok(Fact::Reacted { target: seq, emoji: emoji.to_owned() }),
+    }
+}
+
+pub(super) fn unreact(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
+    let target = request.living(seq)?;
+    text::check_reaction(emoji)?;
+    let there = target.state.reactions.get(emoji).is_some_and(|users| users.contains(&request.ask.who.user));
+    if there {
+        Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })
+    } else {
+        Err(Fault::already("there is no such reaction of yours"))
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The message that a command is about, if the sender may read it: what one may not read is not there.
+    fn readable(&self, seq: Seq) -> Result<&'a Target, Fault> {
+        let first = if self.moderates() { Some(1) } else { self.state.readable_from(self.ask.who) };
+        let target = self.ask.target.filter(|_| first.is_some_and(|first| first <= seq));
+        target.ok_or_else(|| Fault::not_found("there is no such message, or you may not read it"))
+    }
+
+    /// The same, where it is not deleted.
+    fn living(&self, seq: Seq) -> Result<&'a Target, Fault> {
+        let target = self.readable(seq)?;
+        if target.state.deleted_at.is_some() {
+            return Err(Fault::new(Code::Deleted, "the message was deleted"));
+        }
+        Ok(target)
+    }
+}
+
+impl State {
+    pub(super) fn count_post(&mut self, entry: &Entry) {
+        self.posts += 1;
+        self.last_post = entry.seq;
+        self.with(entry.by, |m| {
+            m.own += 1;
+            m.last_own = entry.seq;
+        });
+    }
+}

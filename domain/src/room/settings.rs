@@ -1,0 +1,40 @@
+//! Settings: the name, what later members may read, and whether the room is open for writing.
+
+use parlance_schema::Fault;
+use parlance_schema::command::{History, Kind};
+use parlance_schema::entry::Fact;
+
+use super::decide::Request;
+use super::profile::Profile;
+use crate::text;
+
+pub(super) const RENAME: Profile = Profile::new("rename");
+pub(super) const CONFIGURE: Profile = Profile::new("configure");
+pub(super) const ARCHIVE: Profile = Profile::new("archive").in_archive().in_direct();
+pub(super) const UNARCHIVE: Profile = Profile::new("unarchive").in_archive().in_direct();
+
+pub(super) fn rename(request: &Request<'_>, name: &str) -> Result<Fact, Fault> {
+    request.staff()?;
+    text::check_room_name(name)?;
+    Ok(Fact::Renamed { name: name.to_owned() })
+}
+
+pub(super) fn configure(request: &Request<'_>, history: History) -> Result<Fact, Fault> {
+    request.owner()?;
+    Ok(Fact::Configured { history })
+}
+
+pub(super) fn archive(request: &Request<'_>) -> Result<Fact, Fault> {
+    opens_and_closes(request)?;
+    if request.state.archived { Err(Fault::already("the room is archived already")) } else { Ok(Fact::Archived) }
+}
+
+pub(super) fn unarchive(request: &Request<'_>) -> Result<Fact, Fault> {
+    opens_and_closes(request)?;
+    if request.state.archived { Ok(Fact::Unarchived) } else { Err(Fault::already("the room is not archived")) }
+}
+
+/// A direct room has no owner: either of the two may close it.
+fn opens_and_closes(request: &Request<'_>) -> Result<(), Fault> {
+    if request.state.kind == Kind::Direct { Ok(()) } else { request.owner() }
+}
