@@ -40,16 +40,26 @@ impl Ids {
         }
     }
 
+    /// The next id of a kind, if one is at hand. Costs an atomic step.
+    #[must_use]
+    pub fn at_hand(&self, kind: IdKind) -> Option<u64> {
+        self.range(kind).take()
+    }
+
+    fn range(&self, kind: IdKind) -> &Range {
+        match kind {
+            IdKind::User => &self.users,
+            IdKind::Room => &self.rooms,
+            IdKind::Message => &self.messages,
+        }
+    }
+
     /// The next id of a kind.
     ///
     /// # Errors
     /// When a new block was needed and the store failed; the next call tries another block.
     pub async fn next(&self, kind: IdKind) -> Result<u64, StoreError> {
-        let range = match kind {
-            IdKind::User => &self.users,
-            IdKind::Room => &self.rooms,
-            IdKind::Message => &self.messages,
-        };
+        let range = self.range(kind);
         match range.take() {
             Some(id) => Ok(id),
             None => range.refill(&*self.store, kind, self.block).await,

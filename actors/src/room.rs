@@ -2,17 +2,14 @@
 //! registry by which the others reach them.
 
 mod actor;
-mod append;
-mod batch;
-mod doubt;
-mod handover;
+mod effects;
 mod reader;
 mod registry;
 mod reply;
 mod supervisor;
 
 pub(crate) use actor::{Ask, Handed};
-pub(crate) use batch::done;
+pub(crate) use parlance_domain::room::writer::done;
 pub(crate) use reader::guarded;
 pub use reader::{encode_state, read_room};
 pub(crate) use registry::{Forward, Registry};

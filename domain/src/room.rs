@@ -15,8 +15,10 @@ pub mod profile;
 mod settings;
 pub mod snapshot;
 pub mod state;
+pub mod writer;
 
 pub use decide::{Ask, decide, may_write};
 pub use profile::{needs, weight, word};
 pub use snapshot::Snapshot;
 pub use state::{Ban, Invite, Member, Mute, State};
+pub use writer::Writer;

@@ -64,6 +64,8 @@ pub const CONNECTIONS_PER_USER: usize = 50;
 pub const RECONNECTS_PER_S: u32 = 1_000;
 /// Commands that may wait in one room.
 pub const ROOM_QUEUE_MAX: usize = 8_192;
+/// Answers that a room remembers, to give them again without asking the store.
+pub const ROOM_RECENT_MAX: usize = 128;
 /// Bytes queued for one session before its rooms are marked behind.
 pub const OUTBOX_BYTES_MAX: usize = 512 * 1024;
 /// Below this many queued bytes a session that was behind is caught up again.

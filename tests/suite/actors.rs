@@ -10,6 +10,7 @@ pub mod faults;
 mod membership;
 mod people;
 mod reading;
+mod refusals;
 mod resume;
 #[path = "../common/session.rs"]
 pub mod session;

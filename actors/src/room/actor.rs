@@ -1,80 +1,49 @@
 //! A Room: the only writer of one room's log on this node.
 //!
-//! Owns: the state that the log folds to, the commands that wait. Receives: commands ([`Ask`]), the outcome of its append.
-//! Emits: appended entries on the room's subject, one reply per command. Commands that come while an append is in flight
-//! go together in the next one. Stops: when idle, or when the store leaves it in doubt about what the log says; the next
-//! command wakes it from the store. Restarted by [`super::supervisor`].
-//!
-//! The state runs ahead of the log while an append is in flight. Nobody else sees it: what is read of a room comes from
-//! its relay, which folds what was appended. When an append comes to nothing the state is thrown away and read again.
+//! Owns: the room's [`Writer`], which decides everything, and who takes what is handed back. Receives: commands ([`Ask`]), and what
+//! became of what the writer wanted done. Emits: the writer's effects (`effects.rs`): appended entries on the room's subject, one
+//! reply per command. Its handler never waits for the store: what is to be read or written is done beside, and comes back as a
+//! message. Stops: when idle, or when the store leaves it in doubt about what the log says; the next command wakes it from the
+//! store. Restarted by [`super::supervisor`].
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use parlance_domain::message::Target;
-use parlance_domain::room::{self, State as Folded};
-use parlance_schema::account::Principal;
-use parlance_schema::command::Command;
-use parlance_schema::entry::Entry;
-use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, ROOM_QUEUE_MAX};
-use parlance_schema::view::Done;
-use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
+use parlance_domain::room::Writer;
+use parlance_domain::room::writer::{Env, Envelope, Input};
+use parlance_schema::{MessageId, RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::batch::Batch;
 use super::registry::Registry;
 use super::reply::{ReplyTo, Routed};
-use super::{doubt, handover};
 use crate::mailbox::Counted;
 use crate::ports::bus::Asked;
-use crate::ports::store::{AppendError, StoreError};
-use crate::room::guarded;
+use crate::ports::store::{IdKind, StoreError};
 use crate::shared::Shared;
 
-/// A command on its way to the room.
-pub(crate) struct Ask {
-    /// Who gives it.
-    pub who: Principal,
-    /// Their name for it.
-    pub client_id: ClientId,
-    /// What it is.
-    pub command: Command,
-    /// Who waits for the outcome.
-    pub reply: ReplyTo,
-}
+/// A command on its way to the room, and who waits for the outcome.
+pub(crate) type Ask = Envelope<ReplyTo>;
 
-impl Ask {
-    /// A command that came by way of a lane, here or from another node, and the way back of what it comes to.
-    pub(super) fn routed(asked: Asked) -> (Self, Routed) {
-        let Asked { who, client_id, command } = asked;
-        let (reply, back) = ReplyTo::routed();
-        (Self { who, client_id, command, reply }, back)
-    }
+/// A command that came by way of a lane, here or from another node, and the way back of what it comes to.
+pub(super) fn routed(asked: Asked) -> (Ask, Routed) {
+    let Asked { who, client_id, command } = asked;
+    let (reply, back) = ReplyTo::routed();
+    (Ask { who, client_id, command, reply }, back)
 }
 
 /// What a Room can be told.
 pub(crate) enum Msg {
     /// A command.
     Ask(Counted<Box<Ask>>),
-    /// The messages that the next batch's commands are about were looked up.
-    Looked(Result<Vec<(Seq, Option<Target>)>, StoreError>),
-    /// The append in flight came to this.
-    Appended(Result<(), AppendError>),
-    /// After an append that came to nothing or is in doubt: what the log says now.
-    Reread(Box<Result<Reread, StoreError>>),
+    /// What became of something that the writer wanted done.
+    Came(Box<Input<ReplyTo>>),
     /// Goes to sleep if there is no work.
     Tick,
     /// The room is at home elsewhere, or idle: gives back what waits once its append has ended, and stops.
     HandOver(oneshot::Sender<Vec<Handed>>),
-    /// It was told so a while ago: gives back what is in the append as well.
-    Overdue,
     /// The last number of the log.
     Last(oneshot::Sender<Seq>),
-    /// The last message of a room that was taken off the list.
-    Farewell,
     /// Panics; for tests of supervision.
     Crash,
     /// Shows its state.
@@ -85,17 +54,8 @@ pub(crate) enum Msg {
 pub(crate) struct Handed {
     /// The command.
     pub ask: Ask,
-    /// Whether it is in an append of which nobody knows what became.
+    /// Whether nobody knows what became of it.
     pub unsure: bool,
-}
-
-/// What a Room finds when it reads its log again.
-pub(crate) struct Reread {
-    pub(super) folded: Option<Folded>,
-    /// Whether the append in doubt is in the log.
-    pub(super) landed: bool,
-    /// The entries that have the client ids which the store named.
-    pub(super) found: Vec<(usize, Option<Arc<Entry>>)>,
 }
 
 /// The Room actor.
@@ -116,32 +76,13 @@ pub(crate) struct State {
     pub(super) room: RoomId,
     pub(super) shared: Arc<Shared>,
     pub(super) rooms: Arc<Registry>,
-    pub(super) folded: Option<Folded>,
-    pub(super) waiting: VecDeque<Ask>,
-    /// The batch that is being looked up or appended.
-    pub(super) batch: Option<Batch>,
-    /// What was done since the room woke, to answer those who send it again: the newest [`RECENT_MAX`].
-    pub(super) recent: HashMap<(UserId, ClientId), Done>,
-    pub(super) recent_order: VecDeque<(UserId, ClientId)>,
-    /// Messages that commands were about, as they are after the state's last entry.
-    pub(super) targets: HashMap<Seq, Target>,
-    /// Entries of the batch whose senders were not in the room, to be audited once they are appended.
-    pub(super) moderated: Vec<Seq>,
-    pub(super) snapshot_at: Seq,
-    /// How often in a row the log had gone on without this room.
-    pub(super) refused: u32,
-    pub(super) active: Instant,
-    /// Set by the farewell: stop once there is no work.
-    pub(super) leaving: bool,
-    /// Set when the store failed: what was on its way here is refused, until the farewell comes.
-    pub(super) dismissed: bool,
-    pub(super) moving: handover::Moving,
+    writer: Writer<ReplyTo>,
+    woke: Instant,
+    /// Who takes what is handed back.
+    pub(super) back: Option<oneshot::Sender<Vec<Handed>>>,
     /// Why the room could not be read: everybody is told, and the next one tries again.
-    pub(super) broken: Option<StoreError>,
+    broken: Option<StoreError>,
 }
-
-const RECENT_MAX: usize = 128;
-const TARGETS_MAX: usize = 256;
 
 impl Actor for Room {
     type Msg = Msg;
@@ -149,225 +90,61 @@ impl Actor for Room {
     type Arguments = Args;
 
     async fn pre_start(&self, _: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        let started = Instant::now();
-        let woken = args.shared.read_room(args.room).await;
-        metrics::histogram!("parlance_room_wake_seconds").record(started.elapsed().as_secs_f64());
+        let Args { room, shared, rooms } = args;
+        let woke = Instant::now();
+        let woken = shared.read_room(room).await;
+        metrics::histogram!("parlance_room_wake_seconds").record(woke.elapsed().as_secs_f64());
         if let Ok(Some((folded, _))) = &woken {
             // Whoever wrote this before may have died before it could tell.
-            args.shared.announce_last(args.room, folded.last, folded.last_append).await;
+            shared.announce_last(room, folded.last, folded.last_append).await;
         }
         let (woken, broken) = match woken {
             Ok(woken) => (woken, None),
             Err(error) => (None, Some(error)),
         };
         let (folded, snapshot_at) = woken.map_or((None, 0), |(folded, at)| (Some(folded), at));
-        Ok(State {
-            room: args.room,
-            shared: args.shared,
-            rooms: args.rooms,
-            folded,
-            waiting: VecDeque::new(),
-            batch: None,
-            recent: HashMap::new(),
-            recent_order: VecDeque::new(),
-            targets: HashMap::new(),
-            moderated: Vec::new(),
-            snapshot_at,
-            refused: 0,
-            active: Instant::now(),
-            leaving: false,
-            dismissed: false,
-            moving: handover::Moving::default(),
-            broken,
-        })
+        let woke = Instant::now();
+        let writer = Writer::new(room, folded, snapshot_at, 0);
+        Ok(State { room, shared, rooms, writer, woke, back: None, broken })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if let Some(error) = state.broken.take() {
+            tracing::warn!(room = %state.room, %error, "the room can't be read");
+            state.step(&me, Input::Unreadable);
+        }
         match msg {
-            Msg::Ask(ask) => state.ask(*ask.take()),
-            Msg::Looked(found) => state.looked(&me, found).await,
-            Msg::Appended(outcome) => state.appended(&me, outcome),
-            Msg::Reread(found) => state.reread(&me, *found).await,
-            Msg::Tick => state.tick(&me),
-            Msg::HandOver(back) => state.hand_over(&me, back),
-            Msg::Overdue => state.overdue(),
-            Msg::Last(back) => drop(back.send(state.settled())),
-            Msg::Farewell => state.leaving = true,
+            Msg::Ask(ask) => state.step(&me, Input::Ask(ask.take())),
+            Msg::Came(input) => state.step(&me, *input),
+            Msg::Tick => state.step(&me, Input::Tick),
+            Msg::HandOver(back) => {
+                state.back = Some(back);
+                state.step(&me, Input::HandOver);
+            }
+            Msg::Last(back) => drop(back.send(state.writer.settled())),
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a room was told to crash"),
-            Msg::Inspect(reply) => {
-                let _ = reply.send(state.inspect());
-            }
-        }
-        if let Some(error) = state.broken.take() {
-            state.give_up(&me, &error);
-        }
-        state.give_on();
-        // What came while an append was in flight goes together in the next one.
-        while state.batch.is_none() && !state.waiting.is_empty() && !state.moving.is_away() {
-            state.next_batch(&me).await;
-        }
-        if state.leaving && state.batch.is_none() && state.waiting.is_empty() {
-            me.stop(None);
+            Msg::Inspect(reply) => drop(reply.send(serde_json::json!(state.writer.inspect()))),
         }
         Ok(())
     }
 }
 
 impl State {
-    pub(super) fn last(&self) -> Seq {
-        self.folded.as_ref().map_or(0, |folded| folded.last)
-    }
-
-    fn ask(&mut self, ask: Ask) {
-        self.active = Instant::now();
-        if self.dismissed {
-            return ask.reply.send(Err(doubt::refused()));
+    /// Has the writer take a step, and does what it wants done.
+    pub(super) fn step(&mut self, me: &ActorRef<Msg>, input: Input<ReplyTo>) {
+        let shared = &self.shared;
+        let mut env = Env {
+            now: shared.clock.now(),
+            elapsed_ms: u64::try_from(self.woke.elapsed().as_millis()).unwrap_or(u64::MAX),
+            random: &mut || shared.random_id(),
+            message_id: &mut || shared.ids.at_hand(IdKind::Message).map(MessageId::new),
+            single_node: shared.cluster.is_alone(),
+            at_home: shared.cluster.elsewhere(self.room).is_none(),
+            idle_ms: shared.options.room_idle_ms,
+        };
+        for effect in self.writer.step(&mut env, input) {
+            self.perform(me, effect);
         }
-        if self.waiting.len() >= ROOM_QUEUE_MAX {
-            return ask.reply.send(Err(Fault::busy("too many commands wait in this room")));
-        }
-        self.waiting.push_back(ask);
-    }
-
-    /// Takes what waits, as much as one append may hold, and looks up what must be known to decide it.
-    pub(super) async fn next_batch(&mut self, me: &ActorRef<Msg>) {
-        let in_bucket = LOG_BUCKET - self.last() % LOG_BUCKET;
-        let count_max = APPEND_ENTRIES_MAX.min(usize::try_from(in_bucket).unwrap_or(APPEND_ENTRIES_MAX));
-        let mut asks = Vec::with_capacity(self.waiting.len().min(count_max));
-        let mut bytes = 0;
-        while let Some(ask) = self.waiting.front() {
-            bytes += room::weight(&ask.command);
-            if asks.len() >= count_max || (bytes > APPEND_BYTES_MAX && !asks.is_empty()) {
-                break;
-            }
-            asks.extend(self.waiting.pop_front());
-        }
-        self.start(me, Batch::new(asks)).await;
-    }
-
-    async fn start(&mut self, me: &ActorRef<Msg>, batch: Batch) {
-        // Not while a batch is decided: what was looked up for it must stay.
-        if self.targets.len() >= TARGETS_MAX {
-            self.targets.clear();
-        }
-        let mut unknown: Vec<Seq> = batch.asks().filter_map(|ask| room::needs(&ask.command)).collect();
-        unknown.retain(|seq| !self.targets.contains_key(seq) && (1..=self.last()).contains(seq));
-        unknown.sort_unstable();
-        unknown.dedup();
-        self.batch = Some(batch);
-        if unknown.is_empty() {
-            return self.append(me).await;
-        }
-        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
-        tokio::spawn(async move {
-            let found = guarded(shared.look_up(room, &unknown)).await;
-            let _ = me.cast(Msg::Looked(found));
-        });
-    }
-
-    async fn looked(&mut self, me: &ActorRef<Msg>, found: Result<Vec<(Seq, Option<Target>)>, StoreError>) {
-        match found {
-            Ok(found) => {
-                self.targets.extend(found.into_iter().filter_map(|(seq, target)| Some((seq, target?))));
-                self.append(me).await;
-            }
-            Err(error) => self.give_up(me, &error),
-        }
-    }
-
-    fn appended(&mut self, me: &ActorRef<Msg>, outcome: Result<(), AppendError>) {
-        let Some(batch) = &self.batch else { return };
-        match outcome {
-            Ok(()) => {
-                self.refused = 0;
-                let entries = batch.entries();
-                self.settle(&entries);
-            }
-            Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
-                self.give_up(me, &error);
-            }
-            Err(AppendError::Duplicate(pairs)) => {
-                self.refused += 1;
-                self.read_again(me, pairs);
-            }
-            Err(AppendError::Conflict { last }) => self.went_on(me, last),
-            Err(AppendError::Store(StoreError::Unknown(reason))) => {
-                tracing::warn!(room = %self.room, reason, "append in doubt: reading the log");
-                self.read_again(me, Vec::new());
-            }
-        }
-    }
-
-    /// Publishes what was appended, and answers the batch.
-    pub(super) fn settle(&mut self, entries: &Arc<[Arc<Entry>]>) {
-        let Some(batch) = self.batch.take() else { return };
-        if !entries.is_empty() {
-            self.shared.announce(self.room, entries);
-            self.moving.wrote();
-        }
-        let moderated = std::mem::take(&mut self.moderated);
-        for (ask, outcome) in batch.outcomes() {
-            if let Ok(done) = &outcome {
-                if !done.again {
-                    self.remember(ask.who.user, ask.client_id.clone(), done.clone());
-                }
-                if !done.again && moderated.contains(&done.seq) {
-                    self.shared.audit(ask.who.user, self.room, room::word(&ask.command));
-                }
-            }
-            ask.reply.send(outcome);
-        }
-    }
-
-    pub(super) fn remember(&mut self, user: UserId, client_id: ClientId, done: Done) {
-        let key = (user, client_id);
-        if self.recent.insert(key.clone(), done).is_none() {
-            self.recent_order.push_back(key);
-        }
-        while self.recent_order.len() > RECENT_MAX {
-            self.recent_order.pop_front().map(|old| self.recent.remove(&old));
-        }
-    }
-
-    fn tick(&mut self, me: &ActorRef<Msg>) {
-        self.beat();
-        let idle = self.batch.is_none() && self.waiting.is_empty();
-        // A room that does not exist was only asked after: it need not stay.
-        let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        let ending = self.leaving || self.dismissed || self.moving.is_away();
-        if idle && !ending && self.active.elapsed() > Duration::from_millis(limit) {
-            self.ends(me);
-        }
-    }
-
-    /// Takes itself off the list first: what was sent to it until then still comes before the farewell.
-    pub(super) fn leave(&mut self, me: &ActorRef<Msg>) {
-        self.rooms.forget(self.room, me.get_id());
-        // While an append is in flight the state runs ahead of the log, which may go on otherwise.
-        if self.batch.is_none()
-            && let Some(folded) = &self.folded
-            && folded.last > self.snapshot_at
-            && let Some(bytes) = crate::room::encode_state(folded)
-        {
-            let (shared, room, last) = (self.shared.clone(), self.room, folded.last);
-            tokio::spawn(async move {
-                if let Err(error) = shared.store.save_snapshot(room, last, bytes).await {
-                    tracing::info!(%room, %error, "snapshot not kept");
-                }
-            });
-        }
-        let _ = me.cast(Msg::Farewell);
-    }
-
-    fn inspect(&self) -> serde_json::Value {
-        serde_json::json!({
-            "last": self.last(),
-            "members": self.folded.as_ref().map_or(0, |f| f.members.len()),
-            "waiting": self.waiting.len(),
-            "appending": self.batch.as_ref().map_or(0, Batch::len),
-            "snapshot_at": self.snapshot_at,
-            "refused": self.refused,
-        })
     }
 }

@@ -3,9 +3,10 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use parlance_domain::message::Target;
+use parlance_domain::room::writer::{Found, Reread, Unread, done};
 use parlance_domain::room::{Snapshot, State};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
@@ -14,6 +15,9 @@ use parlance_schema::{ClientId, RoomId, Seq, UserId};
 use crate::ports::Store;
 use crate::ports::store::{Range, StoreError};
 use crate::shared::Shared;
+
+/// Items of one look-up that are read at a time.
+const READS: usize = 16;
 
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
 #[must_use]
@@ -99,22 +103,24 @@ impl Shared {
         read_room(self.store.as_ref(), room).await
     }
 
-    /// Reads a room again after an append that came to nothing or is in doubt: its state, whether the append is in its
-    /// log, and the entries at `pairs`' numbers.
+    /// Reads a room again after an append that came to nothing or is in doubt, whose first number and append id are `doubt`:
+    /// its state, whether the append is in its log, and the entries at `pairs`' numbers.
     pub(crate) async fn reread(
         &self,
         room: RoomId,
-        first: Seq,
-        append: u64,
+        doubt: Option<(Seq, u64)>,
         pairs: Vec<(usize, Seq)>,
-    ) -> Result<(Option<State>, bool, Vec<(usize, Option<Arc<Entry>>)>), StoreError> {
+    ) -> Result<Reread, StoreError> {
         let state = self.read_room(room).await?.map(|(state, _)| state);
-        let landed = self.entry(room, first).await?.is_some_and(|entry| entry.append == append);
+        let landed = match doubt {
+            Some((first, append)) => self.entry(room, first).await?.is_some_and(|entry| entry.append == append),
+            None => false,
+        };
         let mut found = Vec::with_capacity(pairs.len());
         for (at, seq) in pairs {
             found.push((at, self.entry(room, seq).await?));
         }
-        Ok((state, landed, found))
+        Ok(Reread { state, landed, found })
     }
 
     /// Publishes the last append of a log once more, in case its writer died before it could. Who has it drops it.
@@ -149,17 +155,38 @@ impl Shared {
         Ok(self.store.entries(room, range).await?.pop())
     }
 
-    /// Looks messages up by their numbers; `None` for a number that is not a message's.
-    pub(crate) async fn look_up(&self, room: RoomId, seqs: &[Seq]) -> Result<Vec<(Seq, Option<Target>)>, StoreError> {
-        let mut found = Vec::with_capacity(seqs.len());
-        for seq in seqs {
-            let range = Range { from: *seq, to: *seq, limit: 1, backwards: false };
-            let message = self.store.messages(room, range).await?.pop();
-            let target = message
-                .filter(|m| matches!(m.entry.fact, Fact::Posted { .. }))
-                .map(|m| Target { by: Some(m.entry.by), state: m.state.unwrap_or_default() });
-            found.push((*seq, target));
-        }
-        Ok(found)
+    /// Reads what a room's writer must know to decide or refuse commands, some items at a time.
+    pub(crate) async fn look_up(
+        &self,
+        room: RoomId,
+        targets: &[Seq],
+        client_ids: &[(UserId, ClientId)],
+        beyond: Option<Seq>,
+    ) -> Found {
+        let unread = |error: StoreError| {
+            tracing::info!(%room, %error, "what a command needs can't be read");
+            Unread
+        };
+        let target = |seq: Seq| async move { (seq, self.target(room, seq).await.map_err(unread)) };
+        let client_id = |key: (UserId, ClientId)| async move {
+            let entry = self.done_before(room, key.0, &key.1).await.map_err(unread);
+            (key, entry.map(|entry| entry.map(|entry| done(room, &entry))))
+        };
+        let look = async {
+            let entry = self.entry(room, beyond?).await.map_err(unread);
+            Some(entry.map(|entry| entry.map(|entry| entry.append)))
+        };
+        let targets = stream::iter(targets.iter().copied().map(target)).buffered(READS);
+        let client_ids = stream::iter(client_ids.iter().cloned().map(client_id)).buffered(READS);
+        let (targets, done, beyond) = tokio::join!(targets.collect(), client_ids.collect(), look);
+        Found { targets, done, beyond }
+    }
+
+    /// Looks a message up by its number; `None` for a number that is not a message's.
+    async fn target(&self, room: RoomId, seq: Seq) -> Result<Option<Target>, StoreError> {
+        let range = Range { from: seq, to: seq, limit: 1, backwards: false };
+        let message = self.store.messages(room, range).await?.pop();
+        let message = message.filter(|m| matches!(m.entry.fact, Fact::Posted { .. }));
+        Ok(message.map(|m| Target { by: Some(m.entry.by), state: m.state.unwrap_or_default() }))
     }
 }

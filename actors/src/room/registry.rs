@@ -9,7 +9,7 @@ use ractor::{ActorId, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::actor::{Args, Ask, Handed, Msg, Room};
+use super::actor::{Args, Ask, Handed, Msg, Room, routed};
 use super::reply::Routed;
 use crate::mailbox::Counted;
 use crate::ports::bus::Asked;
@@ -80,7 +80,7 @@ impl Registry {
     pub(crate) fn ask_all(self: &Arc<Self>, room: RoomId, asked: impl Iterator<Item = Asked>) -> Vec<Routed> {
         let (mut actor, mut backs) = (None, Vec::new());
         for asked in asked {
-            let (ask, back) = Ask::routed(asked);
+            let (ask, back) = routed(asked);
             let mut msg = Msg::Ask(Counted::new(&self.shared.meters.room_mailbox, Box::new(ask)));
             loop {
                 let first = actor.is_none();

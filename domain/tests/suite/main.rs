@@ -10,3 +10,4 @@ mod ring_and_rate;
 mod rules;
 mod secrecy;
 mod world;
+mod writer;

@@ -183,6 +183,7 @@ impl LogStore for Faulty {
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError> {
         self.up()?;
         self.panic_as_told();
+        self.pause(&self.read_ms).await;
         self.inner.messages(room, range).await
     }
 
