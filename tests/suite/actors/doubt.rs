@@ -30,17 +30,19 @@ async fn who_was_overtaken_by_their_own_commands_is_told_so_and_all_see_them() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
     let (mut one, mut two) = (bed.client(1).await, bed.client(2).await);
+    // The node has message ids at hand from now on.
+    one.ask(send(room, "first")).await;
     bed.store.script([Twist::Slow(20), Twist::Overtaken]);
     let slow = one.tell(send(room, "slow"));
     let asked = [one.tell(send_as(room, "a", "a")), one.tell(send_as(room, "b", "b"))];
-    assert_eq!(one.reply(slow).await["ok"]["seq"], 2);
-    for (n, seq) in asked.into_iter().zip(3..) {
+    assert_eq!(one.reply(slow).await["ok"]["seq"], 3);
+    for (n, seq) in asked.into_iter().zip(4..) {
         let reply = one.reply(n).await;
         assert_eq!((&reply["ok"]["seq"], &reply["ok"]["again"]), (&json!(seq), &json!(true)));
     }
-    assert_eq!(bed.said(room).await, ["slow", "a", "b"]);
+    assert_eq!(bed.said(room).await, ["first", "slow", "a", "b"]);
     // Nobody else published them.
-    two.reach(room, 4).await;
+    two.reach(room, 5).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,6 +91,8 @@ async fn a_store_that_is_away_refuses_and_then_works_again() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
     let (mut one, mut two) = (bed.client(1).await, bed.client(2).await);
+    // The node has message ids at hand from now on.
+    one.ask(send(room, "first")).await;
     bed.store.script([Twist::Slow(20), Twist::Unavailable]);
     let slow = one.tell(send(room, "slow"));
     let asked = [one.tell(send_as(room, "a", "a")), one.tell(send_as(room, "b", "b"))];
@@ -99,13 +103,13 @@ async fn a_store_that_is_away_refuses_and_then_works_again() {
     }
     pass(100).await;
     two.drain();
-    assert_eq!(two.seqs(room), [2], "what was refused was published");
+    assert_eq!(two.seqs(room), [2, 3], "what was refused was published");
     bed.store.down.store(true, Ordering::SeqCst);
     assert_eq!(one.refused(send(room, "c")).await, "store_unavailable");
     bed.store.down.store(false, Ordering::SeqCst);
     assert_eq!(one.ask(send_as(room, "a", "a")).await["again"], false);
-    two.reach(room, 3).await;
-    assert_eq!(bed.said(room).await, ["slow", "a"]);
+    two.reach(room, 4).await;
+    assert_eq!(bed.said(room).await, ["first", "slow", "a"]);
 }
 
 #[tokio::test(start_paused = true)]
