@@ -50,6 +50,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_slow_closed_total", Kind::Counter, "sessions closed because they read too slowly for too long"),
     ("parlance_rooms_awake", Kind::Gauge, "rooms with an actor"),
     ("parlance_room_wake_seconds", Kind::Seconds, "time that a room takes to wake from the store"),
+    (
+        "parlance_room_lookup_seconds",
+        Kind::Seconds,
+        "time that the reads take which refused commands, and commands about older messages, wait for; nobody else waits for them",
+    ),
     ("parlance_relays_open", Kind::Gauge, "rooms with a relay on this node"),
     ("parlance_append_seconds", Kind::Seconds, "time from a room's append to its acknowledgement"),
     (

@@ -83,7 +83,9 @@ impl State {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
             let unread = || Found::unread(&targets, &client_ids, beyond);
+            let started = Instant::now();
             let found = guarded(async { Ok(shared.look_up(room, &targets, &client_ids, beyond).await) }).await;
+            metrics::histogram!("parlance_room_lookup_seconds").record(started.elapsed().as_secs_f64());
             came(&me, Input::Found(id, Box::new(found.unwrap_or_else(|_| unread()))));
         });
     }
