@@ -74,17 +74,17 @@ impl Compared {
     }
 
     /// The old binary's median, over all of its values.
-    fn old(&self) -> f64 {
+    fn old_median(&self) -> f64 {
         stats::median(&[&self.old[..], &self.old_again[..]].concat())
     }
 
-    fn new(&self) -> f64 {
+    fn new_median(&self) -> f64 {
         stats::median(&self.new)
     }
 
     /// The new binary's median over the old one's.
     fn new_over_old(&self) -> f64 {
-        self.new() / self.old()
+        self.new_median() / self.old_median()
     }
 
     /// The old binary's median after the new one's turns, over that before them.
@@ -112,8 +112,8 @@ impl Compared {
         };
         [
             self.row.to_owned(),
-            ratio(self.old()),
-            ratio(self.new()),
+            ratio(self.old_median()),
+            ratio(self.new_median()),
             self.unit.to_owned(),
             if self.more_is_better { "more" } else { "less" }.to_owned(),
             ratio(self.new_over_old()),

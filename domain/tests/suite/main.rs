@@ -1,6 +1,6 @@
 //! The law put to the test: random histories against the invariants and an independent model, and every bound at its edge.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed; what was run is told")]
 
 mod bounds;
 mod future;

@@ -82,13 +82,16 @@ pub struct BatchId(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread;
 
+/// Who sent a command, and what they call it.
+pub type Sender = (UserId, ClientId);
+
 /// What a look-up found, item by item as it was asked for.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Messages by number; `None` for a number that is not a message's.
     pub targets: Vec<(Seq, Result<Option<Target>, Unread>)>,
     /// What client ids came to; `None` for one that is not in the log.
-    pub done: Vec<((UserId, ClientId), Result<Option<Done>, Unread>)>,
+    pub done: Vec<(Sender, Result<Option<Done>, Unread>)>,
     /// The append id of the entry at the number that was asked for; `None` when the log does not reach there.
     pub beyond: Option<Result<Option<u64>, Unread>>,
 }

@@ -18,7 +18,7 @@ impl<R> Writer<R> {
         let batch = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Appending(batch) if batch.id == id => batch,
             // A late answer, to what is not waited for any more.
-            other => {
+            other @ (Phase::Idle | Phase::Appending(_) | Phase::Rereading(..)) => {
                 self.phase = other;
                 return;
             }
@@ -85,7 +85,7 @@ impl<R> Writer<R> {
     pub(super) fn reread(&mut self, env: &Env<'_>, id: BatchId, found: Option<Reread>) {
         let batch = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Rereading(of, batch) if of == id => batch,
-            other => {
+            other @ (Phase::Idle | Phase::Appending(_) | Phase::Rereading(..)) => {
                 self.phase = other;
                 return;
             }

@@ -181,9 +181,10 @@ impl<R> Writer<R> {
     /// What must be known to refuse a command can't be read.
     pub(super) fn unreadable(&mut self, ticket: Ticket) {
         if let Some(refused) = self.refusals.remove(ticket) {
-            let detail =
-                "the store can't be read now, so it is not known whether this was done before; send it again later";
-            let fault = not_done(refused.doubt, Fault::store_unavailable(detail));
+            let fault = Fault::store_unavailable(
+                "the store can't be read now, so it is not known whether this was done before; send it again later",
+            );
+            let fault = not_done(refused.doubt, fault);
             self.reply(refused.ask.reply, Err(fault));
         }
     }

@@ -17,6 +17,7 @@ struct Desk {
 }
 
 type Effects = Vec<Effect<u64>>;
+type Answered = (u64, Result<Done, Fault>);
 
 impl Desk {
     fn new(single_node: bool) -> Self {
@@ -52,7 +53,7 @@ impl Desk {
     }
 
     /// Does what is asked of the store, but for look-ups; says who was answered what, and what is to be looked up.
-    fn serve(&mut self, effects: Effects) -> (Vec<(u64, Result<Done, Fault>)>, Effects) {
+    fn serve(&mut self, effects: Effects) -> (Vec<Answered>, Effects) {
         let (mut replies, mut lookups) = (Vec::new(), Vec::new());
         for effect in effects {
             match effect {
