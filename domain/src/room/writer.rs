@@ -10,7 +10,7 @@
 //! **Nothing waits behind somebody else's reads.** A command about a message that must be looked up first is passed over until that
 //! is known; so are later commands of the same sender, as a sender's commands are done in their order, but nobody else's. A
 //! command that is refused is answered only after two questions: whether the same client id was done before, and whether the log is
-//! as this writer thinks. It waits for both beside the appends ([`refusals`]); its verdict stands, so that nothing waits for it.
+//! as this writer thinks. It waits for both beside the appends (`writer/refusals.rs`); its verdict stands, so that nothing waits for it.
 
 mod batch;
 mod deciding;
