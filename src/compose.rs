@@ -21,6 +21,7 @@ use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::{Config, StoreKind};
+use crate::consumer;
 use crate::dialect::{self, Dialects, Name};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
@@ -215,7 +216,9 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
         reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
+    let consumers = consumer::configured(&config.consumers).map_err(Failure::Other)?;
+    let node =
+        node::start(node::Ports { store, bus, membership, clock, random, authority, ids, consumers }, options).await?;
     let node = Arc::new(node);
     let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
     let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();

@@ -4,6 +4,7 @@
 
 mod check;
 mod cluster;
+mod consumers;
 mod dialects;
 mod read;
 mod scylla;
@@ -15,6 +16,7 @@ use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Cluster, Nats};
+pub use consumers::{ConsumerKind, ConsumerSettings};
 pub use dialects::{ChatService, Dialects};
 pub use read::{Overrides, environment};
 pub use scylla::Scylla;
@@ -56,6 +58,8 @@ pub struct Config {
     pub nats: Nats,
     /// Services whose clients are served as well.
     pub dialects: Dialects,
+    /// Who follows the logs of all rooms, by name.
+    pub consumers: std::collections::BTreeMap<String, ConsumerSettings>,
 }
 
 /// Where the server listens.

@@ -1,6 +1,6 @@
 //! The bounds of the settings.
 
-use super::{Config, Error, cluster, dialects, scylla};
+use super::{Config, Error, cluster, consumers, dialects, scylla};
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
 
@@ -34,6 +34,7 @@ impl Config {
         dialects::check(self)?;
         cluster::check(self)?;
         scylla::check(self)?;
+        consumers::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));

@@ -2,7 +2,7 @@
 //!
 //! A room's log is the truth, and its appends are conditional: `append` has the hot path, `slot` what this process knows of a
 //! log, `follow` what is written beside it, `repair` how that is made good. `log`, `claims`, `accounts` (with `names`,
-//! `directory`, `families`) and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
+//! `directory`, `families`), `feed` and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
 //! `statements` all statements, `cql` what answers and failures mean, `fresh` which message ids nobody can have used, `receive`
 //! takes what another store had.
 //! Why it is done so stands in docs/decisions/0014-conditional-append.md.
@@ -15,6 +15,7 @@ mod connect;
 mod cql;
 mod directory;
 mod families;
+mod feed;
 mod follow;
 mod fresh;
 mod log;
@@ -68,6 +69,7 @@ struct Db {
     batches: Batches,
     slots: Slots,
     fresh: Fresh,
+    hours: feed::Hours,
     /// Whose turn it is to take ids.
     turns: tokio::sync::Mutex<()>,
 }
@@ -126,7 +128,8 @@ impl Scylla {
         let epoch = connect::epoch(&session, &statements).await?;
         let batches = Batches::new(&statements);
         let (slots, fresh, turns) = (Slots::default(), Fresh::default(), tokio::sync::Mutex::default());
-        let db = Arc::new(Db { session, statements, batches, slots, fresh, turns });
+        let hours = feed::Hours::default();
+        let db = Arc::new(Db { session, statements, batches, slots, fresh, hours, turns });
         let append_seconds = metrics::histogram!("parlance_store_append_seconds");
         Ok(Self { db, epoch, server, options, health: tokio::sync::Mutex::default(), append_seconds })
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::bus::{Weather, name};
 use crate::cluster::{Cluster, Node};
+use crate::consumer::Whims;
 use crate::rng::Rng;
 use crate::store::Moods;
 
@@ -79,6 +80,7 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     pub moods: Moods,
     pub weather: Weather,
+    pub whims: Whims,
     /// What clients may then rely on.
     pub calm: Calm,
     /// Milliseconds of work under trouble.
@@ -110,10 +112,18 @@ impl Plan {
             1 => Calm::Crashes,
             _ => Calm::No,
         };
-        let (kinds, moods, weather) = match calm {
-            Calm::Wholly => (Vec::new(), Moods::default(), FAIR),
-            Calm::Crashes => (vec![Kind::Crash; 3], Moods::default(), FAIR),
-            Calm::No => (kinds, moods, weather),
+        let whims = Whims {
+            away: some(500),
+            unknown: some(100),
+            part: some(300),
+            later: some(200),
+            panic: some(20),
+            slow: some(200),
+        };
+        let (kinds, moods, weather, whims) = match calm {
+            Calm::Wholly => (Vec::new(), Moods::default(), FAIR, Whims::default()),
+            Calm::Crashes => (vec![Kind::Crash; 3], Moods::default(), FAIR, whims),
+            Calm::No => (kinds, moods, weather, whims),
         };
         let room_idle_ms = if rng.chance(500) { rng.between(1_500, 5_000) } else { 60_000 };
         Self {
@@ -121,6 +131,7 @@ impl Plan {
             kinds,
             moods,
             weather,
+            whims,
             calm,
             work_ms: rng.between(10_000, 25_000),
             room_idle_ms,
@@ -264,6 +275,7 @@ pub async fn mend(cluster: &Arc<Cluster>) {
     }
     cluster.fabric.heal();
     *cluster.moods.lock().unwrap() = Moods::default();
+    cluster.destination.set(Whims::default());
     cluster.fabric.set_weather(FAIR);
     cluster.journal.note("all trouble ends");
 }

@@ -6,12 +6,13 @@ use crate::cluster::answering::Answering;
 use crate::cluster::forwarding::Lanes;
 use crate::ops::Operations;
 use crate::shared::{Options, Ports, Shared};
-use crate::{presence, relay, room, session};
+use crate::{feed, presence, relay, room, session};
 
 /// A node's registries, from the lowest up: each knows those before it, none of those after it.
 pub(crate) struct Tree {
     pub(super) shared: Arc<Shared>,
     pub(super) presence: Arc<presence::Registry>,
+    pub(super) feed: Arc<feed::Registry>,
     pub(super) relays: Arc<relay::Registry>,
     pub(super) rooms: Arc<room::Registry>,
     pub(super) lanes: Arc<Lanes>,
@@ -23,14 +24,16 @@ pub(crate) struct Tree {
 impl Tree {
     /// A node without an actor yet.
     pub(super) fn new(ports: Ports, options: Options) -> Arc<Self> {
+        let consumers = ports.consumers.clone();
         let shared = Arc::new(Shared::new(ports, options));
+        let feed = feed::Registry::new(shared.clone(), consumers);
         let presence = Arc::new(presence::Registry::default());
         let relays = relay::Registry::new(shared.clone(), presence.clone());
-        let lanes = Lanes::new(shared.clone(), relays.clone());
+        let lanes = Lanes::new(shared.clone(), relays.clone(), feed.clone());
         let answering = Answering::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
         let operations = Operations::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
         let sessions = session::Registry::new(shared.clone(), presence.clone(), relays.clone(), operations.clone());
         let rooms = lanes.rooms.clone();
-        Arc::new(Self { shared, presence, relays, rooms, lanes, answering, operations, sessions })
+        Arc::new(Self { shared, presence, feed, relays, rooms, lanes, answering, operations, sessions })
     }
 }

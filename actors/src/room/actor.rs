@@ -28,9 +28,10 @@ use super::batch::{self, Batch, weight};
 use super::registry::Registry;
 use super::reply::{ReplyTo, Routed};
 use super::{doubt, handover};
+use crate::feed::Tenancy;
 use crate::mailbox::Counted;
 use crate::ports::bus::Asked;
-use crate::ports::store::{AppendError, StoreError};
+use crate::ports::store::{AppendError, LogEnd, StoreError};
 use crate::room::guarded;
 use crate::shared::Shared;
 
@@ -92,6 +93,8 @@ pub(crate) struct Handed {
 /// What a Room finds when it reads its log again.
 pub(crate) struct Reread {
     pub(super) folded: Option<Folded>,
+    /// Where it ends, and the fence there.
+    pub(super) end: LogEnd,
     /// Whether the append in doubt is in the log.
     pub(super) landed: bool,
     /// The entries that have the client ids which the store named.
@@ -136,6 +139,8 @@ pub(crate) struct State {
     /// Set when the store failed: what was on its way here is refused, until the farewell comes.
     pub(super) dismissed: bool,
     pub(super) moving: handover::Moving,
+    /// Its mark of unfinished work, and the fence that its appends must know.
+    pub(super) tenancy: Tenancy,
     /// Why the room could not be read: everybody is told, and the next one tries again.
     pub(super) broken: Option<StoreError>,
 }
@@ -150,7 +155,13 @@ impl Actor for Room {
 
     async fn pre_start(&self, _: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         let started = Instant::now();
-        let woken = args.shared.read_room(args.room).await;
+        let mut tenancy = Tenancy::begin(args.rooms.feed.clone(), args.room);
+        let marking = tenancy.marking();
+        let (woken, marked) = tokio::join!(args.shared.read_log(args.room), marking.write());
+        let woken = marked.and(woken).map(|(woken, end)| {
+            tenancy.read(end);
+            woken
+        });
         metrics::histogram!("parlance_room_wake_seconds").record(started.elapsed().as_secs_f64());
         if let Ok(Some((folded, _))) = &woken {
             // Whoever wrote this before may have died before it could tell.
@@ -178,6 +189,7 @@ impl Actor for Room {
             leaving: false,
             dismissed: false,
             moving: handover::Moving::default(),
+            tenancy,
             broken,
         })
     }
@@ -208,6 +220,7 @@ impl Actor for Room {
             state.next_batch(&me).await;
         }
         if state.leaving && state.batch.is_none() && state.waiting.is_empty() {
+            state.tenancy.end();
             me.stop(None);
         }
         Ok(())
@@ -282,6 +295,7 @@ impl State {
             Ok(()) => {
                 self.refused = 0;
                 let entries = batch.entries();
+                self.tenancy.acknowledged(entries.last().map_or(0, |last| last.seq));
                 self.settle(&entries);
             }
             Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
@@ -292,6 +306,7 @@ impl State {
                 self.read_again(me, pairs);
             }
             Err(AppendError::Conflict { last }) => self.went_on(me, last),
+            Err(AppendError::Fenced) => self.read_again(me, Vec::new()),
             Err(AppendError::Store(StoreError::Unknown(reason))) => {
                 tracing::warn!(room = %self.room, reason, "append in doubt: reading the log");
                 self.read_again(me, Vec::new());

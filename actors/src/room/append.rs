@@ -31,6 +31,8 @@ impl State {
             messages: Vec::new(),
             members: Vec::new(),
             erase: Vec::new(),
+            fence: self.tenancy.fence(expected),
+            mark: self.tenancy.mark(),
         };
         let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(batch.len());
         for at in 0..batch.len() {
@@ -60,6 +62,7 @@ impl State {
                 shared.announce(room, &entries);
             }
         });
+        self.tenancy.sent();
         self.shared.store.clone().submit(append, answer);
     }
 

@@ -12,15 +12,19 @@ use crate::room::guarded;
 
 impl State {
     /// Reads the log to learn what it says, and whether the append is in it.
-    pub(super) fn read_again(&self, me: &ActorRef<Msg>, pairs: Vec<(usize, Seq)>) {
+    pub(super) fn read_again(&mut self, me: &ActorRef<Msg>, pairs: Vec<(usize, Seq)>) {
         let Some(batch) = &self.batch else { return };
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         let (first, append_id) = batch.first_sent();
         let pause = Duration::from_millis(u64::from(self.refused.saturating_sub(1).min(20)) * 10);
+        let marking = self.tenancy.marking();
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            let found = guarded(shared.reread(room, first, append_id, pairs)).await;
-            let found = found.map(|(folded, landed, found)| Reread { folded, landed, found });
+            let found = guarded(async {
+                let marked = marking.write().await;
+                marked.and(shared.reread(room, first, append_id, pairs).await)
+            });
+            let found = found.await;
             let _ = me.cast(Msg::Reread(Box::new(found)));
         });
     }
@@ -39,6 +43,7 @@ impl State {
             Err(error) => return self.give_up_unknown(me, &error),
         };
         self.folded = found.folded;
+        self.tenancy.read(found.end);
         self.targets.clear();
         let Some(batch) = self.batch.take() else { return };
         if found.landed {

@@ -11,8 +11,9 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::APPEND_ENTRIES_MAX;
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 
+use super::actor::Reread;
 use crate::ports::Store;
-use crate::ports::store::{Range, StoreError};
+use crate::ports::store::{LogEnd, Range, StoreError, Waking};
 use crate::shared::Shared;
 
 /// Writes a state as a snapshot; `None` when that fails, which costs only time at the next waking.
@@ -27,6 +28,11 @@ pub fn encode_state(state: &State) -> Option<Vec<u8>> {
 /// When the store fails, or the log makes no sense.
 pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
     let Some(waking) = store.wake(room).await? else { return Ok(None) };
+    fold(room, &waking).map(Some)
+}
+
+/// Folds what a room wakes from; gives the state, and the number that its snapshot was at.
+fn fold(room: RoomId, waking: &Waking) -> Result<(State, Seq), StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("room {room}: {what}"));
     let (mut state, at, tail) = match &waking.snapshot {
         Some((at, bytes)) => {
@@ -45,7 +51,7 @@ pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State,
         }
         state.fold(entry);
     }
-    Ok(Some((state, at)))
+    Ok((state, at))
 }
 
 /// Waits for a reading of the store; a store that panics must not leave who waits for it waiting.
@@ -60,6 +66,18 @@ impl Shared {
         read_room(self.store.as_ref(), room).await
     }
 
+    /// The same with where the log ends and the fence there, for who is to append.
+    pub(crate) async fn read_log(&self, room: RoomId) -> Result<(Option<(State, Seq)>, LogEnd), StoreError> {
+        let Some(waking) = self.store.wake(room).await? else {
+            // An append that was to begin the log may have been fenced off.
+            return Ok((None, LogEnd { last: 0, ..self.store.log_end(room).await? }));
+        };
+        let fence = waking.fence;
+        let (state, at) = fold(room, &waking)?;
+        let last = state.last;
+        Ok((Some((state, at)), LogEnd { last, fence }))
+    }
+
     /// Reads a room again after an append that came to nothing or is in doubt: its state, whether the append is in its
     /// log, and the entries at `pairs`' numbers.
     pub(crate) async fn reread(
@@ -68,14 +86,15 @@ impl Shared {
         first: Seq,
         append: u64,
         pairs: Vec<(usize, Seq)>,
-    ) -> Result<(Option<State>, bool, Vec<(usize, Option<Arc<Entry>>)>), StoreError> {
-        let state = self.read_room(room).await?.map(|(state, _)| state);
+    ) -> Result<Reread, StoreError> {
+        let (read, end) = self.read_log(room).await?;
+        let folded = read.map(|(state, _)| state);
         let landed = self.entry(room, first).await?.is_some_and(|entry| entry.append == append);
         let mut found = Vec::with_capacity(pairs.len());
         for (at, seq) in pairs {
             found.push((at, self.entry(room, seq).await?));
         }
-        Ok((state, landed, found))
+        Ok(Reread { folded, end, landed, found })
     }
 
     /// Publishes the last append of a log once more, in case its writer died before it could. Who has it drops it.

@@ -7,8 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::OpenError;
 
 /// All migrations, in order; the first makes version 1.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../schema/sqlite/0001_initial.sql"), include_str!("../../../schema/sqlite/0002_import.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../schema/sqlite/0001_initial.sql"),
+    include_str!("../../../schema/sqlite/0002_import.sql"),
+    include_str!("../../../schema/sqlite/0003_feed.sql"),
+];
 
 /// What a database of parlance carries in its header: `PARL` in ASCII.
 const APPLICATION_ID: i32 = 0x5041_524c;

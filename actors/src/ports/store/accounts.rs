@@ -9,9 +9,9 @@ use super::StoreError;
 /// A user's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Never changes, and is never given to another user.
+    /// The user.
     pub id: UserId,
-    /// Never changes.
+    /// The tenant.
     pub tenant: TenantId,
     /// Unique per tenant, compared without regard to case.
     pub username: String,
@@ -41,7 +41,7 @@ impl Account {
     }
 }
 
-/// By what an account is found.
+/// Which account.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// By id, whatever the tenant.
@@ -74,17 +74,17 @@ pub enum AccountError {
 pub struct Family {
     /// Its random id.
     pub id: String,
-    /// The user whose login it is.
+    /// Whose.
     pub user: UserId,
     /// SHA-256 of the one token that is good now, in hexadecimal.
     pub current: String,
-    /// The last moment at which it can be renewed.
+    /// When it expires.
     pub expires_at: Millis,
-    /// Revoked once, revoked for ever.
+    /// Whether it was revoked.
     pub revoked: bool,
 }
 
-/// Accounts and refresh tokens. Every call fails with a [`StoreError`] where the store does; where more can go wrong, it says so.
+/// Accounts and refresh tokens.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// Writes a new account.
@@ -107,35 +107,68 @@ pub trait AccountStore: Send + Sync {
     async fn replace_account(&self, before: &Account, after: &Account) -> Result<(), AccountError>;
 
     /// Finds an account.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError>;
 
     /// Reads several accounts; those that don't exist are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn accounts(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
 
     /// Finds active accounts of a tenant whose username or full name has `text` in it, prefixes of the username first.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError>;
 
     /// Notes when users were last connected.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn seen(&self, users: &[(UserId, Millis)]) -> Result<(), StoreError>;
 
     /// Begins a family.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn create_family(&self, family: &Family) -> Result<(), StoreError>;
 
     /// Reads a family.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn family(&self, id: &str) -> Result<Option<Family>, StoreError>;
 
     /// Replaces a family's current token if it is `from` and not revoked; says whether it did.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn rotate_family(&self, id: &str, from: &str, to: &str, expires_at: Millis) -> Result<bool, StoreError>;
 
     /// Revokes a family.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn revoke_family(&self, id: &str) -> Result<(), StoreError>;
 
     /// Revokes all families of a user, but for the one that is named.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn revoke_families(&self, user: UserId, except: Option<&str>) -> Result<(), StoreError>;
 
     /// Removes families that expired before `now`, at most 1,000; says how many.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn sweep_families(&self, now: Millis) -> Result<usize, StoreError>;
 
     /// Notes what a moderator did outside their own rooms.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn audit(&self, at: Millis, by: UserId, room: Option<RoomId>, what: &str) -> Result<(), StoreError>;
 }

@@ -81,11 +81,20 @@ pub trait BulkStore: Send + Sync {
     async fn bulk(&self, bulk: Bulk) -> Result<(), BulkError>;
 
     /// How many pieces an import has written, and its progress after the last one; `None` when it was never begun.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn import(&self, name: &str) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
 
     /// Reads an import's notes of one kind, by key, from a key on.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn records(&self, import: &str, kind: u8, from: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// Those of `ids` that are in use; for rooms also those that a claim holds for a log that was not begun yet.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn taken(&self, kind: IdKind, ids: &[u64]) -> Result<Vec<u64>, StoreError>;
 }

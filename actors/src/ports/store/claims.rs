@@ -31,6 +31,9 @@ pub enum IdKind {
 #[async_trait]
 pub trait ClaimStore: Send + Sync {
     /// Claims a key for a target, or tells who has it. However many try at once, all get the same answer.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn claim(&self, tenant: TenantId, kind: ClaimKind, key: &str, target: u64) -> Result<u64, StoreError>;
 
     /// Takes a block of ids: the first of `count` numbers that nobody else gets.

@@ -8,7 +8,7 @@ pub use parlance_schema::message::MessageState;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, WorkMark};
 
 /// Why an append was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum AppendError {
     /// append and the number of the entry that has its client id.
     #[error("{} entries are in the log already", .0.len())]
     Duplicate(Vec<(usize, Seq)>),
+    /// The log's end has another fence than the one that the append knows; nothing was written. Reading the log again tells it.
+    #[error("the log's end is fenced")]
+    Fenced,
     /// As for every other call.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -31,7 +34,7 @@ pub enum AppendError {
 /// A conditional append to one room's log, with what follows from it. Done whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// The room whose log it goes to.
+    /// The room.
     pub room: RoomId,
     /// The room's tenant.
     pub tenant: TenantId,
@@ -48,6 +51,11 @@ pub struct Append {
     pub members: Vec<(UserId, bool)>,
     /// Numbers of earlier entries whose words are to be erased.
     pub erase: Vec<Seq>,
+    /// The fence of the bucket that the entries go to, as it was read.
+    pub fence: Option<u64>,
+    /// A mark that is written in the same step, where the store does that
+    /// ([`FeedStore::marks_with_append`](super::FeedStore::marks_with_append)).
+    pub mark: Option<WorkMark>,
 }
 
 /// Who is told what an append came to. Dropped without an answer (a store that panicked), it says that this is unknown.
@@ -84,6 +92,8 @@ pub struct Waking {
     pub snapshot: Option<(Seq, Vec<u8>)>,
     /// All entries after the snapshot, in order.
     pub tail: Vec<Arc<Entry>>,
+    /// The fence that appends after the last entry must know.
+    pub fence: Option<u64>,
 }
 
 /// A message: its `posted` entry and what became of it.
@@ -98,9 +108,9 @@ pub struct StoredMessage {
 /// A stretch of numbers to read, both ends included.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// The lowest number.
+    /// First number.
     pub from: Seq,
-    /// The highest number; it may lie beyond the end of the log.
+    /// Last number.
     pub to: Seq,
     /// At most so many.
     pub limit: usize,
@@ -108,7 +118,7 @@ pub struct Range {
     pub backwards: bool,
 }
 
-/// The rooms' logs. Every call fails with a [`StoreError`] where the store does; where more can go wrong, it says so.
+/// The rooms' logs.
 #[async_trait]
 pub trait LogStore: Send + Sync {
     /// The store's epoch: it changes when the store was restored from a backup.
@@ -131,33 +141,63 @@ pub trait LogStore: Send + Sync {
     }
 
     /// Reads what a room needs to wake; `None` when its log is empty. Costs the same however long the log is.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError>;
 
     /// Keeps a state that was folded up to `seq`; an older one never replaces a newer one.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn save_snapshot(&self, room: RoomId, seq: Seq, state: Vec<u8>) -> Result<(), StoreError>;
 
     /// Reads entries of a log.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn entries(&self, room: RoomId, range: Range) -> Result<Vec<Arc<Entry>>, StoreError>;
 
     /// Reads messages: `posted` entries in the range with what became of them.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError>;
 
     /// Counts messages after `after` that `by` sent.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError>;
 
     /// Finds a message by its id.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn locate(&self, message: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError>;
 
     /// Finds the entry that a sender's client id made in a room.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError>;
 
     /// Lists the rooms that a user is in. A projection: the room's log decides.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;
 
     /// Raises read marks; one that is below what is there is ignored. The bytes are the caller's.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError>;
 
     /// Reads a room's read marks.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn read_marks(&self, room: RoomId) -> Result<Vec<(UserId, ReadMark)>, StoreError>;
 }
 
