@@ -3,6 +3,7 @@
 //! `Accounts` is what the doors call. Passwords are argon2id hashes, access tokens are short-lived JWTs that any node with
 //! the key ring can check, refresh tokens are random, good once, and come in families: one family is one login.
 
+mod account_status;
 mod admin;
 mod body;
 mod foreign;
@@ -12,9 +13,8 @@ pub(crate) mod password;
 mod profile;
 pub(crate) mod rules;
 mod secret;
-mod seen;
-mod standing;
 mod token;
+mod verified_tokens;
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub use keys::KeyRing;
 pub use secret::Secret;
 
 use crate::config;
-use standing::Standings;
+use account_status::AccountStatusCache;
 
 /// What accounts need from outside.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ pub struct Accounts {
     keys: KeyRing,
     config: config::Auth,
     hasher: password::Hasher,
-    standings: Standings,
+    statuses: AccountStatusCache,
     /// An account is read, changed and written whole, if it is still what was read. Those of one stripe one after the other,
     /// so that only another node can come in between.
     writers: Vec<Mutex<()>>,
@@ -94,7 +94,7 @@ impl Accounts {
             keys,
             config: config.clone(),
             hasher,
-            standings: Standings::default(),
+            statuses: AccountStatusCache::default(),
             writers,
             subjects: DashMap::new(),
         })
@@ -128,7 +128,7 @@ impl Accounts {
 
     /// Lets whoever a checked token names in as the account stands now.
     async fn admit(&self, checked: token::Checked, now: Millis) -> Result<Authenticated, Fault> {
-        let standing = self.standings.of(&self.ports, checked.user, now).await?;
+        let standing = self.statuses.of(&self.ports, checked.user, now).await?;
         let Some(standing) = standing.filter(|s| s.tenant == checked.tenant) else {
             return Err(Fault::unauthenticated("the access token is not valid"));
         };
@@ -139,7 +139,7 @@ impl Accounts {
             return Err(Fault::new(Code::Revoked, "the access token was revoked"));
         }
         if let Some(family) = &checked.family
-            && self.standings.ended(&self.ports, checked.user, family, now).await?
+            && self.statuses.ended(&self.ports, checked.user, family, now).await?
         {
             return Err(Fault::new(Code::Revoked, "this login has ended"));
         }
@@ -196,7 +196,7 @@ impl Accounts {
         let done = change(&mut account)?;
         if account != before {
             let written = self.ports.store.replace_account(&before, &account).await;
-            self.standings.forget(user);
+            self.statuses.forget(user);
             written.map_err(|e| account_fault(&e))?;
         }
         Ok((account, done))
@@ -204,7 +204,7 @@ impl Accounts {
 
     /// Tells the user's sessions, on all nodes, that tokens issued before `before` are void.
     fn publish_revoked(&self, user: UserId, before: Millis) {
-        self.standings.forget(user);
+        self.statuses.forget(user);
         self.ports.bus.publish_user(user, parlance_schema::event::Notice::Revoked { before });
     }
 

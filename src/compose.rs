@@ -25,7 +25,7 @@ use crate::dialect::{self, Dialects, Name};
 use crate::gateway::checks::Checks;
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
-use crate::store::{memory, moving, scylla, sqlite};
+use crate::store::{copy, memory, scylla, sqlite};
 use crate::telemetry;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
@@ -80,8 +80,8 @@ impl Backend for Real {
         }
         let target = Box::pin(scylla::Scylla::open_to_move(scylla_options(&config.store.scylla))).await;
         let target = target.map_err(|error| Failure::Other(error.to_string()))?;
-        moving::run(&source, &target, out).await.map_err(|error| match error {
-            moving::MoveError::Io(error) => Failure::Io(error),
+        copy::run(&source, &target, out).await.map_err(|error| match error {
+            copy::CopyError::Io(error) => Failure::Io(error),
             other => Failure::Other(other.to_string()),
         })
     }

@@ -58,7 +58,7 @@ pub struct Link {
     stuck: AtomicU64,
     /// When the token expires, in Unix milliseconds.
     expires: AtomicU64,
-    behind: AtomicBool,
+    lagging: AtomicBool,
     /// The access token, where its standing is looked at again now and then.
     token: Mutex<Option<Arc<str>>>,
     /// Whether the client has said where it is; kept here so that it outlives the Session.
@@ -113,7 +113,7 @@ impl Link {
             heard: AtomicU64::new(ticks()),
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
-            behind: AtomicBool::new(false),
+            lagging: AtomicBool::new(false),
             token: Mutex::new(None),
             resumed: AtomicBool::new(false),
             out: Mutex::new(Out::default()),
@@ -136,7 +136,7 @@ impl Link {
         }
         // A single append larger than what is left still goes into an empty outbox: no client is behind for ever.
         if out.bytes + size > OUTBOX_BYTES_MAX && out.bytes > 0 {
-            self.behind.store(true, Ordering::Release);
+            self.lagging.store(true, Ordering::Release);
             return Pushed::Full;
         }
         let idle = out.queue.is_empty() && size > 0;
@@ -365,7 +365,7 @@ impl Link {
     /// Since when the client has read nothing while its outbox was full, by a clock that the caller ticks; `None` while
     /// it is not full.
     pub fn stuck_since(&self, now: u64) -> Option<u64> {
-        if !self.behind.load(Ordering::Acquire) {
+        if !self.lagging.load(Ordering::Acquire) {
             self.stuck.store(0, Ordering::Relaxed);
             return None;
         }
@@ -389,8 +389,8 @@ impl Link {
 
     /// Whether some room is behind.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Acquire)
+    pub fn is_lagging(&self) -> bool {
+        self.lagging.load(Ordering::Acquire)
     }
 
     // --- the socket's side ---
@@ -420,7 +420,7 @@ impl Link {
         }
         let low = out.bytes <= OUTBOX_BYTES_LOW && !out.closed;
         Taken {
-            catch_up: low && self.behind.swap(false, Ordering::AcqRel),
+            catch_up: low && self.lagging.swap(false, Ordering::AcqRel),
             closing: out.closed && out.queue.is_empty(),
         }
     }

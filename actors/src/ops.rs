@@ -18,8 +18,8 @@ use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::time::Instant;
 
-use crate::cluster::answering::connections;
 use crate::cluster::forwarding::Lanes;
+use crate::cluster::responder::connections;
 use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, Forward, ReplyTo};

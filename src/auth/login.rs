@@ -207,7 +207,7 @@ impl Accounts {
             return Ok(());
         }
         self.ports.store.revoke_family(&family.id).await.map_err(|e| store_fault(&e))?;
-        self.standings.forget(family.user);
+        self.statuses.forget(family.user);
         Ok(())
     }
 

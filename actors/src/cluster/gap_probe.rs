@@ -1,4 +1,4 @@
-//! Lookout: asks for the last numbers of rooms that are relayed here, where something may be missing.
+//! GapProbe: asks for the last numbers of rooms that are relayed here, where something may be missing.
 //!
 //! Owns: the rooms that are to be asked for, together and paced. Receives: rooms from relays that begin; changes of the view and
 //! of the bus. Emits: questions to rooms' homes, numbers to relays. Restarted by [`crate::node`].
@@ -12,7 +12,7 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::answering::{Answering, LAST_MAX};
+use super::responder::{LAST_MAX, Responder};
 use crate::ports::bus::{BusState, Question, Reply};
 
 /// Between two rounds of questions, in milliseconds; a random half of it is left out.
@@ -22,10 +22,10 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How long an answer may take.
 const ASK: Duration = Duration::from_secs(2);
 
-/// The Lookout actor.
-pub(crate) struct Lookout;
+/// The GapProbe actor.
+pub(crate) struct GapProbe;
 
-/// What the Lookout can be told.
+/// What the GapProbe can be told.
 pub(crate) enum Msg {
     /// Rooms are to be asked for.
     Due,
@@ -41,15 +41,15 @@ pub(crate) enum Msg {
     Round,
 }
 
-/// The Lookout's state.
+/// The GapProbe's state.
 pub(crate) struct State {
-    node: Arc<Answering>,
+    node: Arc<Responder>,
     view: Arc<View>,
     /// Whether a round of questions is due or on its way.
     busy: bool,
 }
 
-/// Tells the Lookout that a round has ended, however it did.
+/// Tells the GapProbe that a round has ended, however it did.
 struct Asked(ActorRef<Msg>);
 
 impl Drop for Asked {
@@ -58,12 +58,12 @@ impl Drop for Asked {
     }
 }
 
-impl Actor for Lookout {
+impl Actor for GapProbe {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Answering>;
+    type Arguments = Arc<Responder>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, node: Arc<Answering>) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, me: ActorRef<Msg>, node: Arc<Responder>) -> Result<State, ActorProcessingErr> {
         let to = me.clone();
         node.relays.gap_checks.on_first(move || drop(to.cast(Msg::Due)));
         let (mut view, mut bus) = (node.shared.cluster.watch(), node.shared.bus.state());
@@ -97,7 +97,7 @@ impl Actor for Lookout {
                 state.schedule(&me);
             }
             Msg::Viewed => state.viewed(),
-            Msg::Connected | Msg::Round if !state.node.shared.cluster.is_alone() => {
+            Msg::Connected | Msg::Round if !state.node.shared.cluster.is_single_node() => {
                 // Those that are at home here too: others may have thought otherwise for a while, and written to them.
                 for room in state.node.relays.rooms() {
                     state.node.relays.gap_checks.request(room);
@@ -155,7 +155,7 @@ impl State {
 }
 
 /// Asks the home of some rooms for their last numbers, and the store where it doesn't answer.
-async fn numbers(node: &Answering, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
+async fn numbers(node: &Responder, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
     metrics::counter!("parlance_last_asked_total").increment(rooms.len() as u64);
     // Of a room that is at home here only the log tells whether somebody else wrote to it.
     let Some(home) = home else { return node.logged(rooms).await };

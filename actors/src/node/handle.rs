@@ -76,7 +76,7 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
-        if self.tree.shared.cluster.is_alone() {
+        if self.tree.shared.cluster.is_single_node() {
             // News that a token is void can't be lost on the way here.
             link.keep_token(None);
         }

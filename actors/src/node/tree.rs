@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cluster::answering::Answering;
 use crate::cluster::forwarding::Lanes;
+use crate::cluster::responder::Responder;
 use crate::ops::Operations;
 use crate::shared::{Options, Ports, Shared};
 use crate::{presence, relay, room, session};
@@ -15,7 +15,7 @@ pub(crate) struct Tree {
     pub(super) relays: Arc<relay::Registry>,
     pub(super) rooms: Arc<room::Registry>,
     pub(super) lanes: Arc<Lanes>,
-    pub(super) answering: Arc<Answering>,
+    pub(super) responder: Arc<Responder>,
     pub(super) operations: Arc<Operations>,
     pub(super) sessions: Arc<session::Registry>,
 }
@@ -27,10 +27,10 @@ impl Tree {
         let presence = Arc::new(presence::Registry::default());
         let relays = relay::Registry::new(shared.clone(), presence.clone());
         let lanes = Lanes::new(shared.clone(), relays.clone());
-        let answering = Answering::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
+        let responder = Responder::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
         let operations = Operations::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
         let sessions = session::Registry::new(shared.clone(), presence.clone(), relays.clone(), operations.clone());
         let rooms = lanes.rooms.clone();
-        Arc::new(Self { shared, presence, relays, rooms, lanes, answering, operations, sessions })
+        Arc::new(Self { shared, presence, relays, rooms, lanes, responder, operations, sessions })
     }
 }

@@ -81,7 +81,7 @@ pub(crate) enum Msg {
     /// Writes read marks down.
     Flush,
     /// Marks as read what was delivered to connections that are for this room alone.
-    Settle,
+    MarkDelivered,
     /// Looks whether it is still needed.
     Tick,
     /// The last message of a relay that was taken off the list.
@@ -123,7 +123,7 @@ impl Sub {
     /// Notes that its client was told where it stands: entries may come. A relay that is dead just now finds it so.
     pub(crate) fn start(&mut self) {
         if self.mode == Mode::Waiting {
-            self.mode = Mode::Behind;
+            self.mode = Mode::Lagging;
         }
     }
 
@@ -140,7 +140,7 @@ pub(super) enum Mode {
     /// Gets entries as they come.
     Live,
     /// Waits for room in its outbox.
-    Behind,
+    Lagging,
     /// What it missed is being read from the log.
     Reading,
 }
@@ -188,12 +188,12 @@ pub(crate) struct State {
     pub(super) marks: BTreeMap<UserId, ReadMark>,
     pub(super) unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
-    pub(super) settling: bool,
+    pub(super) marking_delivered: bool,
     /// Subscribers who couldn't be pushed what came, as something for their wire was not at hand.
     pub(super) late: Vec<u64>,
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     pub(super) repairing: Option<Seq>,
-    pub(super) behind: repair::Behind,
+    pub(super) repair: repair::Repair,
     pub(super) active: Instant,
     /// Set once it is off the list: nobody subscribes any more.
     pub(super) off: bool,
@@ -229,10 +229,10 @@ impl Actor for Relay {
             piece: None,
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
-            settling: false,
+            marking_delivered: false,
             late: Vec::new(),
             repairing: None,
-            behind: repair::Behind::default(),
+            repair: repair::Repair::default(),
             active: Instant::now(),
             off: false,
             leaving: false,
@@ -244,7 +244,7 @@ impl Actor for Relay {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         if state.parks(&msg) {
-            state.behind.park(msg);
+            state.repair.park(msg);
             return Ok(());
         }
         match msg {
@@ -262,19 +262,19 @@ impl Actor for Relay {
             Msg::Read { session, from, log } => state.read(&me, session, from, log),
             Msg::Repaired(entries) => state.repaired(&me, entries),
             Msg::View { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.view(&who));
             }
             Msg::Members { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.members(&who));
             }
             Msg::Bans { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.bans(&who));
             }
             Msg::Invites { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.invites(&who));
             }
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
@@ -287,9 +287,9 @@ impl Actor for Relay {
             Msg::Reconnected => state.read_marks(&me),
             Msg::Marked(marks) => state.marked(marks),
             Msg::Flush => state.flush_marks(),
-            Msg::Settle => {
-                state.settling = false;
-                state.settle();
+            Msg::MarkDelivered => {
+                state.marking_delivered = false;
+                state.mark_delivered();
             }
             Msg::Tick => state.tick(&me).await,
             Msg::Farewell => state.leaving = true,
@@ -338,7 +338,7 @@ impl State {
                 self.end_strangers().await;
                 let sessions: Vec<u64> = {
                     let mut subs = lock(&self.subs);
-                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Behind);
+                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Lagging);
                     subs.iter().map(|sub| sub.link.id).collect()
                 };
                 for session in sessions {
@@ -425,7 +425,7 @@ impl State {
         serde_json::json!({
             "last": self.last(),
             "sessions": subs.len(),
-            "behind": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
+            "lagging": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
             "ring_bytes": self.ring.bytes(),
             "repairing": self.repairing.is_some(),
         })

@@ -163,7 +163,7 @@ impl State {
                 let wire = &sub.link.wire;
                 let make = || Made::new(wire.as_ref(), self.room, entries, &around);
                 let Ok(made) = made[wire.index()].get_or_insert_with(make) else {
-                    sub.mode = Mode::Behind;
+                    sub.mode = Mode::Lagging;
                     self.late.push(sub.link.id);
                     continue;
                 };
@@ -173,13 +173,13 @@ impl State {
                         delivered += entries.len() as u64;
                         alone |= sub.link.room.is_some();
                     }
-                    Pushed::Full => sub.mode = Mode::Behind,
+                    Pushed::Full => sub.mode = Mode::Lagging,
                     Pushed::Closed => {}
                 }
             }
         }
         if alone {
-            self.settle_later(me);
+            self.mark_delivered_later(me);
         }
         self.shared.meters.deliveries.increment(delivered);
         for (at, entry) in entries.iter().enumerate() {

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use super::actor::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
 use super::registry::lock;
 use crate::link::{Link, Pushed};
-use crate::names::Names;
 use crate::ports::store::{Range, StoreError};
 use crate::room::guarded;
 use crate::shared::Shared;
+use crate::usernames::Usernames;
 use crate::wire::{Around, Wire};
 
 impl State {
@@ -121,7 +121,7 @@ impl State {
         }
         metrics::counter!("parlance_log_reads_total").increment(1);
         let entry = self.shared.entry(self.room, seq).await?;
-        if entry.is_none() && !self.shared.cluster.is_alone() {
+        if entry.is_none() && !self.shared.cluster.is_single_node() {
             // What is folded here is in the log: this was read where it isn't yet.
             return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
         }
@@ -132,7 +132,7 @@ impl State {
     pub(super) fn catch_up(&mut self, me: &ActorRef<Msg>, session: u64) {
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
-        let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
+        let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Lagging) else { return };
         let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
         while sub.position < end {
             let Some(piece) = self.piece(sub.position + 1, end, sub.link.wire.as_ref()) else {
@@ -154,7 +154,7 @@ impl State {
         self.part(&mut subs);
         drop(subs);
         if read {
-            self.settle_later(me);
+            self.mark_delivered_later(me);
         }
     }
 
@@ -208,7 +208,7 @@ impl State {
             let reading =
                 |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading && sub.position + 1 == from;
             let Some(sub) = subs.iter_mut().find(reading) else { return };
-            sub.mode = Mode::Behind;
+            sub.mode = Mode::Lagging;
             match log {
                 Ok(log) if log.entries.first().is_some_and(|entry| entry.seq == sub.position + 1) => {
                     if !push_read(self.room, sub, &log, &self.shared.names) {
@@ -245,7 +245,7 @@ async fn read_passage(shared: &Shared, room: RoomId, range: Range, looks_around:
 }
 
 /// Queues entries one by one; false when the outbox is full.
-fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool {
+fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Usernames) -> bool {
     let posted = |seq: Seq| log.originals.get(&seq).cloned();
     let around = Around::whole(names, &posted);
     for entry in &log.entries {

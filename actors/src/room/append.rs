@@ -66,7 +66,7 @@ impl State {
     /// Answers a batch that came to no entry. What is appended is decided by the log as it is, else the append is refused;
     /// a refusal alone may have been decided by what the log was before another node wrote to it.
     async fn settle_nothing(&mut self, me: &ActorRef<Msg>, batch: Batch) {
-        let refused = batch.has_refusal() && !self.shared.cluster.is_alone();
+        let refused = batch.has_refusal() && !self.shared.cluster.is_single_node();
         self.batch = Some(batch);
         if refused {
             match self.shared.entry(self.room, self.last() + 1).await {

@@ -130,7 +130,7 @@ impl State {
     /// Tells the last number now and then after the last entry, so that a relay which missed that one learns of it.
     pub(super) fn beat(&mut self) {
         let Some((at, count)) = &mut self.moving.wrote else { return };
-        if self.batch.is_some() || self.shared.cluster.is_alone() {
+        if self.batch.is_some() || self.shared.cluster.is_single_node() {
             return;
         }
         let due = BEATS_MS.get(*count).is_some_and(|ms| at.elapsed() >= Duration::from_millis(*ms));

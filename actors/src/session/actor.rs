@@ -323,7 +323,7 @@ impl State {
             "resumed": self.link.is_resumed(),
             "in_flight": self.link.in_flight(),
             "outbox_bytes": self.link.queued_bytes(),
-            "behind": self.link.is_behind(),
+            "lagging": self.link.is_lagging(),
         })
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct State {
 impl State {
     /// Has the next sessions look; a round begins when it is time, and when the bus was away.
     fn sweep(&mut self) {
-        if self.sessions.shared.cluster.is_alone() {
+        if self.sessions.shared.cluster.is_single_node() {
             return;
         }
         let anew = self.bus.has_changed().unwrap_or(false);
@@ -91,7 +91,7 @@ impl Actor for Sessions {
         let State { sessions, .. } = &*state;
         let shared = &sessions.shared;
         let (now, wall) = (ticks(), shared.clock.now());
-        let (mut queued, mut behind) = (0, 0);
+        let (mut queued, mut lagging) = (0, 0);
         let mut dead = Vec::new();
         for (link, actor) in &sessions.all() {
             // One that dies while it starts has no supervisor yet who would be told.
@@ -99,14 +99,14 @@ impl Actor for Sessions {
                 dead.push(link.clone());
             }
             queued += link.queued_bytes();
-            behind += usize::from(link.is_behind());
+            lagging += usize::from(link.is_lagging());
             look_after(shared, link, now, wall);
         }
         for link in dead {
             restart(sessions, &link);
         }
         metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
-        metrics::gauge!("parlance_behind_sessions").set(behind as f64);
+        metrics::gauge!("parlance_lagging_sessions").set(lagging as f64);
         Ok(())
     }
 

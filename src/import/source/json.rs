@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(column) = map.next_key_seed(Name(self.columns))? {
+        while let Some(column) = map.next_key_seed(ColumnName(self.columns))? {
             match column {
                 Some(column) => self.spans[column] = map.next_value_seed(Plain(self.buffer))?,
                 None => {
@@ -118,9 +118,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// A field's name; which column it is.
-struct Name(&'static [Column]);
+struct ColumnName(&'static [Column]);
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for ColumnName {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
@@ -128,7 +128,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl Visitor<'_> for Name {
+impl Visitor<'_> for ColumnName {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

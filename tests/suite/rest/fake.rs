@@ -109,11 +109,11 @@ impl Service for FakeNode {
         let (ready, writable) = *self.state.lock().unwrap();
         let store = StoreHealth { backend: "sqlite", writable, durability: "disk" };
         let cluster = ClusterHealth {
-            node: NodeId::alone(),
+            node: NodeId::single(),
             state: NodeState::Ready,
             connected: true,
             renewed: true,
-            nodes: [(NodeId::alone(), NodeState::Ready)].into(),
+            nodes: [(NodeId::single(), NodeState::Ready)].into(),
         };
         Health { ready, store, bus: "local".into(), cluster }
     }

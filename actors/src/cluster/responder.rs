@@ -7,7 +7,7 @@ use parlance_schema::view::StatsView;
 use parlance_schema::{Code, Fault, RoomId, Seq, TenantId};
 
 use super::forwarding::Lanes;
-use crate::ports::bus::{Question, Reply, Responder};
+use crate::ports::bus::{self, Question, Reply};
 use crate::ports::store::Range;
 use crate::room::guarded;
 use crate::shared::Shared;
@@ -17,14 +17,14 @@ use crate::{presence, relay};
 pub(crate) const LAST_MAX: usize = 256;
 
 /// What answers other nodes.
-pub(crate) struct Answering {
+pub(crate) struct Responder {
     pub(super) shared: Arc<Shared>,
     pub(super) relays: Arc<relay::Registry>,
     presence: Arc<presence::Registry>,
     lanes: Arc<Lanes>,
 }
 
-impl Answering {
+impl Responder {
     /// What answers for these.
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -36,7 +36,7 @@ impl Answering {
     }
 
     /// Answers questions for as long as the node is there.
-    pub(crate) fn responder(self: &Arc<Self>) -> Responder {
+    pub(crate) fn respond(self: &Arc<Self>) -> bus::Responder {
         let node = Arc::downgrade(self);
         Arc::new(move |_, question| {
             let Some(node) = node.upgrade() else {
