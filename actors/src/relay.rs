@@ -5,11 +5,13 @@ mod actor;
 mod asker;
 mod fanout;
 mod gap_checks;
+mod loading;
 mod mail;
 mod registry;
 mod repair;
 mod resume;
 mod single_room;
+mod subscribing;
 mod supervisor;
 mod views;
 
