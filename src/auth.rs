@@ -9,11 +9,13 @@ mod foreign;
 pub mod keys;
 mod login;
 pub(crate) mod password;
+mod precis;
 mod profile;
 pub(crate) mod rules;
 mod secret;
 mod seen;
 mod standing;
+mod strength;
 mod token;
 
 use std::sync::Arc;
@@ -130,18 +132,18 @@ impl Accounts {
     async fn admit(&self, checked: token::Checked, now: Millis) -> Result<Authenticated, Fault> {
         let standing = self.standings.of(&self.ports, checked.user, now).await?;
         let Some(standing) = standing.filter(|s| s.tenant == checked.tenant) else {
-            return Err(Fault::unauthenticated("the access token is not valid"));
+            return Err(token::not_valid());
         };
         if !standing.active {
-            return Err(Fault::new(Code::Revoked, "the account is disabled"));
+            return Err(Fault::new(Code::Revoked, "your account is disabled: ask an administrator"));
         }
         if checked.issued_at < standing.valid_after {
-            return Err(Fault::new(Code::Revoked, "the access token was revoked"));
+            return Err(Fault::new(Code::Revoked, "the access token was revoked: log in again"));
         }
         if let Some(family) = &checked.family
             && self.standings.ended(&self.ports, checked.user, family, now).await?
         {
-            return Err(Fault::new(Code::Revoked, "this login has ended"));
+            return Err(Fault::new(Code::Revoked, "this login has ended: log in again"));
         }
         Ok(Authenticated {
             principal: Principal { user: checked.user, tenant: standing.tenant, role: standing.role },
@@ -157,7 +159,7 @@ impl Accounts {
     /// When the life is longer than 30 days, or the token can't be signed.
     pub fn token_for(&self, account: &Account, life_s: u64) -> Result<Secret, Fault> {
         if !(1..=keys::TOKEN_LIFE_S_MAX).contains(&life_s) {
-            return Err(Fault::invalid(format!("a token lives for 1 to {} seconds", keys::TOKEN_LIFE_S_MAX)));
+            return Err(Fault::invalid(format!("a token must be good for 1 to {} seconds", keys::TOKEN_LIFE_S_MAX)));
         }
         self.sign(account, None, life_s)
     }
@@ -191,7 +193,8 @@ impl Accounts {
         change: impl FnOnce(&mut Account) -> Result<T, Fault> + Send,
     ) -> Result<(Account, T), Fault> {
         let _alone = self.writing(user).await;
-        let mut account = self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("no such user"))?;
+        let mut account =
+            self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let before = account.clone();
         let done = change(&mut account)?;
         if account != before {
@@ -202,7 +205,7 @@ impl Accounts {
         Ok((account, done))
     }
 
-    /// Tells the user's sessions, on all nodes, that tokens issued before `before` are void.
+    /// Tells the user's sessions, on all nodes, that some tokens issued before `before` are void: each looks whether its own is.
     fn publish_revoked(&self, user: UserId, before: Millis) {
         self.standings.forget(user);
         self.ports.bus.publish_user(user, parlance_schema::event::Notice::Revoked { before });
@@ -237,16 +240,20 @@ pub fn me_view(account: &Account) -> MeView {
 fn store_fault(error: &StoreError) -> Fault {
     tracing::error!(%error, "account store failed");
     match error {
-        StoreError::Unavailable(_) => Fault::store_unavailable("accounts can't be reached at the moment"),
-        StoreError::Unknown(_) => Fault::new(Code::OutcomeUnknown, "nobody can tell whether it was done"),
-        StoreError::Corrupt(_) => Fault::internal("an account can't be read"),
+        StoreError::Unavailable(_) => Fault::store_unavailable("the server's store can't be reached now: try again"),
+        StoreError::Unknown(_) => Fault::new(
+            Code::OutcomeUnknown,
+            "the server's store does not say whether this was done: look, then try again",
+        ),
+        StoreError::Corrupt(_) => Fault::internal("the account can't be read: tell the operator of the server"),
     }
 }
 
 fn account_fault(error: &AccountError) -> Fault {
     match error {
-        AccountError::UsernameTaken | AccountError::EmailTaken => Fault::new(Code::Exists, error.to_string()),
-        AccountError::Changed => Fault::busy(error.to_string()).after(50),
+        AccountError::UsernameTaken => Fault::new(Code::Exists, "the username is taken: choose another one"),
+        AccountError::EmailTaken => Fault::new(Code::Exists, "another account has this e-mail address"),
+        AccountError::Changed => Fault::busy("the account was changed at the same time: try again").after(50),
         AccountError::Store(error) => store_fault(error),
     }
 }

@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use parlance_actors::ports::{Clock, Random, Store};
 use parlance_schema::Fault;
 
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Config, Overrides, Sources};
 use input::Input;
 
 /// The exit code of a command that did what it was asked but for some rows.
@@ -30,8 +30,8 @@ const REFUSED: u8 = 3;
 /// What the command line works on.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Serves until the process is told to end.
-    async fn serve(&self, config: Config) -> Result<(), Failure>;
+    /// Serves until the process is told to end; when it is told so, it reads the settings again from where they came.
+    async fn serve(&self, config: Config, sources: Sources) -> Result<(), Failure>;
 
     /// Opens the configured store; where it is a folder, for this process alone.
     ///
@@ -209,9 +209,10 @@ async fn execute(
         dev_echo: cli.serve.dev_echo || inner.is_some_and(|s| s.dev_echo),
         dev_faults: cli.serve.dev_faults || inner.is_some_and(|s| s.dev_faults),
     };
-    let config = || Config::load(cli.common.config.as_deref(), environment, &overrides);
+    let sources = Sources { file: cli.common.config, environment, overrides };
+    let config = || sources.read();
     match cli.command {
-        None | Some(Command::Serve(_)) => backend.serve(config()?).await,
+        None | Some(Command::Serve(_)) => backend.serve(config()?, sources).await,
         Some(Command::User(command)) => user::execute(backend, &config()?, command, input, out).await,
         Some(Command::Keys(command)) => keys::execute(backend, &config()?, &command, out),
         Some(Command::Backup { to }) => {

@@ -1,6 +1,8 @@
 //! Puts a node together: with `compose/`, the only place that names concrete backends.
 
 mod cluster;
+mod reload;
+mod signals;
 
 use std::io::Write;
 use std::path::Path;
@@ -20,13 +22,15 @@ use crate::auth::{self, Accounts};
 use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, Sources, StoreKind};
 use crate::dialect::{self, Dialects, Name};
-use crate::gateway::checks::Checks;
+use crate::gateway::checks::{Checks, Current};
 use crate::gateway::{connect, dev, echo, listener, routes, tls};
 use crate::import;
 use crate::store::{memory, moving, scylla, sqlite};
 use crate::telemetry;
+use reload::Reload;
+use signals::Signals;
 
 /// Milliseconds over which clients are asked to come back when the server stops.
 const DRAIN_SPREAD_MS: u64 = 3_000;
@@ -40,18 +44,25 @@ pub struct Real;
 
 #[async_trait]
 impl Backend for Real {
-    async fn serve(&self, config: Config) -> Result<(), Failure> {
+    async fn serve(&self, config: Config, sources: Sources) -> Result<(), Failure> {
+        // From the first moment on, so that a signal during the start ends nothing.
+        let mut signals = Signals::listen()?;
         let telemetry = telemetry::install(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
         tokio::spawn(telemetry.clone().upkeep());
-        let running = start(&config, Arc::new(move || telemetry.render())).await?;
+        let rendering = telemetry.clone();
+        let running = start(&config, Arc::new(move || rendering.render())).await?;
         let address = running.listener.address();
         let scheme = if config.tls.certificate.as_os_str().is_empty() { "http" } else { "https" };
         writeln!(std::io::stdout(), "listening on {scheme}://{address}")?;
         std::io::stdout().flush()?;
         tracing::info!(%address, data = %config.data.dir.display(), "ready");
-        until_told().await?;
+        let mut reload = Reload { sources, config, checks: running.checks.clone(), telemetry };
+        signals.until_told(|| reload.run()).await;
         tracing::info!("draining");
-        running.stop().await;
+        tokio::select! {
+            () = running.stop() => {}
+            () = signals.told_again() => tracing::warn!("told to end again: ending at once"),
+        }
         Ok(())
     }
 
@@ -145,6 +156,8 @@ pub struct Running {
     pub listener: listener::Handle,
     /// Its actors.
     pub node: Arc<node::Handle>,
+    /// What requests pass before any route.
+    pub checks: Arc<Current>,
     nats: Option<Arc<bus::Nats>>,
 }
 
@@ -176,7 +189,7 @@ fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener
         header_ms: config.limits.header_ms,
         request_ms: config.limits.request_ms,
         reply_ms: config.limits.reply_ms,
-        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?.styled(dialects)),
+        checks: Arc::new(Checks::new(config).map_err(Failure::Other)?.styled(dialects).into()),
         tls,
         ..listener::Options::default()
     })
@@ -199,6 +212,9 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(System), Arc::new(System));
     let cluster::Joined { bus, membership, nats } = cluster::join(config, random.clone()).await?;
     let ids = Arc::new(Ids::new(store.clone()));
+    if let Err(error) = ids.look().await {
+        tracing::warn!(%error, "it is not known how many ids are left");
+    }
     std::fs::create_dir_all(&config.data.dir)?;
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
     let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
@@ -226,6 +242,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let tcp = listener::bind(config.server.listen)
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener_options(config, dialects.clone())?;
+    let checks = options.checks.clone();
     let listener = if config.server.dev_faults {
         let node = node.clone();
         let fault = dev::route(move |victim, panic| node.end(victim, panic));
@@ -235,7 +252,7 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     } else {
         listener::serve(tcp, socket.or(rest).unify(), options)?
     };
-    Ok(Running { listener, node, nats })
+    Ok(Running { listener, node, checks, nats })
 }
 
 /// Accounts, as sessions ask them.
@@ -254,15 +271,4 @@ impl Authority for Tokens {
         let issuer = self.dialects.issuer(Name::ChatService);
         self.accounts.authenticate_with(issuer, token).await.map(|who| (who.principal, who.expires_at))
     }
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn until_told() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }

@@ -7,6 +7,8 @@ mod cluster;
 mod dialects;
 mod read;
 mod scylla;
+mod source;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ pub use cluster::{Cluster, Nats};
 pub use dialects::{ChatService, Dialects};
 pub use read::{Overrides, environment};
 pub use scylla::Scylla;
+pub use source::Sources;
 
 /// The file that is read when none is named and it is there.
 pub const FILE: &str = "cluster.toml";
@@ -100,20 +103,20 @@ pub struct Tls {
     pub reload_s: u64,
 }
 
-/// How much one address or one user may ask for; a 0 is without limit.
+/// How much one address or one user may ask for. A rate of 0 is without limit; a rate may be a fraction, such as 0.2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Requests of one address in a second.
-    pub address_per_s: u32,
+    pub address_per_s: f64,
     /// Requests of one address at once, after a rest.
     pub address_burst: u32,
     /// Requests of one user in a second.
-    pub user_per_s: u32,
+    pub user_per_s: f64,
     /// Requests of one user at once, after a rest.
     pub user_burst: u32,
     /// Logins and registrations of one address in a second.
-    pub attempts_per_s: u32,
+    pub attempts_per_s: f64,
     /// Logins and registrations of one address at once, after a rest.
     pub attempts_burst: u32,
 }
@@ -258,11 +261,11 @@ impl Default for Tls {
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            address_per_s: 200,
+            address_per_s: 200.0,
             address_burst: 2_000,
-            user_per_s: 100,
+            user_per_s: 100.0,
             user_burst: 1_000,
-            attempts_per_s: 10,
+            attempts_per_s: 10.0,
             attempts_burst: 600,
         }
     }
@@ -339,10 +342,12 @@ pub enum Error {
     #[error("{0}")]
     Setting(String),
     /// A setting is outside its bounds.
-    #[error("{setting} is {value}: {why}")]
+    #[error("{place}{setting} is {value}: {why}")]
     Bounds {
+        /// Where it was set, such as `cluster.toml: `; empty where that is not known.
+        place: String,
         /// Its name, such as `auth.access_token_s`.
-        setting: &'static str,
+        setting: String,
         /// Its value.
         value: String,
         /// What it may be.

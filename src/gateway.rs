@@ -9,6 +9,7 @@ pub mod connect;
 pub mod dev;
 pub mod echo;
 pub mod errors;
+pub mod explain;
 pub mod head;
 pub mod limits;
 pub mod listener;

@@ -11,6 +11,7 @@ pub mod sqlite;
 
 use std::collections::HashSet;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use parlance_actors::ports::store::{Append, ClaimKind, IdKind, StoreError};
 use parlance_schema::Seq;
 use parlance_schema::limits::LOG_BUCKET;
@@ -22,12 +23,28 @@ pub use sqlite::Sqlite;
 /// Families of refresh tokens that one sweep removes.
 const FAMILIES_SWEEP_MAX: usize = 1_000;
 
-/// The form in which names are compared: equal for texts that differ in case only, in any script.
+/// The form in which names are compared: equal for texts that differ in case only, in any script, or only in how letters are
+/// written (composed or taken apart, wide or narrow: NFKC, UAX 15).
 ///
 /// Upper case first, so that letters with several small forms (ς and σ, ſ and s) come out alike.
 #[must_use]
-pub fn fold_case(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+pub fn name_key(text: &str) -> String {
+    let forms = ComposingNormalizerBorrowed::new_nfkc();
+    let fold = |text: &str| -> String {
+        forms.normalize(text).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    };
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // A letter that was folded may be written in another form again; after the second time all is as it stays.
+    forms.normalize(&fold(&fold(text))).into_owned()
+}
+
+/// A name with an ending, cut where it would get longer than `chars_max`.
+#[must_use]
+pub fn with_ending(name: &str, ending: &str, chars_max: usize) -> String {
+    let room = chars_max.saturating_sub(ending.chars().count());
+    name.chars().take(room).chain(ending.chars()).collect()
 }
 
 /// A kind of claim, as it is kept; the same in every store, as rows are moved from one to another.
@@ -90,15 +107,39 @@ fn last(append: &Append) -> Seq {
 
 #[cfg(test)]
 mod tests {
-    use super::fold_case;
+    use proptest::prelude::*;
+
+    use super::name_key;
 
     #[test]
     fn case_is_folded_in_any_script() {
         for (a, b) in
             [("Ada", "aDA"), ("STRASSE", "straße"), ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("ЖАННА", "жанна"), ("日本", "日本")]
         {
-            assert_eq!(fold_case(a), fold_case(b), "{a} and {b}");
+            assert_eq!(name_key(a), name_key(b), "{a} and {b}");
         }
-        assert_ne!(fold_case("ada"), fold_case("adà"));
+        assert_ne!(name_key("ada"), name_key("adà"));
+    }
+
+    #[test]
+    fn letters_are_the_same_however_they_are_written() {
+        for (a, b) in [
+            ("한국인", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}\u{110b}\u{1175}\u{11ab}"),
+            ("É", "e\u{301}"),
+            ("Å", "\u{212b}"),
+            ("Ａｄａ", "ADA"),
+            ("ｶﾞｷﾞ", "ガギ"),
+            ("Ệ", "e\u{302}\u{323}"),
+            ("น้ำ", "น้\u{e4d}\u{e32}"),
+        ] {
+            assert_eq!(name_key(a), name_key(b), "{a} and {b}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_its_own_key(text in "\\PC{0,12}") {
+            prop_assert_eq!(name_key(&name_key(&text)), name_key(&text));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! for `/metrics`. All metrics stand in the one table here.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -39,11 +40,22 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_refused_total", Kind::Counter, "connections and requests refused at the door, by why"),
     ("parlance_tls_reloads_total", Kind::Counter, "times that another certificate was taken into use"),
     ("parlance_tls_reload_failures_total", Kind::Counter, "times that a new certificate could not be used"),
+    (
+        "parlance_settings_reloads_total",
+        Kind::Counter,
+        "times that settings were read again on SIGHUP and could be used",
+    ),
+    (
+        "parlance_settings_reload_failures_total",
+        Kind::Counter,
+        "times that settings read again on SIGHUP could not be used, so that the old ones stayed",
+    ),
     ("parlance_accept_errors_total", Kind::Counter, "connections that the operating system could not hand over"),
     ("parlance_http_requests_total", Kind::Counter, "HTTP requests, by route, method and status"),
     ("parlance_http_request_seconds", Kind::Seconds, "time from an HTTP request to its answer, by route and method"),
     ("parlance_sessions", Kind::Gauge, "WebSocket sessions that are open"),
     ("parlance_requests_total", Kind::Counter, "requests that came over WebSockets"),
+    ("parlance_request_faults_total", Kind::Counter, "requests over WebSockets that were refused or failed, by code"),
     ("parlance_deliveries_total", Kind::Counter, "entries queued for a session"),
     ("parlance_outbox_bytes", Kind::Gauge, "bytes that wait in the outboxes of all sessions"),
     ("parlance_behind_sessions", Kind::Gauge, "sessions that are behind and being caught up from the log"),
@@ -78,6 +90,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_mailbox_depth", Kind::Gauge, "messages that wait in mailboxes, by kind of actor"),
     ("parlance_restarts_total", Kind::Counter, "actors that crashed and were started again, by kind"),
     ("parlance_store_append_seconds", Kind::Seconds, "time that the store takes for an append, with its fsync"),
+    ("parlance_ids_left", Kind::Gauge, "ids that can still be given out, by kind: user, room, message"),
     ("parlance_store_queue", Kind::Gauge, "writes that wait for the store"),
     ("parlance_store_group_size", Kind::Counts, "writes that one commit took together"),
     (
@@ -122,6 +135,8 @@ const FROM_START: &[&str] = &[
     "parlance_accept_errors_total",
     "parlance_tls_reloads_total",
     "parlance_tls_reload_failures_total",
+    "parlance_settings_reloads_total",
+    "parlance_settings_reload_failures_total",
     "parlance_requests_total",
     "parlance_deliveries_total",
     "parlance_slow_closed_total",
@@ -144,17 +159,31 @@ pub enum Error {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// The process's metrics, to be rendered.
+/// The process's metrics, to be rendered, and what its log tells.
 #[derive(Clone)]
 pub struct Telemetry {
     handle: PrometheusHandle,
+    filter: Option<Refilter>,
 }
+
+/// Has the log of the process tell something else from now on.
+type Refilter = Arc<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
 impl Telemetry {
     /// The metrics in Prometheus' text format, version 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
         self.handle.render()
+    }
+
+    /// Has the log tell what other settings say, from now on.
+    ///
+    /// # Errors
+    /// When the filter can't be read, or the log was not set up by this.
+    pub fn refilter(&self, log: &Log) -> Result<(), Error> {
+        let filter = filter(log)?;
+        let Some(change) = &self.filter else { return Err(Error::Logging("it has no filter to change".to_owned())) };
+        change(filter).map_err(Error::Logging)
     }
 
     /// Folds together what histograms collect, again and again: without it they grow while nobody asks for `/metrics`.
@@ -172,24 +201,37 @@ impl Telemetry {
 /// # Errors
 /// When the filter can't be read, or they are set up already.
 pub fn install(log: &Log) -> Result<Telemetry, Error> {
-    install_log(log)?;
-    install_metrics()
+    let filter = install_log(log)?;
+    Ok(Telemetry { filter: Some(filter), ..install_metrics()? })
 }
 
-/// Sets up the log alone.
+/// What is logged.
+fn filter(log: &Log) -> Result<EnvFilter, Error> {
+    // The client of NATS tells of every attempt to connect; what matters of it this process says itself.
+    Ok(EnvFilter::try_new(format!("async_nats=warn,{}", log.filter))?)
+}
+
+/// Sets up the log alone; what has it tell something else.
 ///
 /// # Errors
 /// When the filter can't be read, or a logger is there already.
-pub fn install_log(log: &Log) -> Result<(), Error> {
-    // The client of NATS tells of every attempt to connect; what matters of it this process says itself.
-    let filter = EnvFilter::try_new(format!("async_nats=warn,{}", log.filter))?;
+fn install_log(log: &Log) -> Result<Refilter, Error> {
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = match (log.format, terminal) {
-        (LogFormat::Pretty, _) | (LogFormat::Auto, true) => builder.with_ansi(terminal).try_init(),
-        (LogFormat::Json, _) | (LogFormat::Auto, false) => builder.json().flatten_event(true).try_init(),
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(log)?).with_writer(std::io::stderr);
+    let (installed, refilter): (_, Refilter) = match (log.format, terminal) {
+        (LogFormat::Pretty, _) | (LogFormat::Auto, true) => {
+            let builder = builder.with_ansi(terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Arc::new(move |filter| handle.reload(filter).map_err(|error| error.to_string())))
+        }
+        (LogFormat::Json, _) | (LogFormat::Auto, false) => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Arc::new(move |filter| handle.reload(filter).map_err(|error| error.to_string())))
+        }
     };
-    installed.map_err(|error| Error::Logging(error.to_string()))
+    installed.map_err(|error| Error::Logging(error.to_string()))?;
+    Ok(refilter)
 }
 
 /// Sets up metrics alone.
@@ -202,7 +244,7 @@ pub fn install_metrics() -> Result<Telemetry, Error> {
     for name in FROM_START {
         metrics::counter!(*name).absolute(0);
     }
-    Ok(Telemetry { handle })
+    Ok(Telemetry { handle, filter: None })
 }
 
 fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
@@ -282,7 +324,7 @@ mod tests {
             metrics::counter!("parlance_deliveries_total").increment(7);
             metrics::histogram!("parlance_append_seconds").record(0.003);
         });
-        let text = Telemetry { handle }.render();
+        let text = Telemetry { handle, filter: None }.render();
         for line in [
             "# HELP parlance_connections TCP connections that are open",
             "# TYPE parlance_connections gauge",

@@ -66,6 +66,26 @@ impl Ids {
         }
     }
 
+    /// Finds out how many ids are left, without taking any.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        for (kind, range) in
+            [(IdKind::User, &self.users), (IdKind::Room, &self.rooms), (IdKind::Message, &self.messages)]
+        {
+            range.know(kind, self.store.take_ids(kind, 0).await?);
+        }
+        Ok(())
+    }
+
+    /// How many ids are left of the kind that has fewest, as far as this node knows.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let known = [&self.users, &self.rooms, &self.messages].map(|range| range.known.load(Ordering::Acquire));
+        known.into_iter().map(|next| (ID_MAX + 1).saturating_sub(next.max(1))).min().unwrap_or(0)
+    }
+
     /// The next user id.
     ///
     /// # Errors
@@ -99,6 +119,8 @@ impl Ids {
 struct Range {
     next: AtomicU64,
     end: AtomicU64,
+    /// The first id that the store had not given to anybody, when it was asked last.
+    known: AtomicU64,
     refilling: Mutex<()>,
 }
 
@@ -106,6 +128,12 @@ impl Range {
     fn take(&self) -> Option<u64> {
         let end = self.end.load(Ordering::Acquire);
         self.next.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < end).then_some(n + 1)).ok()
+    }
+
+    /// Notes the first id that nobody has.
+    fn know(&self, kind: IdKind, next: u64) {
+        let known = self.known.fetch_max(next, Ordering::AcqRel).max(next);
+        metrics::gauge!("parlance_ids_left", "kind" => word(kind)).set((ID_MAX + 1).saturating_sub(known) as f64);
     }
 
     async fn refill(&self, store: &dyn ClaimStore, kind: IdKind, block: u64) -> Result<u64, StoreError> {
@@ -119,10 +147,20 @@ impl Range {
         if first == 0 || first < self.end.load(Ordering::Acquire) || end - 1 > ID_MAX {
             return Err(StoreError::Corrupt(format!("a block of {kind:?} ids began at {first}")));
         }
+        self.know(kind, end);
         // The first one is ours before anybody else can see the block.
         self.next.store(first + 1, Ordering::Release);
         self.end.store(end, Ordering::Release);
         Ok(first)
+    }
+}
+
+/// A kind, as the metric names it.
+const fn word(kind: IdKind) -> &'static str {
+    match kind {
+        IdKind::User => "user",
+        IdKind::Room => "room",
+        IdKind::Message => "message",
     }
 }
 
@@ -196,6 +234,19 @@ mod tests {
         assert_eq!(ids.room().await.unwrap().get(), 11);
         assert_eq!(ids.message().await.unwrap().get(), 21);
         assert_eq!(ids.user().await.unwrap().get(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_known_before_and_after_taking_some() {
+        let store = Arc::new(Blocks::default());
+        store.next.store(ID_MAX - 100, Ordering::SeqCst);
+        let ids = Ids::with_block(store.clone(), 10);
+        ids.look().await.unwrap();
+        assert_eq!(ids.left(), 101 - 1);
+        ids.message().await.unwrap();
+        assert_eq!(ids.left(), 100 - 10);
+        ids.look().await.unwrap();
+        assert_eq!(ids.left(), 100 - 10, "looking takes none");
     }
 
     #[tokio::test]

@@ -63,6 +63,8 @@ pub struct Link {
     token: Mutex<Option<Arc<str>>>,
     /// Whether the client has said where it is; kept here so that it outlives the Session.
     resumed: AtomicBool,
+    /// Requests that were refused and are not in the log yet.
+    refused: Mutex<Refused>,
     out: Mutex<Out>,
     waker: AtomicWaker,
     low: Notify,
@@ -78,6 +80,20 @@ struct Out {
     begun: u64,
     /// Set once: nothing more is queued, and the socket closes after what is there.
     closed: bool,
+}
+
+/// Requests that were refused.
+#[derive(Default)]
+struct Refused {
+    count: u32,
+    /// The code of the last one.
+    last: Option<Code>,
+}
+
+fn in_flight(n: u64) -> Fault {
+    Fault::malformed(format!(
+        "request number {n} is in flight: choose `n` so that no other request has it that waits for its reply"
+    ))
 }
 
 /// A request that waits for its reply.
@@ -116,6 +132,7 @@ impl Link {
             behind: AtomicBool::new(false),
             token: Mutex::new(None),
             resumed: AtomicBool::new(false),
+            refused: Mutex::default(),
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
             low: Notify::new(),
@@ -193,7 +210,7 @@ impl Link {
     fn enqueue_bounded(&self, out: &mut Out, frame: Bytes) {
         // Replies have as much room again as entries, so that a full outbox still answers.
         if out.bytes + frame.len() > 2 * OUTBOX_BYTES_MAX && out.bytes > 0 {
-            self.finish(out, Code::SlowConsumer.close(), "asks for more than it reads");
+            self.finish(out, Code::SlowConsumer.close(), "you ask for more than you read: connect again and resume");
         } else if !out.closed {
             self.enqueue(out, frame);
         }
@@ -211,14 +228,15 @@ impl Link {
     /// Takes note of a request; its reply must follow, under the id that is returned.
     ///
     /// # Errors
-    /// When its number is in flight already, or all credits are used.
-    pub fn begin(&self, n: u64) -> Result<u64, Fault> {
+    /// When its number is in flight already, or all credits are used; the number where the fault may be told as its reply.
+    pub fn begin(&self, n: u64) -> Result<u64, (Option<u64>, Fault)> {
         let mut out = self.out();
         if out.pending.iter().any(|pending| pending.n == n) {
-            return Err(Fault::malformed("a request with this n is in flight"));
+            return Err((None, in_flight(n)));
         }
         if out.pending.len() >= CREDITS {
-            return Err(Fault::new(Code::NoCredit, "too many requests are in flight").after(100));
+            let detail = format!("{CREDITS} requests wait for their replies: wait for one before you send the next");
+            return Err((Some(n), Fault::new(Code::NoCredit, detail).after(100)));
         }
         let id = out.begun;
         out.begun += 1;
@@ -252,11 +270,38 @@ impl Link {
         if let Some(frame) = frame {
             self.enqueue_bounded(&mut out, frame);
         }
+        drop(out);
+        if let ReplyOutcome::Fault(fault) = outcome {
+            self.count_refusal(fault);
+        }
         true
     }
 
-    /// Refuses a request that was never begun.
+    /// Counts a request of the client's that was refused, and notes it for the log.
+    fn count_refusal(&self, fault: &Fault) {
+        metrics::counter!("parlance_request_faults_total", "code" => fault.code.word()).increment(1);
+        if fault.code.http() >= 500 {
+            // No mistake of the client's, and whoever failed has told it.
+            return;
+        }
+        let mut refused = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *refused = Refused { count: refused.count.saturating_add(1), last: Some(fault.code) };
+    }
+
+    /// How many of the client's requests were refused since this was last asked, and with which code the last of them.
+    pub(crate) fn take_refused(&self) -> Option<(u32, Code)> {
+        let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        refused.last.map(|code| (refused.count, code))
+    }
+
+    /// Refuses a request that was never begun. One reply carries a number, so where the number is in flight, the client is
+    /// pushed the fault.
     pub fn refuse(&self, n: Option<u64>, fault: Fault) {
+        self.count_refusal(&fault);
+        let (n, fault) = match n {
+            Some(n) if self.out().pending.iter().any(|pending| pending.n == n) => (None, in_flight(n)),
+            n => (n, fault),
+        };
         match n {
             Some(n) => {
                 if let Some(frame) = self.wire.reply(n, &ReplyOutcome::Fault(fault)) {

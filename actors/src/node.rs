@@ -24,9 +24,10 @@ pub use handle::{Handle, Victim};
 /// When an actor can't be started.
 pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
     let tree = Tree::new(ports, options);
-    let (root, _) = Actor::spawn(None, Node, tree.clone())
-        .await
-        .map_err(|error| Fault::internal(format!("the node's actors did not start: {error}")))?;
+    let (root, _) = Actor::spawn(None, Node, tree.clone()).await.map_err(|error| {
+        tracing::error!(%error, "the node's actors did not start");
+        Fault::internal("the parts of the server could not be started")
+    })?;
     if let Err(error) = tree.shared.cluster.announce(NodeState::Ready).await {
         tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
     }

@@ -107,7 +107,7 @@ pub(crate) async fn perform(ops: &Operations, who: Principal, op: Op) -> Result<
         Plan::Other(op) => op,
     };
     match op {
-        Op::Rooms => read::rooms(ops, who).await,
+        Op::Rooms {} => read::rooms(ops, who).await,
         Op::Room { room } => read::room(ops, who, room).await.map(|view| Answer::Room(Box::new(view))),
         Op::Members { room } => read::members(ops, who, room).await,
         Op::Bans { room } => read::bans(ops, who, room).await,
@@ -133,7 +133,7 @@ pub(crate) async fn perform(ops: &Operations, who: Principal, op: Op) -> Result<
         Op::Invite { room, expires_at, uses } => open::invite(ops, who, room, expires_at, uses).await,
         Op::Typing { room, on } => read::typing(ops, who, room, on).await,
         Op::Presence { status } => set_presence(ops, who, status),
-        _ => Err(Fault::invalid("this belongs to a connection")),
+        _ => Err(Fault::invalid("this operation needs a WebSocket: send it there")),
     }
 }
 
@@ -162,7 +162,7 @@ async fn stats(ops: &Operations, who: Principal, all_rooms: bool) -> Result<Stat
 
 fn set_presence(ops: &Operations, who: Principal, status: Status) -> Result<Answer, Fault> {
     if status == Status::Offline {
-        return Err(Fault::invalid("one is offline by disconnecting"));
+        return Err(Fault::invalid("the status can't be set to offline: close your connections to be offline"));
     }
     let here = ops.presence.set_all(who.user, status);
     let elsewhere = ops.presence.is_elsewhere(who.user);
@@ -172,7 +172,7 @@ fn set_presence(ops: &Operations, who: Principal, status: Status) -> Result<Answ
     if here || elsewhere {
         Ok(Answer::Empty {})
     } else {
-        Err(Fault::new(Code::NotFound, "there is no connection to set the status of"))
+        Err(Fault::not_found("you have no open connection whose status could be set: connect first"))
     }
 }
 
@@ -194,7 +194,7 @@ pub(crate) async fn command_room(
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
         ops.route(room, ask);
-        let unknown = || Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells");
+        let unknown = || Fault::no_answer();
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {
             Err(fault) if fault.code == Code::OutcomeUnknown && Instant::now() < deadline => {
@@ -220,8 +220,8 @@ pub(crate) fn unavailable(error: StoreError) -> Fault {
     tracing::warn!(%error, "store failed");
     match error {
         StoreError::Unavailable(_) | StoreError::Unknown(_) => {
-            Fault::store_unavailable("the store can't be reached now")
+            Fault::store_unavailable("the server's store can't be reached now: try again")
         }
-        StoreError::Corrupt(_) => Fault::internal("what is stored can't be read"),
+        StoreError::Corrupt(_) => Fault::internal("what is stored can't be read: tell the operator of the server"),
     }
 }

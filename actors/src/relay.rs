@@ -3,6 +3,7 @@
 
 mod actor;
 mod asker;
+mod encode;
 mod fanout;
 mod gap_checks;
 mod mail;

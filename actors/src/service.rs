@@ -89,6 +89,8 @@ pub struct Health {
     pub ready: bool,
     /// The store's state.
     pub store: crate::ports::store::StoreHealth,
+    /// How many ids are left of the kind that has fewest.
+    pub ids_left: u64,
     /// `local` where the node is alone.
     pub bus: String,
     /// The other nodes.

@@ -3,6 +3,7 @@
 
 mod actor;
 mod incoming;
+mod refusals;
 mod registry;
 mod subscribe;
 mod supervisor;

@@ -26,7 +26,7 @@ impl Supervisor {
     /// While the node starts or stops.
     pub(crate) fn get(&self) -> Result<ActorCell, Fault> {
         let cell = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        cell.ok_or_else(|| Fault::new(Code::Restarting, "the node is starting"))
+        cell.ok_or_else(|| Fault::new(Code::Restarting, "the server is starting: try again"))
     }
 }
 
@@ -35,9 +35,10 @@ impl Supervisor {
 /// # Errors
 /// When ractor refuses.
 pub(crate) fn spawn<A: Actor>(actor: A, args: A::Arguments, supervisor: ActorCell) -> Result<ActorRef<A::Msg>, Fault> {
-    ractor::ActorRuntime::spawn_linked_instant(None, actor, args, supervisor)
-        .map(|(actor, _)| actor)
-        .map_err(|error| Fault::internal(format!("an actor did not start: {error}")))
+    ractor::ActorRuntime::spawn_linked_instant(None, actor, args, supervisor).map(|(actor, _)| actor).map_err(|error| {
+        tracing::error!(%error, "an actor did not start");
+        Fault::internal("a part of the server could not be started: try again")
+    })
 }
 
 /// The child that failed or was killed; `None` for every other event, an orderly stop among them.

@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 
 pub use crate::names::Names;
@@ -38,6 +39,12 @@ pub trait Wire: Send + Sync {
     /// # Errors
     /// When it needs something that is not at hand; it is asked again once that was read.
     fn entry(&self, room: RoomId, entry: &Entry, around: &Around<'_>) -> Result<Option<Bytes>, Missing>;
+
+    /// Writes an entry that is about a message which its reader may not read; `None` where the wire has no frame for it.
+    fn hidden(&self, room: RoomId, hidden: &Hidden) -> Option<Bytes> {
+        let (_, _) = (room, hidden);
+        None
+    }
 
     /// Writes something that the log doesn't keep, as of a time.
     fn ephemeral(&self, event: &Ephemeral, at: Millis) -> Option<Bytes>;

@@ -338,7 +338,7 @@ mod tests {
     fn entries_are_the_vocabulary_s() {
         let text = entry(3, 12, b"b77", br#"{"text":"\"seq\":9"}"#);
         let push: Push = serde_json::from_slice(&text).unwrap();
-        assert!(matches!(&push, Push::Entry { room, entry } if room.get() == 3 && entry.seq == 12));
+        assert!(matches!(&push, Push::Entry { room, entry } if room.get() == 3 && entry.seq() == 12));
         // What the vocabulary writes is read as well.
         for text in [text, serde_json::to_vec(&push).unwrap()] {
             assert_eq!(frame(&text), Frame::Entry { room: 3, seq: 12 });

@@ -12,3 +12,4 @@ pub mod rate;
 pub mod ring;
 pub mod room;
 pub mod text;
+pub mod visibility;

@@ -3,25 +3,29 @@
 use parlance_schema::Fault;
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::limits::{
-    ID_MAX, MESSAGE_CHARS_MAX, META_BYTES_MAX, META_KEYS_MAX, PART_FIELD_BYTES_MAX, PARTS_MAX, REACTION_BYTES_MAX,
-    ROOM_NAME_CHARS_MAX,
+    CODE_LANGUAGE_BYTES_MAX, ID_MAX, MESSAGE_CHARS_MAX, META_BYTES_MAX, META_KEYS_MAX, PART_FIELD_BYTES_MAX, PARTS_MAX,
+    REACTION_BYTES_MAX, ROOM_NAME_CHARS_MAX,
 };
 
-/// Checks what a message says: something, and not too much.
+mod visible;
+
+pub use visible::is_blank;
+
+/// Checks what a message says: something that can be seen, and not too much.
 ///
 /// # Errors
 /// `invalid` when it is empty, too long (Unicode scalar values), or a part is malformed.
 pub fn check_content(content: &Content) -> Result<(), Fault> {
-    if content.parts.is_empty() {
-        return check_text(&content.text);
-    }
     if content.chars() > MESSAGE_CHARS_MAX {
-        return Err(Fault::invalid(format!("a message has at most {MESSAGE_CHARS_MAX} characters")));
+        return Err(too_long());
     }
     if content.parts.len() > PARTS_MAX {
-        return Err(Fault::invalid(format!("a message has at most {PARTS_MAX} parts")));
+        return Err(Fault::invalid(format!("a message must have at most {PARTS_MAX} parts: send several messages")));
     }
-    check_nul([content.text.as_str()])?;
+    if is_blank(&content.text) && !content.parts.iter().any(shows_something) {
+        return Err(empty());
+    }
+    check_nul("text", &content.text)?;
     content.parts.iter().try_for_each(check_part)
 }
 
@@ -30,37 +34,83 @@ pub fn check_content(content: &Content) -> Result<(), Fault> {
 /// # Errors
 /// `invalid`, saying what is wrong.
 pub fn check_text(text: &str) -> Result<(), Fault> {
-    if text.trim().is_empty() {
-        return Err(Fault::invalid("a message says something"));
+    if is_blank(text) {
+        return Err(empty());
     }
     if text.chars().count() > MESSAGE_CHARS_MAX {
-        return Err(Fault::invalid(format!("a message has at most {MESSAGE_CHARS_MAX} characters")));
+        return Err(too_long());
     }
-    check_nul([text])
+    check_nul("text", text)
 }
 
-fn check_nul<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<(), Fault> {
-    if texts.into_iter().any(|text| text.contains('\0')) { Err(Fault::invalid("text holds no NUL")) } else { Ok(()) }
+fn empty() -> Fault {
+    Fault::invalid("the message is empty: it must have at least one character that can be seen")
+}
+
+fn too_long() -> Fault {
+    Fault::invalid(format!("the message is too long: it must have at most {MESSAGE_CHARS_MAX} characters"))
+}
+
+/// Whether a part shows its reader anything: a link always does.
+fn shows_something(part: &Part) -> bool {
+    match part {
+        Part::Image { .. } | Part::File { .. } => true,
+        Part::Code { text, .. } | Part::Data { text, .. } => !is_blank(text),
+    }
+}
+
+fn check_nul(field: &str, text: &str) -> Result<(), Fault> {
+    if text.contains('\0') {
+        return Err(Fault::invalid(format!("`{field}` must not contain the character NUL (U+0000)")));
+    }
+    Ok(())
 }
 
 fn check_part(part: &Part) -> Result<(), Fault> {
     match part {
-        Part::Code { language, text } => check_nul([language.as_str(), text])?,
-        Part::Image { url, alt } => check_nul([url.as_str(), alt])?,
-        Part::File { url, name, mime, .. } => check_nul([url.as_str(), name, mime])?,
-        Part::Data { mime, text } => check_nul([mime.as_str(), text])?,
-    }
-    let short = |field: &str| field.len() <= PART_FIELD_BYTES_MAX;
-    let link = |url: &str| short(url) && (url.starts_with("https://") || url.starts_with("http://"));
-    let fits = match part {
-        Part::Code { language, .. } => language.len() <= 64,
-        Part::Image { url, alt } => link(url) && short(alt),
-        Part::File { url, name, mime, size } => {
-            link(url) && short(name) && !name.is_empty() && short(mime) && *size <= ID_MAX
+        Part::Code { language, text } => {
+            check_short("language", language, CODE_LANGUAGE_BYTES_MAX)?;
+            check_nul("text", text)
         }
-        Part::Data { mime, .. } => !mime.is_empty() && short(mime),
-    };
-    if fits { Ok(()) } else { Err(Fault::invalid("a part's link is http or https, and its fields are short")) }
+        Part::Image { url, alt } => {
+            check_link(url)?;
+            check_short("alt", alt, PART_FIELD_BYTES_MAX)
+        }
+        Part::File { url, name, mime, size } => {
+            check_link(url)?;
+            check_shown("name", name)?;
+            check_short("mime", mime, PART_FIELD_BYTES_MAX)?;
+            if *size > ID_MAX {
+                return Err(Fault::invalid(format!("a file's `size` must be at most {ID_MAX} bytes")));
+            }
+            Ok(())
+        }
+        Part::Data { mime, text } => {
+            check_shown("mime", mime)?;
+            check_nul("text", text)
+        }
+    }
+}
+
+fn check_link(url: &str) -> Result<(), Fault> {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err(Fault::invalid("the `url` of a part must begin with https:// or http://"));
+    }
+    check_short("url", url, PART_FIELD_BYTES_MAX)
+}
+
+fn check_shown(field: &str, text: &str) -> Result<(), Fault> {
+    if is_blank(text) {
+        return Err(Fault::invalid(format!("the `{field}` of a part must not be empty")));
+    }
+    check_short(field, text, PART_FIELD_BYTES_MAX)
+}
+
+fn check_short(field: &str, text: &str, bytes_max: usize) -> Result<(), Fault> {
+    if text.len() > bytes_max {
+        return Err(Fault::invalid(format!("the `{field}` of a part must have at most {bytes_max} bytes")));
+    }
+    check_nul(field, text)
 }
 
 /// Checks the small facts beside a message.
@@ -70,22 +120,27 @@ fn check_part(part: &Part) -> Result<(), Fault> {
 pub fn check_meta(meta: &Meta) -> Result<(), Fault> {
     let bytes: usize = meta.iter().map(|(k, v)| k.len() + v.len()).sum();
     if meta.len() > META_KEYS_MAX || bytes > META_BYTES_MAX {
-        return Err(Fault::invalid(format!("meta has at most {META_KEYS_MAX} keys and {META_BYTES_MAX} bytes")));
+        return Err(Fault::invalid(format!(
+            "`meta` must have at most {META_KEYS_MAX} keys, and {META_BYTES_MAX} bytes in all keys and values together"
+        )));
     }
     Ok(())
 }
 
-/// Checks a room's name: 1 to 100 characters, no control characters, something visible.
+/// Checks a room's name: 1 to 100 characters, no control characters, something that can be seen.
 ///
 /// # Errors
 /// `invalid`.
 pub fn check_room_name(name: &str) -> Result<(), Fault> {
-    let fits = !name.trim().is_empty() && name.chars().count() <= ROOM_NAME_CHARS_MAX;
-    if fits && !name.chars().any(char::is_control) {
-        Ok(())
-    } else {
-        Err(Fault::invalid(format!("a name has 1 to {ROOM_NAME_CHARS_MAX} characters")))
+    if is_blank(name) {
+        return Err(Fault::invalid("the room's name is empty: it must have at least one character that can be seen"));
     }
+    if name.chars().count() > ROOM_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(Fault::invalid(format!(
+            "a room's name must have at most {ROOM_NAME_CHARS_MAX} characters, and no control characters"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks a reaction: an emoji sequence or a short name, without white space.
@@ -93,10 +148,13 @@ pub fn check_room_name(name: &str) -> Result<(), Fault> {
 /// # Errors
 /// `invalid`.
 pub fn check_reaction(emoji: &str) -> Result<(), Fault> {
-    let fits = !emoji.is_empty() && emoji.len() <= REACTION_BYTES_MAX;
-    if fits && !emoji.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Ok(())
-    } else {
-        Err(Fault::invalid("a reaction is an emoji or a short name without white space"))
+    if is_blank(emoji) {
+        return Err(Fault::invalid("the reaction is empty: it must be an emoji or a short name"));
     }
+    if emoji.len() > REACTION_BYTES_MAX || emoji.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Fault::invalid(format!(
+            "a reaction must be an emoji or a short name of at most {REACTION_BYTES_MAX} bytes, without white space"
+        )));
+    }
+    Ok(())
 }

@@ -131,6 +131,24 @@ impl PartialSchema for Code {
 
 impl ToSchema for Code {}
 
+/// Which limit a `rate_limited` fault is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Requests and upgrades of one address.
+    AddressRate,
+    /// Requests and upgrades of one user.
+    UserRate,
+    /// Logins and registrations of one address.
+    AttemptRate,
+    /// Requests on one WebSocket.
+    CommandRate,
+    /// Connections of one address.
+    AddressConnections,
+    /// Connections of one user.
+    UserConnections,
+}
+
 /// An error as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
 #[error("{}: {detail}", code.word())]
@@ -144,6 +162,9 @@ pub struct Fault {
     /// Milliseconds to wait before trying again, where that helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Which limit was reached, where the code is `rate_limited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 impl Fault {
@@ -151,7 +172,7 @@ impl Fault {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = matches!(code.retry(), Retry::Later).then_some(1_000);
-        Self { code, detail: detail.into(), retry: code.retry(), retry_after_ms }
+        Self { code, detail: detail.into(), retry: code.retry(), retry_after_ms, limit: None }
     }
 
     /// The same, with the time after which trying again can help.
@@ -159,6 +180,21 @@ impl Fault {
     pub fn after(mut self, ms: u64) -> Self {
         self.retry_after_ms = Some(ms);
         self
+    }
+
+    /// A fault of code `OutcomeUnknown`: nobody answered in time.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self::new(
+            Code::OutcomeUnknown,
+            "no answer came in time, so it may be done or not: send it again with the same client id to learn which",
+        )
+    }
+
+    /// A fault of code `RateLimited`: which limit was reached, and the milliseconds after which trying again can help.
+    #[must_use]
+    pub fn rate_limited(limit: Limit, detail: impl Into<String>, wait_ms: u64) -> Self {
+        Self { limit: Some(limit), ..Self::new(Code::RateLimited, detail).after(wait_ms) }
     }
 }
 

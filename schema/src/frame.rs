@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::UserView;
-use crate::entry::Entry;
 use crate::event::Ephemeral;
 use crate::fault::Fault;
 use crate::id::{Millis, RoomId, Seq, UserId};
+#[cfg(doc)]
+use crate::limits::ID_MAX;
 use crate::op::Op;
+use crate::shown::Shown;
 use crate::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
 };
@@ -21,7 +23,8 @@ pub const SUBPROTOCOL_MSGPACK: &str = "parlance.v1.msgpack";
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The client's number for it; its reply carries it in `re`.
+    /// The client's number for it, at most [`ID_MAX`]; its reply carries it in `re`.
+    #[serde(deserialize_with = "crate::id::whole_number")]
     pub n: u64,
     /// What is asked.
     #[serde(flatten)]
@@ -107,7 +110,7 @@ pub enum Answer {
         users: Vec<UserView>,
     },
     /// A page of the log.
-    Entries(PageOf<Entry>),
+    Entries(PageOf<Shown>),
     /// How many are connected.
     Stats(StatsView),
     /// Nothing to add.
@@ -152,6 +155,8 @@ pub enum Push {
         credits: usize,
         /// Milliseconds of silence after which the server pings.
         heartbeat_ms: u64,
+        /// Requests a second that the connection may send, with a burst of as many; 0 where they are not limited.
+        requests_per_s: u32,
         /// When the token expires; send a new one before.
         token_expires_at: Millis,
     },
@@ -160,7 +165,7 @@ pub enum Push {
         /// The room.
         room: RoomId,
         /// The entry.
-        entry: Entry,
+        entry: Shown,
     },
     /// The caller is a member of a room that was not pushed before; its entries follow after `from`.
     RoomAdded {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::{Error, Visitor};
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -19,8 +19,8 @@ pub type Millis = u64;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-        #[serde(try_from = "u64", into = "u64")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+        #[serde(into = "u64")]
         #[schema(value_type = u64, minimum = 1, maximum = 9007199254740991u64)]
         pub struct $name(u64);
 
@@ -47,6 +47,12 @@ macro_rules! id {
 
             fn try_from(raw: u64) -> Result<Self, OutOfRange> {
                 if (1..=ID_MAX).contains(&raw) { Ok(Self(raw)) } else { Err(OutOfRange) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_u64(NumberVisitor { least: 1 }).map(Self)
             }
         }
 
@@ -94,6 +100,42 @@ id!(
     MessageId
 );
 
+/// Reads an integer from 0 to [`ID_MAX`], the largest that a JavaScript number holds exactly.
+///
+/// # Errors
+/// When it is something else.
+pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_u64(NumberVisitor { least: 0 })
+}
+
+/// Reads an integer within bounds; the upper one is [`ID_MAX`].
+struct NumberVisitor {
+    least: u64,
+}
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an integer from {} to {ID_MAX}", self.least)
+    }
+
+    fn visit_u64<E: Error>(self, raw: u64) -> Result<u64, E> {
+        if (self.least..=ID_MAX).contains(&raw) {
+            Ok(raw)
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(raw), &self))
+        }
+    }
+
+    fn visit_i64<E: Error>(self, raw: i64) -> Result<u64, E> {
+        match u64::try_from(raw) {
+            Ok(raw) => self.visit_u64(raw),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(raw), &self)),
+        }
+    }
+}
+
 /// Reads a map whose keys are rooms, written as numbers or, as JSON has it, as text.
 ///
 /// Serde's own reading of such keys fails inside a tagged enum, where JSON's keys stay text.
@@ -124,15 +166,20 @@ impl Visitor<'_> for RoomKeyVisitor {
     type Value = RoomId;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a room's id")
+        write!(f, "an object whose keys are room ids from 1 to {ID_MAX}")
     }
 
     fn visit_u64<E: Error>(self, raw: u64) -> Result<RoomId, E> {
-        RoomId::try_from(raw).map_err(E::custom)
+        RoomId::try_from(raw).map_err(|_| E::invalid_value(Unexpected::Unsigned(raw), &self))
+    }
+
+    fn visit_i64<E: Error>(self, raw: i64) -> Result<RoomId, E> {
+        let id = u64::try_from(raw).ok().and_then(|raw| RoomId::try_from(raw).ok());
+        id.ok_or_else(|| E::invalid_value(Unexpected::Signed(raw), &self))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<RoomId, E> {
-        text.parse().map_err(E::custom)
+        text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 
@@ -142,8 +189,7 @@ pub const TENANT_DEFAULT: TenantId = TenantId::new(1);
 /// The name that a sender gave a command, so that sending it again is harmless.
 ///
 /// 1 to 64 bytes of printable ASCII, unique per sender and room.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]{1,64}$")]
 pub struct ClientId(std::sync::Arc<str>);
 
@@ -175,6 +221,26 @@ impl TryFrom<String> for ClientId {
 
     fn try_from(text: String) -> Result<Self, BadClientId> {
         Self::new(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(ClientIdVisitor)
+    }
+}
+
+struct ClientIdVisitor;
+
+impl Visitor<'_> for ClientIdVisitor {
+    type Value = ClientId;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a string of 1 to {CLIENT_ID_BYTES_MAX} printable ASCII characters")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<ClientId, E> {
+        ClientId::new(text).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 

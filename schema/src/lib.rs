@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 pub mod node;
 pub mod op;
+pub mod shown;
 pub mod view;
 
 pub use fault::{Code, Fault};

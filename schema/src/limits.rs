@@ -3,6 +3,10 @@
 
 /// Largest id of a user, room or message: 2^53 - 1, the largest integer that a JavaScript number holds exactly.
 pub const ID_MAX: u64 = (1 << 53) - 1;
+/// Largest id that another service's data may bring: 2^52. New ids begin after the largest, so that as many are left.
+pub const IMPORTED_ID_MAX: u64 = 1 << 52;
+/// Ids that must be left for a node to be healthy; at a million a second they last for an hour and more.
+pub const IDS_LEFT_MIN: u64 = 1 << 32;
 /// Ids that a node takes from the store at a time.
 pub const ID_BLOCK: u64 = 65_536;
 
@@ -25,6 +29,8 @@ pub const MESSAGE_CHARS_MAX: usize = 10_000;
 pub const PARTS_MAX: usize = 20;
 /// Bytes of a link, a file name or a MIME type in a part.
 pub const PART_FIELD_BYTES_MAX: usize = 2_048;
+/// Bytes of the name of a language in a part that is source code.
+pub const CODE_LANGUAGE_BYTES_MAX: usize = 64;
 /// Users mentioned by one message.
 pub const MENTIONS_MAX: usize = MEMBERS_MAX;
 /// Keys of a message's metadata.
@@ -124,6 +130,7 @@ pub const ACCESS_TOKEN_S: u64 = 30 * 60;
 pub const REFRESH_TOKEN_S: u64 = 30 * 24 * 3600;
 
 // A reader of this file can rely on these; so does the code.
+const _: () = assert!(IMPORTED_ID_MAX < ID_MAX - IDS_LEFT_MIN && ID_BLOCK < IDS_LEFT_MIN);
 const _: () = assert!(OUTBOX_BYTES_LOW < OUTBOX_BYTES_MAX);
 const _: () = assert!(OUTBOX_BYTES_EPHEMERAL <= OUTBOX_BYTES_LOW);
 const _: () = assert!(APPEND_ENTRIES_MAX as u64 <= LOG_BUCKET);

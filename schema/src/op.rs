@@ -26,10 +26,10 @@ pub enum Op {
         token: String,
     },
     /// Asks for a sign of life.
-    Ping,
+    Ping {},
 
     /// Lists the caller's rooms, latest activity first.
-    Rooms,
+    Rooms {},
     /// Shows one room.
     Room {
         /// Which.

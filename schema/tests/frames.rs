@@ -121,7 +121,7 @@ fn every_fact_is_here() {
 #[test]
 fn entries() {
     for fact in facts() {
-        let push = Push::Entry { room: room(), entry: entry(fact.clone()) };
+        let push = Push::Entry { room: room(), entry: entry(fact.clone()).into() };
         let json = round(&push);
         assert_eq!(json["push"], "entry");
         assert_eq!(json["room"], 12);
@@ -135,8 +135,15 @@ fn entries() {
 fn pushes() {
     let reason = "restarting".to_owned();
     let (room, epoch, from) = (room(), 5_501, 30);
-    let hello =
-        Push::Hello { session: 1, user: user(7), now: 2, credits: 64, heartbeat_ms: 25_000, token_expires_at: 3 };
+    let hello = Push::Hello {
+        session: 1,
+        user: user(7),
+        now: 2,
+        credits: 64,
+        heartbeat_ms: 25_000,
+        requests_per_s: 200,
+        token_expires_at: 3,
+    };
     let cases = [
         (hello, "hello"),
         (Push::RoomAdded { room, epoch, from }, "room_added"),
@@ -241,7 +248,7 @@ fn answers() -> Vec<Answer> {
         Answer::Revisions { revisions: vec![RevisionView { revision: 0, at: 1, content: None }] },
         Answer::Whereabouts { presence: vec![PresenceView { user: user(7), status: Status::Online, last_seen: None }] },
         Answer::Users { users: vec![person] },
-        Answer::Entries(PageOf { items: facts().into_iter().map(entry).collect(), more: false }),
+        Answer::Entries(PageOf { items: facts().into_iter().map(|fact| entry(fact).into()).collect(), more: false }),
         Answer::Empty {},
     ]
 }
@@ -276,8 +283,8 @@ fn ops() -> Vec<(Op, &'static str)> {
     vec![
         (Op::Resume { positions }, "resume"),
         (Op::Token { token: text("a.b.c") }, "token"),
-        (Op::Ping, "ping"),
-        (Op::Rooms, "rooms"),
+        (Op::Ping {}, "ping"),
+        (Op::Rooms {}, "rooms"),
         (Op::Room { room }, "room"),
         (Op::Members { room }, "members"),
         (Op::Bans { room }, "bans"),

@@ -21,23 +21,25 @@ impl By {
     fn may_touch(self, account: &Account) -> Result<(), Fault> {
         let By::User(who) = self else { return Ok(()) };
         if who.role < Role::TenantAdmin {
-            return Err(Fault::forbidden("only administrators change accounts"));
+            return Err(Fault::forbidden("only administrators may change accounts"));
         }
         if !who.moderates(account.tenant) {
-            return Err(Fault::not_found("no such user"));
+            return Err(Fault::not_found("there is no such user"));
         }
         if who.user == account.id {
-            return Err(Fault::forbidden("nobody changes their own role or standing"));
+            return Err(Fault::forbidden(
+                "you can't change your own role, or disable your own account: ask another administrator",
+            ));
         }
         if account.role > who.role {
-            return Err(Fault::forbidden("the account has a higher role"));
+            return Err(Fault::forbidden("the account has a higher role than yours"));
         }
         Ok(())
     }
 
     fn may_grant(self, role: Role) -> Result<(), Fault> {
         match self {
-            By::User(who) if role > who.role => Err(Fault::forbidden("nobody grants a higher role than their own")),
+            By::User(who) if role > who.role => Err(Fault::forbidden("you can't give a higher role than your own")),
             _ => Ok(()),
         }
     }
@@ -117,7 +119,9 @@ impl Accounts {
     /// # Errors
     /// `invalid` for a password that breaks a rule, `not_found`, or the store's faults.
     pub async fn reset_password(&self, user: UserId, password: &Secret) -> Result<(), Fault> {
-        rules::password(password)?;
+        let account = self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("no such user"))?;
+        let names = [account.username.as_str(), account.full_name.as_str()].into_iter().chain(account.email.as_deref());
+        rules::password(password, names)?;
         let hash = self.hasher.hash(password).await?;
         let (account, ()) = self
             .change(user, |account| {
@@ -141,7 +145,7 @@ impl Accounts {
             Err(_) if text.contains('@') => Who::Email(tenant, text),
             Err(_) => Who::Username(tenant, text),
         };
-        self.account(who).await?.ok_or_else(|| Fault::not_found(format!("no user {text} in tenant {tenant}")))
+        self.account(who).await?.ok_or_else(|| Fault::not_found(format!("there is no user {text} in tenant {tenant}")))
     }
 
     /// An account without a password, for load tests and demonstrations: the one of that name, or a new one.

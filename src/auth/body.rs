@@ -11,10 +11,11 @@ use super::Secret;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// 3 to 50 letters, digits, dots, underscores and hyphens; unique without regard to case.
+    /// 3 to 50 letters and digits of any script, dots, underscores and hyphens; unique without regard to case and to how its
+    /// letters are written (RFC 8265).
     #[schema(min_length = 3, max_length = 50)]
     pub username: String,
-    /// 8 to 256 bytes.
+    /// 8 to 256 bytes; not a common one, a repetition, a row of keys, or little more than the user's names.
     #[schema(value_type = String, format = Password, max_length = 256)]
     pub password: Secret,
     /// Shown to nobody else.

@@ -10,7 +10,7 @@ use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Code, Fault, Millis, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::token::{Checked, TOKEN_BYTES_MAX};
+use super::token::{Checked, TOKEN_BYTES_MAX, not_valid};
 use super::{Accounts, Secret, account_fault, rules, store_fault};
 
 /// Bytes of a subject.
@@ -78,30 +78,26 @@ impl std::fmt::Debug for Issuer {
     }
 }
 
-fn invalid() -> Fault {
-    Fault::unauthenticated("the access token is not valid")
-}
-
 impl Accounts {
     /// Checks a token of another issuer's, and finds or makes the user whom it names.
     pub(super) async fn check_foreign(&self, issuer: &Issuer, token: &str, now: Millis) -> Result<Checked, Fault> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(invalid());
+            return Err(not_valid());
         }
-        let claims = decode::<Claims>(token, &issuer.key, &issuer.validation).map_err(|_| invalid())?.claims;
+        let claims = decode::<Claims>(token, &issuer.key, &issuer.validation).map_err(|_| not_valid())?.claims;
         let expires_at = claims.exp.saturating_mul(1_000);
         if now >= expires_at {
-            return Err(Fault::new(Code::TokenExpired, "the access token has expired"));
+            return Err(Fault::new(Code::TokenExpired, "the access token has expired: get a new one"));
         }
         if claims.nbf.saturating_mul(1_000) > now {
-            return Err(invalid());
+            return Err(not_valid());
         }
         let subject = match claims.sub {
             Subject::Text(text) => text,
             Subject::Number(number) => number.to_string(),
         };
         if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.contains(char::is_control) {
-            return Err(invalid());
+            return Err(not_valid());
         }
         let user = self.subject(issuer.name, &subject).await?;
         let issued_at = claims.iat.saturating_mul(1_000);
@@ -118,7 +114,7 @@ impl Accounts {
         let mine = self.ids.user().await.map_err(|e| store_fault(&e))?.get();
         let key = format!("{issuer}:{subject}");
         let claimed = self.ports.store.claim(TENANT_DEFAULT, ClaimKind::Subject, &key, mine).await;
-        let user = UserId::try_from(claimed.map_err(|e| store_fault(&e))?).map_err(|_| invalid())?;
+        let user = UserId::try_from(claimed.map_err(|e| store_fault(&e))?).map_err(|_| not_valid())?;
         let _alone = self.writing(user).await;
         if self.account(Who::Id(user)).await?.is_none() {
             self.make_subject(issuer, subject, user).await?;
@@ -133,7 +129,7 @@ impl Accounts {
     /// Makes the account of a subject: under its name where that is free and a username, else under one made of its id.
     async fn make_subject(&self, issuer: &str, subject: &str, user: UserId) -> Result<(), Fault> {
         let full_name = if rules::full_name(subject).is_ok() { subject.to_owned() } else { format!("{issuer} {user}") };
-        let own = Some(subject.to_owned()).filter(|name| rules::username(name).is_ok());
+        let own = rules::username(subject).ok();
         for username in own.into_iter().chain([format!("{issuer}-{user}")]) {
             let account = Account {
                 id: user,
@@ -160,7 +156,7 @@ impl Accounts {
         }
         match self.account(Who::Id(user)).await? {
             Some(_) => Ok(()),
-            None => Err(Fault::new(Code::Exists, "the user's name is taken")),
+            None => Err(Fault::new(Code::Exists, "the username in the token is taken by another account")),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Accounts {
 
     async fn enrol(&self, new: Register) -> Result<Account, Fault> {
         if self.config.registration == Registration::Closed {
-            return Err(Fault::forbidden("registration is closed on this server"));
+            return Err(Fault::forbidden("registration is closed on this server: ask its operator for an account"));
         }
         let new = NewAccount {
             tenant: TENANT_DEFAULT,
@@ -60,12 +60,15 @@ impl Accounts {
         new.email.as_deref().map_or(Ok(()), |email| rules::sent(email, EMAIL_BYTES_MAX))?;
         let full_name = new.full_name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
         let email = new.email.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty());
-        rules::username(&new.username)?;
+        let username = rules::username(&new.username)?;
         email.as_deref().map_or(Ok(()), rules::email)?;
         full_name.as_deref().map_or(Ok(()), rules::full_name)?;
-        new.password.as_ref().map_or(Ok(()), rules::password)?;
+        if let Some(password) = &new.password {
+            let names = [Some(username.as_str()), email.as_deref(), full_name.as_deref()];
+            rules::password(password, names.into_iter().flatten())?;
+        }
         // Before a hash is spent on it.
-        if self.account(Who::Username(new.tenant, &new.username)).await?.is_some() {
+        if self.account(Who::Username(new.tenant, &username)).await?.is_some() {
             return Err(account_fault(&AccountError::UsernameTaken));
         }
         let password = match &new.password {
@@ -75,8 +78,8 @@ impl Accounts {
         let account = Account {
             id: self.ids.user().await.map_err(|e| store_fault(&e))?,
             tenant: new.tenant,
-            full_name: full_name.unwrap_or_else(|| new.username.clone()),
-            username: new.username,
+            full_name: full_name.unwrap_or_else(|| username.clone()),
+            username,
             email,
             password,
             role: new.role,
@@ -144,13 +147,13 @@ impl Accounts {
         let given = token::Refresh::parse(&body.refresh_token)?;
         let family = self.ports.store.family(&given.family).await.map_err(|e| store_fault(&e))?;
         let family = family.ok_or_else(token::Refresh::invalid)?;
-        let revoked = || Fault::new(Code::Revoked, "this login has ended");
+        let revoked = || Fault::new(Code::Revoked, "this login has ended: log in again");
         if family.revoked {
             return Err(revoked());
         }
         let now = self.ports.clock.now();
         if family.expires_at <= now {
-            return Err(Fault::new(Code::TokenExpired, "the refresh token has expired"));
+            return Err(Fault::new(Code::TokenExpired, "the refresh token has expired: log in again"));
         }
         let digest = given.digest();
         if !secret::same(&digest, &family.current) {
@@ -180,17 +183,13 @@ impl Accounts {
         }
     }
 
-    /// Ends a login whose refresh token was used twice, and all of the user's access tokens with it.
+    /// Ends a login whose refresh token was used twice, with its access tokens and connections. The user's other logins, and
+    /// tokens made on the command line, are not touched.
     async fn end_reused(&self, family: &Family, now: Millis) -> Result<(), Fault> {
         tracing::warn!(user = family.user.get(), "a refresh token was used again; the login has ended");
         metrics::counter!("parlance_refresh_reused_total").increment(1);
         self.ports.store.revoke_family(&family.id).await.map_err(|e| store_fault(&e))?;
-        let voided = self.change(family.user, |a| {
-            self.void_until_now(a);
-            Ok(())
-        });
-        let before = voided.await.map_or(now, |(account, ())| account.valid_after);
-        self.publish_revoked(family.user, before);
+        self.publish_revoked(family.user, now);
         Ok(())
     }
 
@@ -207,7 +206,7 @@ impl Accounts {
             return Ok(());
         }
         self.ports.store.revoke_family(&family.id).await.map_err(|e| store_fault(&e))?;
-        self.standings.forget(family.user);
+        self.publish_revoked(family.user, self.ports.clock.now());
         Ok(())
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use parlance_schema::Fault;
+use parlance_schema::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Secret;
+use super::{Secret, precis};
 use crate::config;
 
 /// Hashes that may wait for a core; one more is refused. At some 30 ms a hash, the last one waits for two seconds or so.
@@ -75,33 +75,26 @@ impl Hasher {
     /// # Errors
     /// `busy` when too many wait.
     pub(super) async fn hash(&self, password: &Secret) -> Result<String, Fault> {
-        let (params, password) = (self.params.clone(), password.clone());
+        let (params, password) = (self.params.clone(), Secret::new(precis::prepared(password.reveal())));
         self.run(move || hash(&params, password.reveal().as_bytes())).await?.map_err(|error| {
             tracing::error!(%error, "a password could not be hashed");
-            Fault::internal("the password could not be hashed")
+            Fault::internal("the password could not be taken: try again")
         })
     }
 
-    /// Whether a password is the one that was hashed. Without a hash it takes as long, and the answer is no.
+    /// Whether a password is the one that was hashed, in whichever form its letters were written then. Without a hash it takes
+    /// as long, and the answer is no.
     ///
     /// # Errors
     /// `busy` when too many wait.
     pub(super) async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool, Fault> {
         let known = stored.is_some();
         let stored: Arc<str> = stored.map_or_else(|| self.dummy.clone(), Arc::from);
-        let password = password.clone();
-        let same = self
-            .run(move || {
-                if is_bcrypt(&stored) {
-                    return Ok(bcrypt::verify(password.reveal(), &stored).unwrap_or(false));
-                }
-                PasswordHash::new(&stored)
-                    .map(|h| Argon2::default().verify_password(password.reveal().as_bytes(), &h).is_ok())
-            })
-            .await?;
+        let forms = forms(password.reveal());
+        let same = self.run(move || verify(&forms, &stored)).await?;
         same.map(|same| same && known).map_err(|error| {
             tracing::error!(%error, "a stored password hash can't be read");
-            Fault::internal("the password could not be checked")
+            Fault::internal("the password could not be checked: try again")
         })
     }
 
@@ -121,9 +114,14 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| {
             metrics::counter!("parlance_password_hashes_refused_total").increment(1);
-            Fault::busy("too many logins at once")
+            Fault::busy("too many people log in just now: try again")
         })?;
-        let core = self.cores.clone().acquire_owned().await.map_err(|_| Fault::internal("shutting down"))?;
+        let core = self
+            .cores
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Fault::new(Code::Restarting, "the server is stopping: try again"))?;
         // The permits go along: a caller who has gone away frees its place when the hash is done, not before.
         let permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
         tokio::task::spawn_blocking(move || {
@@ -132,8 +130,35 @@ impl Hasher {
             done
         })
         .await
-        .map_err(|_| Fault::internal("the password could not be checked"))
+        .map_err(|_| Fault::internal("the password could not be checked: try again"))
     }
+}
+
+/// How a password may have been written when it was hashed: as hashes are made here, as it was typed, and taken apart as
+/// some keyboards send it. Mostly that is one form.
+fn forms(password: &str) -> Vec<Secret> {
+    let mut forms = vec![precis::prepared(password)];
+    for form in [password.to_owned(), precis::decomposed(password)] {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    forms.into_iter().map(Secret::new).collect()
+}
+
+fn verify(forms: &[Secret], stored: &str) -> argon2::password_hash::phc::Result<bool> {
+    if is_bcrypt(stored) {
+        return Ok(forms.iter().any(|form| verify_bcrypt(form.reveal(), stored)));
+    }
+    let hash = PasswordHash::new(stored)?;
+    Ok(forms.iter().any(|form| Argon2::default().verify_password(form.reveal().as_bytes(), &hash).is_ok()))
+}
+
+/// Whether bcrypt's hash is that of all of a password. What bcrypt doesn't see is no part of what was checked: it stops after
+/// 72 bytes, its terminator among them, and many of its libraries stop at a NUL. A password that it may not have seen whole
+/// is refused; its owner needs a new one.
+fn verify_bcrypt(password: &str, stored: &str) -> bool {
+    !password.contains('\0') && bcrypt::non_truncating_verify(password, stored).unwrap_or(false)
 }
 
 fn hash(params: &Params, password: &[u8]) -> argon2::password_hash::Result<String> {
@@ -197,6 +222,55 @@ mod tests {
             assert!(hash.starts_with(prefix) && acceptable(&hash) && hasher.is_dated(&hash), "{hash}");
             assert!(hasher.verify(&"pässwörd".into(), Some(&hash)).await.unwrap(), "{hash}");
             assert!(!hasher.verify(&"passwort".into(), Some(&hash)).await.unwrap(), "{hash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bcrypt_lets_in_only_what_it_saw_whole() {
+        let hasher = Hasher::new(&cheap(), 1).unwrap();
+        let p = |count: usize| "p".repeat(count);
+        for (hashed, typed, right) in [
+            (p(71), p(71), true),
+            (p(72) + "-the-right-end", p(72) + "-a-typo", false),
+            (p(72) + "-the-right-end", p(72) + "-the-right-end", false),
+            (p(72) + "-the-right-end", p(72), false),
+            (p(72) + "-the-right-end", p(71), false),
+            (p(72), p(72), false),
+            (p(71), p(72), false),
+            (p(71) + "ä", p(71) + "ö", false),
+            ("right".to_owned(), "right\0wrong".to_owned(), false),
+            ("right\0end".to_owned(), "right\0end".to_owned(), false),
+            (String::new(), "\0wrong".to_owned(), false),
+        ] {
+            let hash = bcrypt::hash(&hashed, 4).unwrap();
+            let said = hasher.verify(&typed.as_str().into(), Some(&hash)).await.unwrap();
+            assert_eq!(said, right, "{typed:?} for {hashed:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn argon2_sees_all_of_a_password() {
+        let hasher = Hasher::new(&cheap(), 1).unwrap();
+        let long = "p".repeat(200);
+        let hash = hasher.hash(&format!("{long}-the-right-end").as_str().into()).await.unwrap();
+        assert!(hasher.verify(&format!("{long}-the-right-end").as_str().into(), Some(&hash)).await.unwrap());
+        for wrong in [format!("{long}-a-typo"), long.clone(), "p".repeat(72), format!("{long}-the-right-end\0")] {
+            assert!(!hasher.verify(&wrong.as_str().into(), Some(&hash)).await.unwrap(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn letters_may_be_composed_or_taken_apart() {
+        let hasher = Hasher::new(&cheap(), 1).unwrap();
+        let (composed, apart) = ("pässwörd é\u{a0}한", precis::decomposed("pässwörd é\u{a0}한"));
+        assert_ne!(composed, apart);
+        let here = hasher.hash(&composed.into()).await.unwrap();
+        // Other services hash what is typed.
+        for hash in [here, bcrypt::hash(composed, 4).unwrap(), bcrypt::hash(&apart, 4).unwrap()] {
+            for typed in [composed, &apart] {
+                assert!(hasher.verify(&typed.into(), Some(&hash)).await.unwrap(), "{hash}");
+            }
+            assert!(!hasher.verify(&"password e 한".into(), Some(&hash)).await.unwrap());
         }
     }
 

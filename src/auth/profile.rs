@@ -45,7 +45,7 @@ impl Accounts {
     /// The store's faults.
     pub async fn me(&self, who: Principal) -> Result<MeView, Fault> {
         let account = self.account(Who::Id(who.user)).await?;
-        account.as_ref().map(me_view).ok_or_else(|| Fault::not_found("no such user"))
+        account.as_ref().map(me_view).ok_or_else(|| Fault::not_found("there is no such user"))
     }
 
     /// Changes the caller's name to show or e-mail address.
@@ -84,13 +84,17 @@ impl Accounts {
         change: ChangePassword,
     ) -> Result<MeView, Fault> {
         let user = who.principal.user;
-        let wrong = || Fault::new(Code::BadCredentials, "the old password is wrong");
+        let wrong = || Fault::new(Code::BadCredentials, "`old_password` is not the present password");
         let update = Update::check(update)?;
-        rules::password(&change.new_password)?;
         if !rules::may_be(&change.old_password) {
             return Err(wrong());
         }
-        let stored = self.account(Who::Id(user)).await?.and_then(|a| a.password);
+        let account = self.account(Who::Id(user)).await?;
+        let account = account.ok_or_else(|| Fault::not_found("no such user"))?;
+        let email = update.email.as_ref().unwrap_or(&account.email).as_deref();
+        let full_name = update.full_name.as_deref().unwrap_or(&account.full_name);
+        rules::password(&change.new_password, [account.username.as_str(), full_name].into_iter().chain(email))?;
+        let stored = account.password;
         if !self.hasher.verify(&change.old_password, stored.as_deref()).await? {
             return Err(wrong());
         }
@@ -119,7 +123,7 @@ impl Accounts {
     /// `invalid` for more than 200 ids, or the store's faults.
     pub async fn users(&self, who: Principal, ids: &[UserId]) -> Result<Vec<UserView>, Fault> {
         if ids.len() > PAGE_MAX {
-            return Err(Fault::invalid(format!("at most {PAGE_MAX} users at a time")));
+            return Err(Fault::invalid(format!("`ids` must name at most {PAGE_MAX} users")));
         }
         let accounts = self.ports.store.accounts(ids).await.map_err(|e| store_fault(&e))?;
         Ok(accounts.iter().filter(|a| a.tenant == who.tenant).map(user_view).collect())
@@ -133,11 +137,11 @@ impl Accounts {
     pub async fn search(&self, who: Principal, text: &str, limit: Option<usize>) -> Result<Vec<UserView>, Fault> {
         let text = text.trim();
         if text.is_empty() || text.chars().count() > SEARCH_CHARS_MAX {
-            return Err(Fault::invalid(format!("a search has 1 to {SEARCH_CHARS_MAX} characters")));
+            return Err(Fault::invalid(format!("`q` must have 1 to {SEARCH_CHARS_MAX} characters")));
         }
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Fault::invalid(format!("a page has 1 to {PAGE_MAX} users")));
+            return Err(Fault::invalid(format!("`limit` must be an integer from 1 to {PAGE_MAX}")));
         }
         let found = self.ports.store.search_accounts(who.tenant, text, limit).await.map_err(|e| store_fault(&e))?;
         Ok(found.iter().map(user_view).collect())

@@ -1,5 +1,6 @@
 //! What usernames, e-mail addresses, names and passwords must look like.
 
+use parlance_domain::text::is_blank;
 use parlance_schema::Fault;
 use parlance_schema::limits::{
     EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, USERNAME_CHARS_MAX,
@@ -14,39 +15,49 @@ const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 /// Bytes of one label of a domain (RFC 1035, 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Checks a username: 3 to 50 letters and digits of any script, dots, underscores and hyphens, and not a plain number.
-pub(crate) fn username(text: &str) -> Result<(), Fault> {
-    let chars = text.chars().count();
+/// Checks a username, and gives it the form in which it is kept: 3 to 50 letters and digits of any script, dots, underscores
+/// and hyphens, and not a plain number.
+pub(crate) fn username(text: &str) -> Result<String, Fault> {
+    // Preparing a text costs by its length, and hardly changes it.
+    let name = sent(text, 4 * USERNAME_CHARS_MAX).and_then(|()| super::precis::username(text));
+    let chars = text.chars().count().min(name.as_ref().map_or(usize::MAX, |name| name.chars().count()));
     if !(USERNAME_CHARS_MIN..=USERNAME_CHARS_MAX).contains(&chars) {
         return Err(Fault::invalid(format!(
-            "a username has {USERNAME_CHARS_MIN} to {USERNAME_CHARS_MAX} characters, this one {chars}"
+            "a username must have {USERNAME_CHARS_MIN} to {USERNAME_CHARS_MAX} characters; this one has {chars}"
         )));
     }
-    if let Some(bad) = text.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
-        return Err(Fault::invalid(format!(
-            "a username is made of letters, digits, '.', '_' and '-'; this one has {bad:?}"
-        )));
-    }
+    let name = name?;
     // A number would be taken for an id, and punctuation alone can't be read out.
-    if text.chars().all(char::is_numeric) || !text.chars().any(char::is_alphanumeric) {
-        return Err(Fault::invalid("a username is not a number, and has a letter or a digit"));
+    if name.chars().all(char::is_numeric) || !name.chars().any(char::is_alphanumeric) {
+        return Err(Fault::invalid("a username must have a letter, or a digit beside other characters"));
     }
-    Ok(())
+    Ok(name)
+}
+
+/// The username that comes nearest to a text which may be none.
+pub(crate) fn nearest_username(text: &str) -> String {
+    let text: String = text.chars().take(4 * USERNAME_CHARS_MAX).collect();
+    super::precis::nearest(&text).chars().take(USERNAME_CHARS_MAX).collect()
 }
 
 /// Checks that an e-mail address is one as far as its letters can tell; whether mail arrives is another question.
 pub(crate) fn email(text: &str) -> Result<(), Fault> {
-    let refuse = |why: &str| Err(Fault::invalid(format!("not an e-mail address: {why}")));
     if text.len() > EMAIL_BYTES_MAX {
-        return refuse(&format!("over {EMAIL_BYTES_MAX} bytes"));
+        return Err(Fault::invalid(format!("`email` must have at most {EMAIL_BYTES_MAX} bytes")));
     }
-    let Some((local, domain)) = text.split_once('@') else { return refuse("there is no '@'") };
+    let Some((local, domain)) = text.split_once('@') else {
+        return Err(Fault::invalid("`email` must be an e-mail address: it has no '@'"));
+    };
     if local.is_empty() || local.len() > EMAIL_LOCAL_BYTES_MAX {
-        return refuse(&format!("1 to {EMAIL_LOCAL_BYTES_MAX} bytes stand before the '@'"));
+        return Err(Fault::invalid(format!(
+            "`email` must be an e-mail address: it must have 1 to {EMAIL_LOCAL_BYTES_MAX} bytes before the '@'"
+        )));
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "\"(),:;<>@[\\]".contains(c);
     if local.chars().any(odd) || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
-        return refuse("the part before the '@' has a character out of place");
+        return Err(Fault::invalid(
+            "`email` must be an e-mail address: before the '@' is a character or a dot that must not stand there",
+        ));
     }
     let label = |l: &str| {
         (1..=LABEL_BYTES_MAX).contains(&l.len())
@@ -55,7 +66,7 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
             && l.chars().all(|c| c.is_alphanumeric() || c == '-')
     };
     if !domain.split('.').all(label) {
-        return refuse("the part after the '@' is not a domain");
+        return Err(Fault::invalid("`email` must be an e-mail address: what follows the '@' is not a domain name"));
     }
     Ok(())
 }
@@ -65,11 +76,16 @@ pub(crate) fn full_name(text: &str) -> Result<(), Fault> {
     let chars = text.chars().count();
     if chars > FULL_NAME_CHARS_MAX {
         return Err(Fault::invalid(format!(
-            "a full name has up to {FULL_NAME_CHARS_MAX} characters, this one {chars}"
+            "a full name must have at most {FULL_NAME_CHARS_MAX} characters; this one has {chars}"
         )));
     }
+    if !text.is_empty() && is_blank(text) {
+        return Err(Fault::invalid(
+            "a full name must have at least one character that can be seen: leave it out instead",
+        ));
+    }
     if text.chars().any(char::is_control) {
-        return Err(Fault::invalid("a full name has no control characters"));
+        return Err(Fault::invalid("a full name must have no control characters"));
     }
     Ok(())
 }
@@ -77,17 +93,21 @@ pub(crate) fn full_name(text: &str) -> Result<(), Fault> {
 /// Checks what was sent for a text that is trimmed before it is kept: its bound is that of the documentation.
 pub(super) fn sent(text: &str, chars_max: usize) -> Result<(), Fault> {
     if text.chars().count() > chars_max {
-        return Err(Fault::invalid(format!("over {chars_max} characters")));
+        return Err(Fault::invalid(format!("the text must have at most {chars_max} characters")));
     }
     Ok(())
 }
 
-/// Checks a new password's length; what else makes one good, its owner knows best.
-pub(super) fn password(secret: &Secret) -> Result<(), Fault> {
-    if fits(secret) {
-        return Ok(());
+/// Checks a new password of somebody with these names: its length, its characters, and that it is not easily guessed.
+pub(super) fn password<'a>(secret: &Secret, names: impl IntoIterator<Item = &'a str>) -> Result<(), Fault> {
+    if !fits(secret.reveal()) {
+        return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
     }
-    Err(Fault::invalid(format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")))
+    let password = super::precis::opaque(secret.reveal())?;
+    if !fits(&password) {
+        return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
+    }
+    super::strength::check(&password, names)
 }
 
 /// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones.
@@ -96,8 +116,8 @@ pub(super) fn may_be(secret: &Secret) -> bool {
 }
 
 /// Whether a password is long enough to be a new one, and no longer than any.
-fn fits(secret: &Secret) -> bool {
-    (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
+fn fits(password: &str) -> bool {
+    (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len())
 }
 
 #[cfg(test)]
@@ -118,9 +138,35 @@ mod tests {
         let longest = "ä".repeat(50);
         let longer = "ä".repeat(51);
         check(
-            username,
-            &["bob", "Anna.Maria_2-x", "żółw", "Ωμέγα", "李小龙", "дмитрий", "a11", "_x_", &longest],
-            &["", "ab", "123", "٣٤٥", "...", "a b c", "bob@x", "a\u{200b}bc", "abc\n", "<script>", &longer],
+            |text| username(text).map(drop),
+            &[
+                "bob",
+                "Anna.Maria_2-x",
+                "żółw",
+                "Ωμέγα",
+                "李小龙",
+                "дмитрий",
+                "हिन्दी",
+                "தமிழ்",
+                "ภาษาไทย",
+                "a11",
+                "_x_",
+                &longest,
+            ],
+            &[
+                "",
+                "ab",
+                "123",
+                "٣٤٥",
+                "...",
+                "a b c",
+                "bob@x",
+                "a\u{200b}bc",
+                "abc\n",
+                "<script>",
+                "\u{3164}\u{3164}\u{3164}",
+                &longer,
+            ],
         );
     }
 
@@ -156,15 +202,28 @@ mod tests {
     fn full_names() {
         let longest = "é".repeat(100);
         let longer = "é".repeat(101);
-        check(full_name, &["", "Ada Lovelace", "محمد", &longest], &["a\nb", "\u{7}", &longer]);
+        check(
+            full_name,
+            &["", "Ada Lovelace", "محمد", &longest],
+            &["a\nb", "\u{7}", "\u{200b}", "\u{2800} \u{3164}", &longer],
+        );
     }
 
     #[test]
     fn passwords_count_bytes() {
         check(
-            |text| password(&Secret::from(text)),
-            &["12345678", "ääää", &"x".repeat(256)],
-            &["1234567", "", &"x".repeat(257)],
+            |text| password(&Secret::from(text), ["amirabella"]),
+            &["12fh5678", "äöüß", &"abcq-wz9".repeat(32)],
+            &[
+                "12fh567",
+                "",
+                &"xyzvw".repeat(52),
+                "password",
+                "aaaaaaaa",
+                "amirabella1",
+                "a\0bcdefghi",
+                "\u{200b}abcxyz12",
+            ],
         );
     }
 }

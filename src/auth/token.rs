@@ -78,36 +78,36 @@ pub(super) fn sign(ring: &KeyRing, random: &dyn Random, issue: &Issue<'_>) -> Re
     let header = Header { kid: Some(keys.kid.clone()), ..Header::new(Algorithm::HS256) };
     encode(&header, &claims, &keys.signing).map(Secret::new).map_err(|error| {
         tracing::error!(%error, "a token could not be signed");
-        Fault::internal("the token could not be signed")
+        Fault::internal("the token could not be signed: try again")
     })
 }
 
 /// Checks an access token's form, signature, issuer and time.
 pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked, Fault> {
     if token.len() > TOKEN_BYTES_MAX {
-        return Err(invalid());
+        return Err(not_valid());
     }
     let name = Seen::name(token);
     let mut keys = ring.current();
     let checked = match keys.seen.get(&name) {
         Some(checked) => checked,
         None => {
-            let header = decode_header(token).map_err(|_| invalid())?;
+            let header = decode_header(token).map_err(|_| not_valid())?;
             if header.alg != Algorithm::HS256 {
-                return Err(invalid());
+                return Err(not_valid());
             }
-            let kid = header.kid.as_deref().ok_or_else(invalid)?;
+            let kid = header.kid.as_deref().ok_or_else(not_valid)?;
             if keys.verifying(kid).is_none() {
                 keys = ring.latest();
             }
-            let key = keys.verifying(kid).ok_or_else(invalid)?;
+            let key = keys.verifying(kid).ok_or_else(not_valid)?;
             let checked = verify(token, key)?;
             keys.seen.put(name, checked.clone());
             checked
         }
     };
     if now >= checked.expires_at {
-        return Err(Fault::new(Code::TokenExpired, "the access token has expired"));
+        return Err(Fault::new(Code::TokenExpired, "the access token has expired: get a new one"));
     }
     Ok(checked)
 }
@@ -116,7 +116,7 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
 fn verify(token: &str, key: &DecodingKey) -> Result<Checked, Fault> {
     let claims = decode::<Claims>(token, key, &VALIDATION).map_err(|e| refused(e.kind()))?.claims;
     Ok(Checked {
-        user: claims.sub.parse().map_err(|_| invalid())?,
+        user: claims.sub.parse().map_err(|_| not_valid())?,
         tenant: claims.tid,
         issued_at: claims.iat_ms,
         expires_at: claims.exp.saturating_mul(1_000),
@@ -138,12 +138,13 @@ static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
 
 fn refused(kind: &ErrorKind) -> Fault {
     tracing::debug!(?kind, "access token refused");
-    invalid()
+    not_valid()
 }
 
-fn invalid() -> Fault {
+/// What a client is told whose access token is not good.
+pub(super) fn not_valid() -> Fault {
     // One sentence for all reasons: a forger learns nothing from it.
-    Fault::unauthenticated("the access token is not valid")
+    Fault::unauthenticated("the access token is not valid: log in again")
 }
 
 /// A refresh token: the family that it belongs to, and what only its owner knows.
@@ -186,7 +187,7 @@ impl Refresh {
 
     /// The one answer to tokens that don't exist.
     pub(super) fn invalid() -> Fault {
-        Fault::unauthenticated("the refresh token is not valid")
+        Fault::unauthenticated("the refresh token is not valid: log in again")
     }
 }
 

@@ -86,7 +86,14 @@ fn piped(data: &Path) -> PathBuf {
 fn options(args: &ChatService, data: &Path, input: &mut Input) -> Result<Options, Failure> {
     let mut from_stdin = 0;
     let mut find = |named: &Option<PathBuf>, what: &str| -> Result<Option<import::Input>, Failure> {
-        let Some(path) = named.clone().or_else(|| in_folder(args.folder.as_deref()?, what)) else { return Ok(None) };
+        let path = match (named, &args.folder) {
+            (Some(path), _) => path.clone(),
+            (None, Some(folder)) => match in_folder(folder, what)? {
+                Some(path) => path,
+                None => return Ok(None),
+            },
+            (None, None) => return Ok(None),
+        };
         if path.as_os_str() == "-" {
             from_stdin += 1;
             let say = || Failure::Other("say --format csv or --format jsonl for standard input".to_owned());
@@ -124,7 +131,65 @@ fn options(args: &ChatService, data: &Path, input: &mut Input) -> Result<Options
     Ok(options)
 }
 
-fn in_folder(folder: &Path, what: &str) -> Option<PathBuf> {
-    let names = ["csv", "jsonl", "ndjson", "json"].map(|extension| folder.join(format!("{what}.{extension}")));
-    names.into_iter().find(|path| path.is_file())
+/// The one file of a folder that has these rows. A second one, or one in a form that is not read, would be passed over in
+/// silence: either is an error.
+fn in_folder(folder: &Path, what: &str) -> Result<Option<PathBuf>, Failure> {
+    let failed = |error: std::io::Error| Failure::Other(format!("{}: {error}", folder.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        // messages.csv.gz is called messages, too.
+        let stem = name.to_str().and_then(|name| name.split('.').next());
+        if stem.is_some_and(|stem| stem.eq_ignore_ascii_case(what)) {
+            found.push(folder.join(name));
+        }
+    }
+    found.sort();
+    match found.as_slice() {
+        [] => Ok(None),
+        [path] if Format::of(path).is_some_and(|_| path.is_file()) => Ok(Some(path.clone())),
+        [path] => {
+            let say =
+                format!("is not read: it must be {what}.csv or {what}.jsonl, or be named with --{what} and --format");
+            Err(Failure::Other(format!("{} {say}", path.display())))
+        }
+        [one, other, ..] => {
+            let (one, other) = (one.display(), other.display());
+            let say =
+                format!("which of them holds the {what}? Move the other away, or name the right one with --{what}");
+            Err(Failure::Other(format!("{one} and {other}: {say}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(names: &[&str]) -> Result<Option<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = in_folder(folder.path(), "users").map_err(|error| error.to_string())?;
+        Ok(found.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn one_file_is_found_and_none_is_passed_over() {
+        assert_eq!(told(&[]), Ok(None));
+        assert_eq!(told(&["chats.csv", "notes.txt", "users_old.csv"]), Ok(None));
+        for name in ["users.csv", "users.jsonl", "users.ndjson", "users.json", "Users.CSV"] {
+            assert_eq!(told(&["chats.csv", name]), Ok(Some(name.to_owned())));
+        }
+        for names in [["users.csv", "users.jsonl"], ["users.CSV", "users.csv"], ["users.json", "users.csv.bak"]] {
+            let said = told(&names).unwrap_err();
+            assert!(names.iter().all(|name| said.contains(name)) && said.contains("--users"), "{said}");
+        }
+        for name in ["users.csv.gz", "users.txt", "users", "users.tsv"] {
+            let said = told(&[name]).unwrap_err();
+            assert!(said.contains(name) && said.contains("--users"), "{said}");
+        }
+        assert!(in_folder(Path::new("/no/such/folder"), "users").is_err());
+    }
 }

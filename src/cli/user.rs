@@ -23,6 +23,9 @@ use crate::config::Config;
 /// Accounts that are written at once when many are made.
 const SEED_AT_ONCE: usize = 256;
 
+/// Accounts that are made by one command: their ids are taken at once, and there is an end of ids.
+const SEED_MAX: u64 = 1_000_000;
+
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -70,8 +73,8 @@ pub(super) enum Command {
     /// Makes many accounts without a password, PREFIX1, PREFIX2…, and prints id, username and token of each as JSON lines;
     /// those that are there already only get a token
     Seed {
-        /// How many
-        #[arg(long)]
+        /// How many, up to a million
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=SEED_MAX))]
         count: u64,
         /// What their usernames begin with
         #[arg(long, default_value = "user")]

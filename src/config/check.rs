@@ -4,6 +4,15 @@ use super::{Config, Error, cluster, dialects, scylla};
 use crate::gateway::origin::{Hosts, Origins};
 use crate::gateway::proxy::Proxies;
 
+/// The slowest rate that can be set besides 0: one in a little over a day.
+const RATE_MIN: f64 = 0.000_01;
+/// The fastest rate that can be set.
+const RATE_MAX: f64 = 1_000_000.0;
+/// The largest burst that can be set.
+const BURST_MAX: u64 = 10_000_000;
+/// Seconds in which a burst that was used up must be there again.
+const FILL_S_MAX: f64 = 366.0 * 24.0 * 3_600.0;
+
 impl Config {
     /// Checks every bound.
     ///
@@ -59,12 +68,9 @@ impl Config {
             return Err(bounds("gateway.proxy_protocol", "true", "gateway.proxies must name who sends it"));
         }
         between("gateway.hsts_s", g.hsts_s, 0, 10 * 366 * 24 * 3600)?;
-        between("rates.address_per_s", u64::from(r.address_per_s), 0, 1_000_000)?;
-        between("rates.user_per_s", u64::from(r.user_per_s), 0, 1_000_000)?;
-        between("rates.attempts_per_s", u64::from(r.attempts_per_s), 0, 1_000_000)?;
-        between("rates.address_burst", u64::from(r.address_burst), u64::from(r.address_per_s), 10_000_000)?;
-        between("rates.user_burst", u64::from(r.user_burst), u64::from(r.user_per_s), 10_000_000)?;
-        between("rates.attempts_burst", u64::from(r.attempts_burst), u64::from(r.attempts_per_s), 10_000_000)?;
+        rate(["rates.address_per_s", "rates.address_burst"], r.address_per_s, r.address_burst)?;
+        rate(["rates.user_per_s", "rates.user_burst"], r.user_per_s, r.user_burst)?;
+        rate(["rates.attempts_per_s", "rates.attempts_burst"], r.attempts_per_s, r.attempts_burst)?;
         between("tls.reload_s", self.tls.reload_s, 1, 24 * 3600)?;
         let (certificate, key) = (&self.tls.certificate, &self.tls.key);
         if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
@@ -81,6 +87,26 @@ pub(super) fn between(setting: &'static str, value: u64, min: u64, max: u64) -> 
     Err(bounds(setting, &value.to_string(), &format!("it goes from {min} to {max}")))
 }
 
-pub(super) fn bounds(setting: &'static str, value: &str, why: &str) -> Error {
-    Error::Bounds { setting, value: format!("{value:?}").replace('"', "'"), why: why.to_owned() }
+/// Checks a rate and its burst. A rate of 0 is without limit, whatever its burst is.
+fn rate([rate, burst]: [&'static str; 2], per_s: f64, most: u32) -> Result<(), Error> {
+    if per_s == 0.0 {
+        return Ok(());
+    }
+    if !(RATE_MIN..=RATE_MAX).contains(&per_s) {
+        let why = format!("it must be 0 (no limit) or a number from {RATE_MIN} to {RATE_MAX}, such as 0.2");
+        return Err(bounds(rate, &per_s.to_string(), &why));
+    }
+    // Rounded up: with less than a second's worth at once, the rate could never be reached.
+    between(burst, u64::from(most), (per_s.ceil() as u64).max(1), BURST_MAX)?;
+    let fill_s = f64::from(most) / per_s;
+    if fill_s > FILL_S_MAX {
+        let why = format!("at {per_s} a second it would take over a year to be allowed again; it must be smaller");
+        return Err(bounds(burst, &most.to_string(), &why));
+    }
+    Ok(())
+}
+
+pub(super) fn bounds(setting: &str, value: &str, why: &str) -> Error {
+    let (place, setting) = (String::new(), setting.to_owned());
+    Error::Bounds { place, setting, value: format!("{value:?}").replace('"', "'"), why: why.to_owned() }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 
-use super::{Config, DEV_PREFIX, Error, FILE, FILE_VARIABLE, PREFIX, cluster, dialects, scylla};
+use super::source::{Places, parsed};
+use super::{Config, DEV_PREFIX, Error, FILE, FILE_VARIABLE, PREFIX, cluster, dialects, scylla, values};
 
 /// The variables of the process's environment that are settings of ours.
 #[must_use]
@@ -17,7 +18,7 @@ pub fn environment() -> Vec<(String, String)> {
 }
 
 /// What the command line says; it wins over file and environment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `server.listen`.
     pub listen: Option<SocketAddr>,
@@ -33,36 +34,40 @@ impl Config {
     /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`.
     ///
     /// # Errors
-    /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names it.
+    /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names the
+    /// setting and the file or variable that it stands in.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &Overrides,
     ) -> Result<Self, Error> {
-        let mut builder = config::Config::builder();
         let path = file.unwrap_or(Path::new(FILE));
-        if file.is_some() || path.exists() {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
-        }
+        let text = if file.is_some() || path.exists() {
+            std::fs::read_to_string(path).map_err(|error| Error::File { path: path.to_owned(), error })?
+        } else {
+            String::new()
+        };
         let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let places = Places { path, file: parsed(path, &text)?, environment: &environment, overrides };
+        Self::combined(&text, &environment, overrides, &places).map_err(|error| places.named(error))
+    }
+
+    fn combined(
+        text: &str,
+        environment: &[(String, String)],
+        overrides: &Overrides,
+        places: &Places<'_>,
+    ) -> Result<Self, Error> {
         let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
-        let source = Environment::with_prefix(PREFIX)
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("gateway.origins")
-            .with_list_parse_key("gateway.hosts")
-            .with_list_parse_key("gateway.proxies")
-            .with_list_parse_key("nats.servers")
-            .with_list_parse_key("store.scylla.nodes")
-            .source(Some(settings));
-        let read = builder.add_source(source).build().and_then(config::Config::try_deserialize::<Self>);
-        let mut config = read.map_err(|e| Error::Setting(format!("settings: {e}")))?;
-        dialects::apply(&mut config, &environment)?;
-        cluster::apply(&mut config, &environment);
-        scylla::apply(&mut config, &environment);
+        // Variables stay text here; what each stands for, its setting decides.
+        let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").source(Some(settings));
+        let builder = config::Config::builder().add_source(File::from_str(text, FileFormat::Toml)).add_source(source);
+        let read = builder.build().map_err(|error| Error::Setting(format!("settings: {error}")))?;
+        let typed = values::typed(&read.cache)?;
+        let mut config: Self = serde_path_to_error::deserialize(typed).map_err(|error| places.mistyped(&error))?;
+        dialects::apply(&mut config, environment)?;
+        cluster::apply(&mut config, environment);
+        scylla::apply(&mut config, environment);
         overrides.apply(&mut config);
         let (gateway, store, nats) = (&mut config.gateway, &mut config.store.scylla, &mut config.nats);
         let lists =

@@ -116,6 +116,83 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn rates_may_be_fractions() {
+    let toml = "[rates]\nattempts_per_s = 0.2\nattempts_burst = 5\naddress_per_s = 0\naddress_burst = 0";
+    let environment = [("PARLANCE_RATES__USER_PER_S", "0.49"), ("PARLANCE_RATES__USER_BURST", "1")];
+    let rates = load(toml, &environment, &Overrides::default()).unwrap().rates;
+    assert_eq!((rates.attempts_per_s, rates.attempts_burst), (0.2, 5));
+    assert_eq!((rates.user_per_s, rates.user_burst), (0.49, 1));
+    assert_eq!((rates.address_per_s, rates.address_burst), (0.0, 0), "0 is without limit");
+}
+
+#[test]
+fn rates_that_are_no_limit_by_mistake_are_refused() {
+    for kind in ["address", "user", "attempts"] {
+        let (rate, burst) = (format!("{kind}_per_s"), format!("{kind}_burst"));
+        for (setting, value) in [
+            (&rate, "nan"),
+            (&rate, "-nan"),
+            (&rate, "inf"),
+            (&rate, "-inf"),
+            (&rate, "-1"),
+            (&rate, "-0.2"),
+            (&rate, "1e-300"),
+            (&rate, "1e300"),
+            (&rate, "true"),
+            (&rate, "'fast'"),
+            (&burst, "0"),
+            (&burst, "-1"),
+            (&burst, "0.4"),
+            (&burst, "5000.5"),
+            (&burst, "nan"),
+            (&burst, "inf"),
+            (&burst, "99999999999"),
+        ] {
+            let said = refused(&format!("[rates]\n{setting} = {value}"), &[]);
+            assert!(said.contains("some.toml") && said.contains(setting.as_str()), "{setting} = {value}: {said}");
+            let variable = format!("PARLANCE_RATES__{}", setting.to_ascii_uppercase());
+            let said = refused("", &[(&variable, value.trim_matches('\''))]);
+            assert!(said.contains(&variable), "{variable}={value}: {said}");
+        }
+    }
+    // A burst that takes years to come back is a lock-out.
+    let said = refused("[rates]\nattempts_per_s = 0.00001\nattempts_burst = 10000", &[]);
+    assert!(said.contains("rates.attempts_burst"), "{said}");
+}
+
+#[test]
+fn a_fraction_is_never_rounded_to_another_number() {
+    let defaults = Config::default().listed();
+    let whole = defaults.iter().filter(|(_, value)| value.parse::<u64>().is_ok());
+    let names: Vec<_> = whole.map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"limits.commands_per_s") && names.contains(&"limits.connections_per_address"), "{names:?}");
+    for name in names {
+        for value in ["0.4", "0.6", "nan", "inf"] {
+            let said = refused(&format!("{name} = {value}"), &[]);
+            assert!(said.contains("some.toml") && said.contains(name), "{name} = {value}: {said}");
+            let variable = format!("PARLANCE_{}", name.to_ascii_uppercase().replace('.', "__"));
+            let said = refused("", &[(&variable, value)]);
+            assert!(said.contains(&variable), "{variable}={value}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_mistake_is_told_with_the_place_where_it_stands() {
+    let variable = [("PARLANCE_LIMITS__HEADER_MS", "5")];
+    assert!(refused("", &variable).starts_with("PARLANCE_LIMITS__HEADER_MS: limits.header_ms is '5'"));
+    let said = refused("[limits]\nheader_ms = 5", &[]);
+    assert!(said.contains("some.toml: limits.header_ms"), "{said}");
+    // The variable wins, so that the mistake is its own.
+    let said = refused("[limits]\nheader_ms = 2000", &variable);
+    assert!(said.starts_with("PARLANCE_LIMITS__HEADER_MS"), "{said}");
+    assert!(refused("", &[("PARLANCE_LIMITS__CONNECTIONS", "many")]).starts_with("PARLANCE_LIMITS__CONNECTIONS"));
+    let overrides = Overrides { data: Some("".into()), ..Overrides::default() };
+    let said = load("", &[], &overrides).unwrap_err().to_string();
+    assert!(said.starts_with("--data: data.dir"), "{said}");
+}
+
+#[test]
 fn secrets_of_the_cluster_are_taken_as_they_stand_and_not_shown() {
     let environment = [
         ("PARLANCE_NATS__SERVERS", "nats://a:4222, tls://b:4222"),

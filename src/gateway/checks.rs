@@ -4,9 +4,10 @@
 //! extension of the request: who knows the user has it counted, by [`Visit::user`].
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use metrics::counter;
+use parlance_schema::fault::Limit;
 use parlance_schema::{Code, Fault, UserId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY};
@@ -20,7 +21,7 @@ use super::origin::{Hosts, Origins};
 use super::proxy::Proxies;
 use super::rest::route::Style;
 use super::{routes, upgrade};
-use crate::config::Config;
+use crate::config::{Config, Rates};
 use crate::dialect::Dialects;
 
 const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -138,6 +139,29 @@ impl Refusal {
     }
 }
 
+/// The rules of one listener that hold now: read again, others take their place while it goes on.
+#[derive(Default)]
+pub struct Current(RwLock<Arc<Checks>>);
+
+impl Current {
+    /// The rules that hold now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Checks> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has others hold from the next connection and request on.
+    pub fn set(&self, checks: Checks) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(checks);
+    }
+}
+
+impl From<Checks> for Current {
+    fn from(checks: Checks) -> Self {
+        Self(RwLock::new(Arc::new(checks)))
+    }
+}
+
 /// The rules of one listener. The default refuses nothing.
 pub struct Checks {
     origins: Origins,
@@ -145,9 +169,10 @@ pub struct Checks {
     proxies: Proxies,
     proxy_protocol: bool,
     hsts: Option<HeaderValue>,
-    addresses: Option<Bucket<Net>>,
-    attempts: Option<Bucket<Net>>,
-    users: Option<Bucket<UserId>>,
+    rates: Rates,
+    addresses: Option<Arc<Bucket<Net>>>,
+    attempts: Option<Arc<Bucket<Net>>>,
+    users: Option<Arc<Bucket<UserId>>>,
     open: Arc<Open>,
     connections_per_address: usize,
     turned_away: Arc<Semaphore>,
@@ -163,6 +188,7 @@ impl Default for Checks {
             proxies: Proxies::default(),
             proxy_protocol: false,
             hsts: None,
+            rates: Rates::default(),
             addresses: None,
             attempts: None,
             users: None,
@@ -193,12 +219,36 @@ impl Checks {
             hsts: (gateway.hsts_s > 0)
                 .then(|| HeaderValue::from_str(&format!("max-age={}", gateway.hsts_s)).ok())
                 .flatten(),
-            addresses: Bucket::new(rates.address_per_s, rates.address_burst),
-            attempts: Bucket::new(rates.attempts_per_s, rates.attempts_burst),
-            users: Bucket::new(rates.user_per_s, rates.user_burst),
+            rates: rates.clone(),
+            addresses: Bucket::new(rates.address_per_s, rates.address_burst).map(Arc::new),
+            attempts: Bucket::new(rates.attempts_per_s, rates.attempts_burst).map(Arc::new),
+            users: Bucket::new(rates.user_per_s, rates.user_burst).map(Arc::new),
             connections_per_address: config.limits.connections_per_address,
             ..Self::default()
         })
+    }
+
+    /// The rules of other settings, which go on counting what was counted: connections, and what rates that are the same
+    /// have let in.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn renewed(&self, config: &Config) -> Result<Self, String> {
+        let mut new = Self::new(config)?;
+        new.open = Arc::clone(&self.open);
+        new.turned_away = Arc::clone(&self.turned_away);
+        new.dialects.clone_from(&self.dialects);
+        let (old, now) = (&self.rates, &new.rates);
+        if (old.address_per_s, old.address_burst) == (now.address_per_s, now.address_burst) {
+            new.addresses.clone_from(&self.addresses);
+        }
+        if (old.attempts_per_s, old.attempts_burst) == (now.attempts_per_s, now.attempts_burst) {
+            new.attempts.clone_from(&self.attempts);
+        }
+        if (old.user_per_s, old.user_burst) == (now.user_per_s, now.user_burst) {
+            new.users.clone_from(&self.users);
+        }
+        Ok(new)
     }
 
     /// The same, with refusals written as the dialects that are on write theirs.
@@ -265,17 +315,27 @@ impl Checks {
         if peer.is_turned_away() {
             return Some(self.turned_away(request, peer));
         }
-        if let Err(fault) = visit.take(self.addresses.as_ref(), &Net::from(visit.address), Refusal::AddressRate) {
-            return Some(self.refusal(request, fault));
+        if let Err(fault) = visit.take(self.addresses.as_deref(), &Net::from(visit.address), Refusal::AddressRate) {
+            // A script in a browser is shown a WebSocket's close code, but never an HTTP status.
+            return Some(match upgrade::take(request, peer) {
+                Some(handshake) => handshake.refuse(None, &fault),
+                None => self.refusal(request, fault),
+            });
         }
         let host = visit.host.as_deref();
         if !self.hosts.allows(host) {
             Refusal::Host.count();
-            return Some(self.refusal(request, Fault::malformed("this server is not known by this host name")));
+            return Some(self.refusal(
+                request,
+                Fault::malformed("this server does not answer to this host name: use one of its own"),
+            ));
         }
         let foreign = |request: &Request<B>| {
             Refusal::Origin.count();
-            self.refusal(request, Fault::forbidden("pages of this origin may not call this server"))
+            self.refusal(
+                request,
+                Fault::forbidden("pages of this origin may not call this server: its operator must list the origin"),
+            )
         };
         if upgrade::is_asked(request.headers()) {
             let origin = visit.origin.as_ref().map(|origin| origin.to_str().unwrap_or_default());
@@ -306,8 +366,8 @@ impl Checks {
     /// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
     fn turned_away<B>(&self, request: &mut Request<B>, peer: &Peer) -> Response {
         let seconds = CONNECTIONS_RETRY_MS / 1_000;
-        let why = format!("too many connections from your address; come back in {seconds} s");
-        let fault = Fault::new(Code::RateLimited, why).after(CONNECTIONS_RETRY_MS);
+        let why = format!("too many connections from your address: close one, or connect again in {seconds} s");
+        let fault = Fault::rate_limited(Limit::AddressConnections, why, CONNECTIONS_RETRY_MS);
         if let Some(handshake) = upgrade::take(request, peer) {
             return handshake.refuse(None, &fault);
         }
@@ -352,7 +412,7 @@ impl Visit {
     /// # Errors
     /// `rate_limited`, with the time to come back.
     pub fn user(&self, user: UserId) -> Result<(), Fault> {
-        self.take(self.checks.users.as_ref(), &user, Refusal::UserRate)
+        self.take(self.checks.users.as_deref(), &user, Refusal::UserRate)
     }
 
     /// Counts an attempt to log in or to make an account.
@@ -360,7 +420,7 @@ impl Visit {
     /// # Errors
     /// `rate_limited`, with the time to come back.
     pub fn attempt(&self) -> Result<(), Fault> {
-        self.take(self.checks.attempts.as_ref(), &Net::from(self.address), Refusal::AttemptRate)
+        self.take(self.checks.attempts.as_deref(), &Net::from(self.address), Refusal::AttemptRate)
     }
 
     fn take<K: std::hash::Hash + Eq + Copy>(
@@ -380,8 +440,23 @@ impl Visit {
         }
         let Some(wait_ms) = wait_ms else { return Ok(()) };
         refusal.count();
-        let seconds = wait_ms.div_ceil(1_000);
-        Err(Fault::new(Code::RateLimited, format!("too many requests; come back in {seconds} s")).after(wait_ms))
+        Err(match refusal {
+            Refusal::AttemptRate => Fault::rate_limited(
+                Limit::AttemptRate,
+                format!("too many logins and registrations from your address: try again in {wait_ms} ms"),
+                wait_ms,
+            ),
+            Refusal::UserRate => Fault::rate_limited(
+                Limit::UserRate,
+                format!("too many requests of your user: send the next one in {wait_ms} ms"),
+                wait_ms,
+            ),
+            _ => Fault::rate_limited(
+                Limit::AddressRate,
+                format!("too many requests from your address: send the next one in {wait_ms} ms"),
+                wait_ms,
+            ),
+        })
     }
 
     /// The share of its address's connections that a client behind a proxy takes with a WebSocket.

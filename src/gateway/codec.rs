@@ -208,7 +208,7 @@ impl Decoder {
         let message = self.rest.as_mut().and_then(|r| r.message.as_mut());
         let so_far = message.as_ref().map_or(0, |m| m.bytes.len());
         match (frame.opcode, message) {
-            (0, None) => return Err(protocol("a continuation without a beginning")),
+            (0, None) => return Err(protocol("a continuation frame came where no message had begun")),
             (0, Some(message)) if frame.left == 0 && !frame.fin => {
                 message.empty_fragments += 1;
                 if message.empty_fragments > EMPTY_FRAGMENTS_MAX {
@@ -216,7 +216,7 @@ impl Decoder {
                 }
             }
             (0, Some(_)) | (_, None) => {}
-            (_, Some(_)) => return Err(protocol("a new message inside an unfinished one")),
+            (_, Some(_)) => return Err(protocol("a message began before the one before it had ended")),
         }
         if frame.left > self.message_bytes_max - so_far { Err(TOO_LARGE) } else { Ok(frame) }
     }
@@ -280,21 +280,21 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failure> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
     if first & 0x70 != 0 {
-        return Err(protocol("a reserved bit is set"));
+        return Err(protocol("a reserved bit of a frame is set, but no extension was agreed on"));
     }
     if !matches!(opcode, 0..=2 | 8..=10) {
-        return Err(protocol("a reserved opcode"));
+        return Err(protocol("a frame has a reserved opcode"));
     }
     if opcode >= 8 && !fin {
         return Err(protocol("a control frame must not be fragmented"));
     }
     let Some(&second) = bytes.get(1) else { return Ok(None) };
     if second & 0x80 == 0 {
-        return Err(protocol("a client's frame must be masked"));
+        return Err(protocol("a frame from a client must be masked"));
     }
     let short = usize::from(second & 0x7f);
     if opcode >= 8 && short > CONTROL_BYTES_MAX {
-        return Err(protocol("a control frame has at most 125 bytes"));
+        return Err(protocol("a control frame must have at most 125 bytes"));
     }
     let Some((left, at)) = parse_length(short, bytes)? else { return Ok(None) };
     let Some(mask) = bytes.get(at..at + 4) else { return Ok(None) };
@@ -304,7 +304,7 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failure> {
 
 /// Reads the payload's length, and where the mask begins.
 fn parse_length(short: usize, bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
-    const WASTEFUL: Failure = protocol("a length must be written in the shortest form");
+    const WASTEFUL: Failure = protocol("a frame's length must be written in the shortest form");
     match short {
         126 => match bytes.get(2..4) {
             Some(&[a, b]) => {
@@ -316,7 +316,7 @@ fn parse_length(short: usize, bytes: &[u8]) -> Result<Option<(usize, usize)>, Fa
         127 => match bytes.get(2..10).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
             Some(raw) => match u64::from_be_bytes(raw) {
                 0..=0xffff => Err(WASTEFUL),
-                length if length >> 63 != 0 => Err(protocol("a length has 63 bits")),
+                length if length >> 63 != 0 => Err(protocol("a frame's length must be below 2^63")),
                 length => usize::try_from(length).map(|l| Some((l, 10))).map_err(|_| TOO_LARGE),
             },
             None => Ok(None),
@@ -336,15 +336,15 @@ fn control_event(opcode: u8, payload: Cow<'_, [u8]>) -> Result<Event<'_>, Failur
 fn close_event(payload: &[u8]) -> Result<Event<'static>, Failure> {
     match payload {
         [] => Ok(Event::Close { code: None }),
-        [_] => Err(protocol("a close code has two bytes")),
+        [_] => Err(protocol("the code of a close frame must have two bytes")),
         [a, b, reason @ ..] => {
             let code = u16::from_be_bytes([*a, *b]);
             // RFC 6455, 7.4, and the codes registered since; 1004 to 1006 and 1015 are never sent.
             if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-                return Err(protocol("a close code that must not be sent"));
+                return Err(protocol("a close frame has a code that must not be sent"));
             }
             if std::str::from_utf8(reason).is_err() {
-                return Err(Failure { code: 1007, reason: "a close reason must be UTF-8" });
+                return Err(Failure { code: 1007, reason: "the reason of a close frame must be UTF-8" });
             }
             Ok(Event::Close { code: Some(code) })
         }

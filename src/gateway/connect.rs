@@ -46,6 +46,9 @@ async fn answer(deps: Deps, query: String, headers: HeaderMap, handshake: Result
     let offered = handshake.offered();
     let choice = choose(&offered, &[SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK]);
     let echo = choice.echo;
+    if choice.protocol.is_none() && choice.has_unknown {
+        return handshake.refuse(echo, &unknown_subprotocol());
+    }
     match admit(&deps, &query, &headers, &choice).await {
         Ok(link) => match handshake.count_user(link.principal.user) {
             Ok(()) => connect(deps.service, handshake, echo, link).await,
@@ -53,6 +56,11 @@ async fn answer(deps: Deps, query: String, headers: HeaderMap, handshake: Result
         },
         Err(fault) => handshake.refuse(echo, &fault),
     }
+}
+
+/// What a client is told that offers none of the subprotocols which are spoken here.
+fn unknown_subprotocol() -> Fault {
+    Fault::malformed("no such subprotocol: offer parlance.v1.json or parlance.v1.msgpack, or none for JSON")
 }
 
 /// Checks the token, and makes the connection's link.

@@ -11,6 +11,7 @@ use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
 use super::errors::Failure;
+use super::explain::Mistake;
 
 /// Bytes of a body here.
 const BODY_BYTES_MAX: u64 = 1_024;
@@ -60,10 +61,12 @@ where
 fn answer(end: &impl Fn(Victim, bool) -> bool, body: &[u8]) -> Response {
     let order: Order = match serde_json::from_slice(body) {
         Ok(order) => order,
-        Err(error) => return Failure::from(Fault::malformed(error.to_string())).response(),
+        Err(error) => {
+            return Failure::from(Fault::malformed(Mistake::read(&error.to_string()).tell("", "the body"))).response();
+        }
     };
     let Some(victim) = order.victim() else {
-        return Failure::from(Fault::malformed("name one of room, relay and session")).response();
+        return Failure::from(Fault::malformed("name one of `room`, `relay` and `session`")).response();
     };
     if end(victim, order.how == How::Panic) {
         tracing::warn!(?victim, how = ?order.how, "an actor was ended on demand");

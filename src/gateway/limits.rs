@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use governor::clock::{Clock, MonotonicClock};
@@ -18,6 +19,9 @@ use governor::{Quota, RateLimiter};
 
 /// Keys that a bucket remembers.
 const KEYS_MAX: usize = 65_536;
+/// The times from one refill of a bucket to the next that can be counted.
+const PERIOD_MIN: Duration = Duration::from_nanos(1);
+const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 /// Parts of a bucket that are locked apart.
 const SHARDS: usize = 16;
 
@@ -66,22 +70,28 @@ pub struct Empty {
 pub struct Bucket<K: Hash + Eq + Copy, C: Clock = MonotonicClock> {
     limiter: RateLimiter<K, Bounded<K>, C, StateInformationMiddleware>,
     clock: C,
-    per_s: NonZeroU32,
+    per_s: f64,
     burst: NonZeroU32,
 }
 
 impl<K: Hash + Eq + Copy> Bucket<K> {
-    /// A bucket that holds `burst` and is refilled by `per_s` a second; `None`, which limits nothing, where one is 0.
+    /// A bucket that holds `burst` and is refilled by `per_s` a second; `None`, which limits nothing, where the rate is 0.
+    /// The rate may be a fraction: 0.2 is one in five seconds.
     #[must_use]
-    pub fn new(per_s: u32, burst: u32) -> Option<Self> {
+    pub fn new(per_s: f64, burst: u32) -> Option<Self> {
         Self::with(per_s, burst, KEYS_MAX, MonotonicClock)
     }
 }
 
 impl<K: Hash + Eq + Copy, C: Clock + Clone> Bucket<K, C> {
-    fn with(per_s: u32, burst: u32, keys_max: usize, clock: C) -> Option<Self> {
-        let (per_s, burst) = (NonZeroU32::new(per_s)?, NonZeroU32::new(burst)?);
-        let quota = Quota::per_second(per_s).allow_burst(burst);
+    fn with(per_s: f64, burst: u32, keys_max: usize, clock: C) -> Option<Self> {
+        // Settings are checked before; what is no rate all the same must not be "no limit".
+        if per_s == 0.0 {
+            return None;
+        }
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let period = Duration::try_from_secs_f64(1.0 / per_s).unwrap_or(PERIOD_MAX).clamp(PERIOD_MIN, PERIOD_MAX);
+        let quota = Quota::with_period(period)?.allow_burst(burst);
         let limiter = RateLimiter::new(quota, Bounded::new(keys_max), clock.clone());
         Some(Self { limiter, clock, per_s, burst })
     }
@@ -103,7 +113,7 @@ impl<K: Hash + Eq + Copy, C: Clock + Clone> Bucket<K, C> {
 
     fn left(&self, remaining: u32) -> Left {
         let missing = self.burst.get().saturating_sub(remaining);
-        Left { limit: self.burst.get(), remaining, full_s: u64::from(missing.div_ceil(self.per_s.get())) }
+        Left { limit: self.burst.get(), remaining, full_s: (f64::from(missing) / self.per_s).ceil() as u64 }
     }
 }
 
@@ -194,8 +204,6 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use governor::clock::FakeRelativeClock;
 
     use super::*;
@@ -203,7 +211,7 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_fills() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::with(2, 3, KEYS_MAX, clock.clone()).unwrap();
+        let bucket = Bucket::with(2.0, 3, KEYS_MAX, clock.clone()).unwrap();
         let taken: Vec<_> = (0..3).map(|_| bucket.take(&1).unwrap().remaining).collect();
         assert_eq!(taken, [2, 1, 0]);
         let empty = bucket.take(&1).unwrap_err();
@@ -219,13 +227,34 @@ mod tests {
 
     #[test]
     fn nothing_is_limited_by_zero() {
-        assert!(Bucket::<u64>::new(0, 5).is_none() && Bucket::<u64>::new(5, 0).is_none());
+        assert!(Bucket::<u64>::new(0.0, 5).is_none());
+    }
+
+    #[test]
+    fn a_rate_below_one_is_a_limit() {
+        for (per_s, wait_ms) in [(0.2, 5_000), (0.1, 10_000), (0.49, 2_041), (0.000_01, 100_000_000)] {
+            let clock = FakeRelativeClock::default();
+            let bucket = Bucket::with(per_s, 5, KEYS_MAX, clock.clone()).unwrap();
+            assert_eq!((0..30).filter(|_| bucket.take(&1).is_ok()).count(), 5, "{per_s}");
+            let empty = bucket.take(&1).unwrap_err();
+            assert_eq!(empty.wait_ms, wait_ms, "{per_s}");
+            clock.advance(Duration::from_millis(wait_ms));
+            assert!(bucket.take(&1).is_ok() && bucket.take(&1).is_err(), "{per_s}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_rate_limits_all_the_same() {
+        for per_s in [f64::NAN, -1.0, f64::INFINITY, 1e-300, 1e300] {
+            let bucket = Bucket::with(per_s, 0, KEYS_MAX, FakeRelativeClock::default()).unwrap();
+            assert!(bucket.take(&1).is_ok() && bucket.take(&1).is_err(), "{per_s}");
+        }
     }
 
     #[test]
     fn keys_are_bounded() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::with(1, 100, 1_600, clock).unwrap();
+        let bucket = Bucket::with(1.0, 100, 1_600, clock).unwrap();
         for key in 0..100_000_u64 {
             bucket.take(&key).unwrap();
         }
@@ -236,7 +265,7 @@ mod tests {
 
     #[test]
     fn who_was_refused_is_not_forgotten_by_a_flood_of_others() {
-        let bucket = Bucket::with(1, 100, 1_600, FakeRelativeClock::default()).unwrap();
+        let bucket = Bucket::with(1.0, 100, 1_600, FakeRelativeClock::default()).unwrap();
         while bucket.take(&u64::MAX).is_ok() {}
         for key in 0..100_000_u64 {
             bucket.take(&key).unwrap();

@@ -17,10 +17,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
-use warp::reply::Reply;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::checks::Checks;
+use super::checks::Current;
 use super::limits::Seat;
 use super::tls::Tls;
 use connection::Site;
@@ -57,7 +58,7 @@ pub struct Options {
     /// Bytes of a request's line and headers.
     pub header_bytes_max: usize,
     /// What all requests pass.
-    pub checks: Arc<Checks>,
+    pub checks: Arc<Current>,
     /// The certificate, where connections use TLS.
     pub tls: Option<Arc<Tls>>,
 }
@@ -203,12 +204,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When the listener has no address.
-pub fn serve<F>(listener: TcpListener, filter: F, mut options: Options) -> io::Result<Handle>
+pub fn serve<F>(listener: TcpListener, filter: F, options: Options) -> io::Result<Handle>
 where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
+    F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
+    // Boxed, all that serves connections is compiled once, and not for each form that the filters' futures have.
+    start(listener, filter.boxed(), options)
+}
+
+fn start(listener: TcpListener, filter: BoxedFilter<(Response,)>, mut options: Options) -> io::Result<Handle> {
     options.connections_max = options.connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let address = listener.local_addr()?;
     make_room(&listener, options.connections_max);
@@ -233,16 +238,7 @@ fn make_room(listener: &TcpListener, connections: usize) {
     }
 }
 
-async fn accept<F>(
-    listener: TcpListener,
-    site: Arc<Site<F>>,
-    permits: Arc<Semaphore>,
-    mut stopped: watch::Receiver<bool>,
-) where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
+async fn accept(listener: TcpListener, site: Arc<Site>, permits: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
     let mut backoff_ms = BACKOFF_MS_MIN;
     for count in 1_usize.. {
         if count.is_multiple_of(ACCEPTED_AT_ONCE) {

@@ -13,6 +13,7 @@ use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
 use parlance_schema::limits::{DEPTH_MAX, FRAME_BYTES_MAX};
+use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -34,12 +35,12 @@ pub struct Json;
 #[derive(Clone, Copy, Debug)]
 pub struct Msgpack;
 
-/// [`Push::Entry`], without owning the entry.
+/// [`Push::Entry`], without owning the entry, or what is left of one.
 #[derive(Serialize)]
 #[serde(tag = "push", rename = "entry")]
-struct EntryPush<'a> {
+struct EntryPush<'a, E> {
     room: RoomId,
-    entry: &'a Entry,
+    entry: &'a E,
 }
 
 /// `parlance_schema::frame::Reply`, without owning the outcome.
@@ -57,20 +58,24 @@ impl Wire for Json {
 
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
         if !text {
-            return Err((None, Fault::malformed("this connection speaks JSON, in text messages")));
+            return Err((None, Fault::malformed("this connection takes JSON in text messages, not binary ones")));
         }
         check_size(payload)?;
         if is_too_deep(payload) {
             return Err((None, too_deep()));
         }
-        serde_json::from_slice(payload).or_else(|error| {
-            let again = number::rewritten(payload).and_then(|rewritten| serde_json::from_slice(&rewritten).ok());
-            again.ok_or_else(|| explain::json(payload, &error))
+        serde_json::from_slice(payload).or_else(|error| match number::rewritten(payload) {
+            Some(rewritten) => serde_json::from_slice(&rewritten).map_err(|error| explain::json(&rewritten, &error)),
+            None => Err(explain::json(payload, &error)),
         })
     }
 
     fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
         Ok(json(&EntryPush { room, entry: &entry.shown() }))
+    }
+
+    fn hidden(&self, room: RoomId, hidden: &Hidden) -> Option<Bytes> {
+        json(&EntryPush { room, entry: hidden })
     }
 
     fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {
@@ -93,7 +98,10 @@ impl Wire for Msgpack {
 
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
         if text {
-            return Err((None, Fault::malformed("this connection speaks MessagePack, in binary messages")));
+            return Err((
+                None,
+                Fault::malformed("this connection takes MessagePack in binary messages, not text ones"),
+            ));
         }
         check_size(payload)?;
         let mut reader = msgpack_reader(payload);
@@ -101,12 +109,16 @@ impl Wire for Msgpack {
         // Only where nothing is left can no marker be read.
         match IgnoredAny::deserialize(&mut reader) {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(request),
-            _ => Err((Some(request.n), Fault::malformed("there are bytes after the request"))),
+            _ => Err((Some(request.n), Fault::malformed("bytes follow the request: send one request a message"))),
         }
     }
 
     fn entry(&self, room: RoomId, entry: &Entry, _: &Around<'_>) -> Result<Option<Bytes>, Missing> {
         Ok(msgpack(&EntryPush { room, entry: &entry.shown() }))
+    }
+
+    fn hidden(&self, room: RoomId, hidden: &Hidden) -> Option<Bytes> {
+        msgpack(&EntryPush { room, entry: hidden })
     }
 
     fn ephemeral(&self, event: &Ephemeral, _: Millis) -> Option<Bytes> {
@@ -131,12 +143,12 @@ fn msgpack_reader(payload: &[u8]) -> MsgpackReader<'_> {
 }
 
 fn check_size(payload: &[u8]) -> Result<(), (Option<u64>, Fault)> {
-    let fault = || Fault::too_large(format!("a message has at most {FRAME_BYTES_MAX} bytes"));
+    let fault = || Fault::too_large(format!("a WebSocket message must have at most {FRAME_BYTES_MAX} bytes"));
     if payload.len() > FRAME_BYTES_MAX { Err((None, fault())) } else { Ok(()) }
 }
 
 fn too_deep() -> Fault {
-    Fault::malformed(format!("a request is nested at most {DEPTH_MAX} deep"))
+    Fault::malformed(format!("a request must be nested at most {DEPTH_MAX} deep"))
 }
 
 /// Whether brackets outside strings are nested deeper than [`DEPTH_MAX`].

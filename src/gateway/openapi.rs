@@ -1,13 +1,12 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the vocabulary's schemas.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use parlance_schema::Fault;
 use parlance_schema::fault::Code;
 use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX, MEMBERS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{
@@ -24,7 +23,7 @@ use utoipa::openapi::{
 use warp::http::HeaderMap;
 
 use super::errors::{Detail, Details};
-use super::pages;
+use super::pages::Asset;
 use super::rest;
 use super::rest::route::{Access, Action, Answered, Body, Content, Holds, Query, Route, Shape, Style, Verb};
 use crate::dialect;
@@ -47,26 +46,21 @@ const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reord
     what happens in one's rooms as it happens, are on the WebSocket `/v1/connect`.\n\nAn error's body is a fault: a \
     stable `code`, a `detail` for developers, and in `retry` whether trying again can help.";
 
-/// The document as it is served: its bytes and their entity tag.
+/// The document as it is served, compressed for those who take it so.
 #[derive(Clone, Debug)]
-pub struct Served {
-    bytes: Bytes,
-    tag: String,
-}
+pub struct Served(Arc<Asset>);
 
 impl Served {
     /// The document of our routes and of those dialects that are served.
     #[must_use]
     pub fn new(dialects: impl Iterator<Item = &'static Route>) -> Self {
         let text = document_of(dialects).to_string();
-        let tag = pages::tag(&Sha256::digest(text.as_bytes()));
-        Self { bytes: Bytes::from(text), tag }
+        Self(Arc::new(Asset::new(text.into(), "application/json", None)))
     }
 
     /// Answers with the document.
-    #[must_use]
-    pub fn answer(&self, headers: &HeaderMap) -> warp::reply::Response {
-        pages::cached(self.bytes.clone(), "application/json", &self.tag, headers)
+    pub async fn answer(&self, headers: &HeaderMap) -> warp::reply::Response {
+        self.0.answer(headers).await
     }
 }
 

@@ -1,4 +1,9 @@
-//! Static pages, from the binary itself: the web app, Swagger UI at `/docs`, and ReDoc at `/redoc`.
+//! Static pages, from the binary itself: the web app, Swagger UI at `/docs`, ReDoc at `/redoc`, and the page for addresses at
+//! which there is nothing.
+
+mod asset;
+mod bundle;
+mod encoding;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -6,17 +11,24 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use dashmap::DashMap;
 use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
 use utoipa_swagger_ui::Config;
-use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::header::{ACCEPT, CACHE_CONTROL, ETAG, LOCATION, VARY};
+use warp::http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
+
+pub use asset::Asset;
 
 use super::errors::{Failure, set};
 
 /// What the web app may do: everything comes from this server, WebSockets included.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
                            form-action 'self'; frame-ancestors 'none'";
+/// The web app's page.
+const INDEX: &str = "index.html";
+/// The script that the web app's page starts; it is served with all that it imports in it.
+const ENTRY: &str = "js/main.js";
+/// What browsers are shown at an address where there is nothing.
+const NOT_FOUND: &str = "not-found.html";
 /// Where ReDoc shows the API's document.
 const REDOC: &str = "redoc";
 /// Where clients of other services look for what concerns them, in Swagger UI.
@@ -36,30 +48,46 @@ static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     Arc::new(config)
 });
 
-/// Entity tags of Swagger UI's files.
-static DOCS_TAGS: LazyLock<DashMap<String, String>> = LazyLock::new(DashMap::new);
+/// The files that were asked for so far, by their path. All are part of the binary, so there are only so many.
+static ASSETS: LazyLock<DashMap<String, Arc<Asset>>> = LazyLock::new(DashMap::new);
 
 /// The web app's page, where the build has one.
-#[must_use]
-pub fn index(headers: &HeaderMap) -> Option<Response> {
-    web("index.html", headers)
+pub async fn index(headers: &HeaderMap) -> Option<Response> {
+    Some(web(INDEX)?.answer(headers).await)
 }
 
 /// A static file, or the documentation.
 ///
 /// # Errors
 /// When there is none at this path, or the method doesn't read.
-pub fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Response, Failure> {
+pub async fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Response, Failure> {
     let name = path.strip_prefix('/').unwrap_or(path);
-    let found = match name.strip_prefix("docs") {
-        Some("") => Some(redirect("/docs/")),
-        Some(rest) if rest.starts_with('/') => docs(&rest[1..], headers),
-        _ if name == CHAT_DOCS => Some(redirect("/docs/#/bizosaas")),
-        _ if name == REDOC => web("redoc/index.html", headers),
-        _ => web(name, headers),
+    let asset = match name.strip_prefix("docs") {
+        Some("") => return redirect(method, "/docs/"),
+        Some(rest) if rest.starts_with('/') => docs(&rest[1..]),
+        _ if name == CHAT_DOCS => return redirect(method, "/docs/#/bizosaas"),
+        _ if name == REDOC => web("redoc/index.html"),
+        _ => web(name),
     };
-    let response = found.ok_or_else(Failure::no_route)?;
-    if method == "GET" || method == "HEAD" { Ok(response) } else { Err(Failure::wrong_method("GET, HEAD".to_owned())) }
+    match asset {
+        Some(asset) => {
+            reads(method)?;
+            Ok(asset.answer(headers).await)
+        }
+        None if wants_page(headers) => nothing_here(headers).await.ok_or_else(Failure::no_route),
+        None => Err(Failure::no_route()),
+    }
+}
+
+/// Whether a request is a browser's, for something to show.
+#[must_use]
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(names_html)
+}
+
+fn names_html(accept: &HeaderValue) -> bool {
+    let text = accept.to_str().unwrap_or_default();
+    text.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html"))
 }
 
 /// The name under which metrics and logs know a static path; `None` where there is nothing.
@@ -68,35 +96,71 @@ pub fn label(path: &str) -> &'static str {
     if path == "/docs" || path.starts_with("/docs/") { "/docs" } else { "static" }
 }
 
-fn redirect(to: &str) -> Response {
+fn reads(method: &str) -> Result<(), Failure> {
+    if method == "GET" || method == "HEAD" { Ok(()) } else { Err(Failure::wrong_method("GET, HEAD".to_owned())) }
+}
+
+fn redirect(method: &str, to: &str) -> Result<Response, Failure> {
+    reads(method)?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     set(&mut response, LOCATION, to);
-    response
+    Ok(response)
 }
 
-fn web(name: &str, headers: &HeaderMap) -> Option<Response> {
-    let file = Web::get(name)?;
-    let tag = tag(&file.metadata.sha256_hash());
-    let mut response = cached(shared(file.data), mime(name), &tag, headers);
-    let policy = if name.starts_with("redoc/") { DOCS_POLICY } else { PAGE_POLICY };
-    set(&mut response, CONTENT_SECURITY_POLICY, policy);
+/// The page that says so, with ways on. It is never kept: something may be there tomorrow.
+async fn nothing_here(headers: &HeaderMap) -> Option<Response> {
+    let mut headers = headers.clone();
+    headers.remove(warp::http::header::IF_NONE_MATCH);
+    let mut response = web(NOT_FOUND)?.answer(&headers).await;
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().remove(ETAG);
+    set(&mut response, CACHE_CONTROL, "no-store");
+    set(&mut response, VARY, "Accept, Accept-Encoding");
     Some(response)
 }
 
-fn docs(name: &str, headers: &HeaderMap) -> Option<Response> {
-    let file = match utoipa_swagger_ui::serve(name, Arc::clone(&SWAGGER)) {
-        Ok(file) => file?,
+fn web(name: &str) -> Option<Arc<Asset>> {
+    kept(name, || {
+        let file = Web::get(name)?;
+        let bytes = if name == ENTRY { bundled(file.data) } else { shared(file.data) };
+        let policy = if name.starts_with("redoc/") { DOCS_POLICY } else { PAGE_POLICY };
+        Some(Asset::new(bytes, mime(name), Some(policy)))
+    })
+}
+
+fn docs(name: &str) -> Option<Arc<Asset>> {
+    kept(&format!("docs/{name}"), || match utoipa_swagger_ui::serve(name, Arc::clone(&SWAGGER)) {
+        Ok(file) => file.map(|file| Asset::new(shared(file.bytes), &file.content_type, Some(DOCS_POLICY))),
         Err(error) => {
             tracing::error!(%error, "swagger ui could not be configured");
-            return None;
+            None
         }
-    };
-    // The files are part of the binary, the largest has more than a megabyte: each is hashed once.
-    let tag = DOCS_TAGS.entry(name.to_owned()).or_insert_with(|| tag(&Sha256::digest(&file.bytes))).clone();
-    let mut response = cached(shared(file.bytes), &file.content_type, &tag, headers);
-    set(&mut response, CONTENT_SECURITY_POLICY, DOCS_POLICY);
-    Some(response)
+    })
+}
+
+/// What is kept under this path, or made and kept now.
+fn kept(path: &str, make: impl FnOnce() -> Option<Asset>) -> Option<Arc<Asset>> {
+    if let Some(asset) = ASSETS.get(path) {
+        return Some(Arc::clone(&asset));
+    }
+    let made = Arc::new(make()?);
+    Some(Arc::clone(&ASSETS.entry(path.to_owned()).or_insert(made)))
+}
+
+/// The script with all that it imports. A test keeps it possible; a page of many files would still be a page.
+fn bundled(file: Cow<'static, [u8]>) -> Bytes {
+    match bundle::bundle(ENTRY, module) {
+        Ok(script) => script.into(),
+        Err(error) => {
+            tracing::error!(%error, "the page's modules could not be joined");
+            shared(file)
+        }
+    }
+}
+
+fn module(path: &str) -> Option<String> {
+    String::from_utf8(Web::get(path)?.data.into_owned()).ok()
 }
 
 /// Bytes of the binary are served where they are.
@@ -105,37 +169,6 @@ fn shared(bytes: Cow<'static, [u8]>) -> Bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
     }
-}
-
-/// A response with an entity tag, or 304 where the client has the same one.
-pub(super) fn cached(bytes: Bytes, mime: &str, tag: &str, headers: &HeaderMap) -> Response {
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    let known = known.flat_map(|v| v.split(',')).map(str::trim).any(|v| v == "*" || v.trim_start_matches("W/") == tag);
-    let mut response = if known {
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        let mut response = Response::new(bytes.into());
-        set(&mut response, CONTENT_TYPE, mime);
-        response
-    };
-    set(&mut response, ETAG, tag);
-    // Kept, but asked about each time: a new build shows at once.
-    set(&mut response, CACHE_CONTROL, "no-cache");
-    response
-}
-
-/// The entity tag of what has this hash.
-pub(super) fn tag(hash: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut tag = String::from("\"");
-    for byte in hash.iter().take(16) {
-        // Writing to a string can't fail.
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    tag
 }
 
 fn mime(name: &str) -> &'static str {
@@ -151,5 +184,21 @@ fn mime(name: &str) -> &'static str {
         "woff2" => "font/woff2",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_one_script_with_all_its_modules() {
+        let script = bundle::bundle(ENTRY, module).unwrap();
+        let loose = script.lines().find(|line| line.starts_with("import ") || line.starts_with("export "));
+        assert_eq!(loose, None);
+        // Shapes for editors alone: nothing imports them.
+        for path in Web::iter().filter(|path| path.starts_with("js/") && path != "js/types.js") {
+            assert!(script.contains(&format!("// {path}\n")), "{path} is imported by nothing");
+        }
     }
 }

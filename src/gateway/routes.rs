@@ -69,7 +69,7 @@ pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallib
         .and(warp::ext::optional::<Arc<Visit>>())
         .then(|gate, method, path: warp::path::FullPath, query, headers, body, visit| {
             let request = Request { method, path: path.as_str().to_owned(), query, headers, visit };
-            answer(gate, request, body::stream(body))
+            answer(gate, request, body::stream(body)).boxed()
         })
         .recover(errors::recover)
         .unify()
@@ -102,7 +102,8 @@ async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Respon
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
         let handled = AssertUnwindSafe(handle(&gate, found, request, &mut body)).catch_unwind().await;
-        let response = handled.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()));
+        let response = handled
+            .unwrap_or_else(|_| Err(Fault::internal("the server failed to handle the request: try again").into()));
         let response = response.unwrap_or_else(|failure| failure.styled(style));
         let (status, took) = (response.status().as_u16(), started.elapsed());
         if status >= 500 {
@@ -126,7 +127,7 @@ async fn handle(gate: &Gate, found: Found, request: Request, body: &mut Incoming
     let route = match found {
         Found::Route(route) => route,
         Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
-        Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers),
+        Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers).await,
     };
     let visit = request.visit.as_deref();
     if let Some(visit) = visit.filter(|_| route.attempt) {
@@ -157,7 +158,7 @@ async fn handle(gate: &Gate, found: Found, request: Request, body: &mut Incoming
 /// Runs what changes something in a task of its own, so that a client that hangs up doesn't leave it half done.
 async fn to_the_end(call: Call) -> Result<Response, Failure> {
     let task = tokio::spawn(rest::run(call).in_current_span());
-    task.await.unwrap_or_else(|_| Err(Fault::internal("the request could not be handled").into()))
+    task.await.unwrap_or_else(|_| Err(Fault::internal("the server failed to handle the request: try again").into()))
 }
 
 async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {
@@ -167,7 +168,7 @@ async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Op
     let issuer = route.dialect.and_then(|name| gate.deps.dialects.issuer(name));
     let who = gate.deps.accounts.authenticate_with(issuer, call::bearer(headers)?).await?;
     if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
-        return Err(Fault::forbidden("this is for a super_admin").into());
+        return Err(Fault::forbidden("only a super_admin may do this").into());
     }
     Ok(Some(who))
 }

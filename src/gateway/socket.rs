@@ -343,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
         let Some(receiver) = &mut self.receiver else { return };
         if catch_unwind(AssertUnwindSafe(|| call(receiver, &self.link))).is_err() {
             tracing::error!(session = self.link.id, "a receiver panicked");
-            self.link.close(Code::Internal.close(), "internal error");
+            self.link.close(Code::Internal.close(), "the server failed to handle a message: connect again and resume");
             self.stage = Stage::Deaf;
         }
     }

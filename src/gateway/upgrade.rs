@@ -71,13 +71,11 @@ impl Claim {
 }
 
 /// Why a request is given no WebSocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotUpgraded {
     /// It asks for none, or for another version.
-    #[error("this path speaks WebSocket, version 13")]
     Required,
     /// It asks for one, but its key is not 16 bytes in base64.
-    #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
     BadKey,
 }
 
@@ -90,11 +88,22 @@ impl NotUpgraded {
             NotUpgraded::BadKey => StatusCode::BAD_REQUEST,
         }
     }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            NotUpgraded::Required => {
+                Fault::malformed("this path takes WebSockets alone: send a handshake of version 13 (RFC 6455)")
+            }
+            NotUpgraded::BadKey => Fault::malformed("`Sec-WebSocket-Key` must be 16 bytes in base64"),
+        }
+    }
 }
 
 impl Reply for NotUpgraded {
     fn into_response(self) -> Response {
-        let mut response = warp::reply::json(&Fault::malformed(self.to_string())).into_response();
+        let mut response = warp::reply::json(&self.fault()).into_response();
         *response.status_mut() = self.status();
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -175,6 +184,8 @@ pub struct Choice<'a> {
     pub echo: Option<&'static str>,
     /// The token that followed `bearer`.
     pub token: Option<&'a str>,
+    /// Whether something else was offered, which nobody here speaks.
+    pub has_unknown: bool,
 }
 
 /// Chooses the first known subprotocol that was offered, and takes the token out of `bearer, <token>`.
@@ -191,6 +202,8 @@ pub fn choose<'a>(offered: &[&'a str], known: &[&'static str]) -> Choice<'a> {
         {
             choice.protocol = Some(protocol);
             choice.echo = Some(protocol);
+        } else if !known.contains(&word) {
+            choice.has_unknown = true;
         }
     }
     choice
@@ -238,7 +251,8 @@ impl Handshake {
         })
     }
 
-    /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status.
+    /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status, and the code only
+    /// where one of the subprotocols was chosen that it offers. Where none is given to `echo`, that is the first one.
     pub fn refuse(self, echo: Option<&'static str>, fault: &Fault) -> Response {
         if fault.code != Code::RateLimited {
             // Whoever found that it is too much has counted it.
@@ -246,7 +260,9 @@ impl Handshake {
         }
         let frame = wire::close_frame(fault.code.close(), &fault.detail);
         let peer = self.peer.clone();
-        self.upgrade(echo, move |io, _, first| {
+        let first_offered = self.offered().first().map(|word| (*word).to_owned());
+        let echo = echo.map(str::to_owned).or(first_offered);
+        self.upgrade(echo.as_deref(), move |io, _, first| {
             let said = [first, frame].concat();
             tokio::spawn(async move {
                 let _peer = peer;
@@ -259,7 +275,7 @@ impl Handshake {
         })
     }
 
-    fn upgrade(self, echo: Option<&'static str>, go_on: impl FnOnce(Io, Bytes, Bytes) + Send + 'static) -> Response {
+    fn upgrade(self, echo: Option<&str>, go_on: impl FnOnce(Io, Bytes, Bytes) + Send + 'static) -> Response {
         let Handshake { accept, way, peer, visit, .. } = self;
         if let (Some(peer), Some(visit)) = (&peer, visit) {
             peer.keep(visit.take_seat());
@@ -283,8 +299,8 @@ impl Handshake {
         if let Ok(accept) = HeaderValue::from_str(&accept) {
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
-        if let Some(echo) = echo {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(echo));
+        if let Some(echo) = echo.and_then(|echo| HeaderValue::from_str(echo).ok()) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, echo);
         }
         response
     }

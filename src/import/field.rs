@@ -1,20 +1,20 @@
 //! What stands in a field: ids, truths and times, in the forms in which databases and services write them.
 
-use parlance_schema::limits::ID_MAX;
+use parlance_schema::limits::IMPORTED_ID_MAX;
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 /// The first day of the year 10000, in days since 1970.
 const DAYS_END: i64 = 2_932_897;
 
-/// Reads an id: an integer from 1 to 2^53 - 1.
+/// Reads an id: an integer from 1 to 2^52. A larger one would leave too few for those that come after it.
 ///
 /// # Errors
 /// What is wrong, in words.
 pub fn id(text: &str) -> Result<u64, &'static str> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let id = if digits { text.parse::<u64>().ok() } else { None };
-    id.filter(|id| (1..=ID_MAX).contains(id)).ok_or("not an integer from 1 to 9007199254740991")
+    id.filter(|id| (1..=IMPORTED_ID_MAX).contains(id)).ok_or("not an integer from 1 to 4503599627370496")
 }
 
 /// Reads a truth, as PostgreSQL, MySQL, SQLite, Python and JSON write it.
@@ -136,10 +136,23 @@ mod tests {
     #[test]
     fn ids() {
         assert_eq!(id("1"), Ok(1));
-        assert_eq!(id("9007199254740991"), Ok(ID_MAX));
+        assert_eq!(id("4503599627370496"), Ok(IMPORTED_ID_MAX));
         assert_eq!(id("007"), Ok(7));
-        for bad in ["", "0", "-1", "+1", " 1", "1.0", "1e3", "9007199254740992", "99999999999999999999999", "٣", "abc"]
-        {
+        for bad in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            " 1",
+            "1.0",
+            "1e3",
+            "4503599627370497",
+            "9007199254740991",
+            "9007199254740992",
+            "99999999999999999999999",
+            "٣",
+            "abc",
+        ] {
             assert!(id(bad).is_err(), "{bad:?}");
         }
     }

@@ -277,7 +277,7 @@ impl Job {
             None => self.store.take_ids(kind, 0).await?,
         };
         if id > ID_MAX {
-            return Err(Error::Other("there are no ids left: the files' largest id is 2^53 - 1".to_owned()));
+            return Err(Error::Other("there are no ids left in this store".to_owned()));
         }
         self.fresh[place] = Some(id + 1);
         Ok(id)

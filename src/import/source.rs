@@ -3,6 +3,7 @@
 mod batch;
 mod csv;
 mod json;
+mod quotes;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -50,7 +51,7 @@ pub struct Input {
 /// A column: the names that it may have, and whether a file must have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its names; the first one is what it is called in reports.
+    /// Its names; the first one is what it is called in reports. Where a file has several, the earlier one counts.
     pub names: &'static [&'static str],
     /// Whether a CSV file without it is refused whole.
     pub required: bool,

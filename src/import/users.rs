@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use parlance_actors::ports::store::{Account, IdKind, Taken};
+use parlance_domain::text::is_blank;
 use parlance_schema::UserId;
 use parlance_schema::account::Role;
 use parlance_schema::limits::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX};
@@ -12,6 +13,7 @@ use super::people::People;
 use super::source::{Column, Next, Row, Rows};
 use super::{Bar, Error, Options, field};
 use crate::auth::{password, rules};
+use crate::store::with_ending;
 
 /// Accounts that are written together.
 const BATCH: usize = 2_000;
@@ -26,6 +28,9 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column { names: &["last_seen"], required: false },
     Column { names: &["hashed_password", "password_hash", "password"], required: false },
 ];
+/// What the note of a username that somebody has begins with.
+const TAKEN: &str = "the username";
+
 const ID: usize = 0;
 const USERNAME: usize = 1;
 const EMAIL: usize = 2;
@@ -41,8 +46,9 @@ struct Draft {
     old: u64,
     account: Account,
     changes: Vec<String>,
-    renamed: bool,
-    refused: Option<&'static str>,
+    /// The username that it is to have, and how many were tried instead.
+    wanted: String,
+    tries: u32,
 }
 
 /// What became of a row.
@@ -101,16 +107,21 @@ pub(super) async fn import(job: &mut Job, options: &Options) -> Result<People, E
 /// Looks the file through: the largest id, and its size in bytes.
 fn survey(job: &mut Job, options: &Options) -> Result<(u64, u64), Error> {
     let mut rows = Rows::open(&options.users, &COLUMNS)?;
-    let mut largest = 0;
+    let (mut largest, mut count) = (0, 0_u64);
     loop {
         match rows.next()? {
             Next::End => break,
-            Next::Bad(..) => {}
+            Next::Bad(..) => count += 1,
             Next::Row(row) => {
+                count += 1;
                 let id = row.text(ID).ok().flatten().and_then(|text| field::id(text).ok());
                 largest = largest.max(id.unwrap_or(0));
             }
         }
+    }
+    if count == 0 {
+        let (path, why) = (options.users.path.clone(), "there is no user in it".to_owned());
+        return Err(Error::Columns { path, why });
     }
     job.check_digest(What::Users, rows.digest())?;
     Ok((largest, rows.bytes()))
@@ -132,10 +143,6 @@ async fn write(job: &mut Job, people: &mut People, mut batch: Vec<Fate>, last: u
                 }
                 Fate::Draft(draft) => draft,
             };
-            if let Some(why) = draft.refused {
-                piece.refuse(What::Users, draft.row, Some(draft.old), why);
-                continue;
-            }
             places.push(at);
             let id = draft.account.id.get();
             piece.import(What::Users, draft.row, draft.old, &draft.changes);
@@ -154,9 +161,7 @@ async fn write(job: &mut Job, people: &mut People, mut batch: Vec<Fate>, last: u
         }
     }
     for fate in batch {
-        if let Fate::Draft(draft) = fate
-            && draft.refused.is_none()
-        {
+        if let Fate::Draft(draft) = fate {
             people.add(draft.old, draft.account.id);
         }
     }
@@ -171,14 +176,14 @@ async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Resu
             account.id = UserId::new(job.fresh(IdKind::User).await?);
             draft.changes.push(format!("the id is taken; it is {} now", account.id));
         }
-        Taken::Username(_) if draft.renamed => {
-            draft.refused = Some("the username is taken, and so is the one made of it")
-        }
         Taken::Username(_) => {
-            let name = ending_in(&account.username, &format!("-{}", draft.old));
-            draft.changes.push(format!("the username {} is taken; it is {name} now", account.username));
+            // Each try is another name, of which all that there are can't be taken.
+            draft.tries += 1;
+            let more = if draft.tries == 1 { String::new() } else { format!("-{}", draft.tries) };
+            let name = with_ending(&draft.wanted, &format!("-{}{more}", draft.old), USERNAME_CHARS_MAX);
+            draft.changes.retain(|change| !change.starts_with(TAKEN));
+            draft.changes.push(format!("{TAKEN} {} is taken; it is {name} now", draft.wanted));
             account.username = name;
-            draft.renamed = true;
         }
         _ => {
             account.email = None;
@@ -186,12 +191,6 @@ async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Resu
         }
     }
     Ok(())
-}
-
-/// A username with this ending, cut where it gets too long.
-fn ending_in(name: &str, ending: &str) -> String {
-    let room = USERNAME_CHARS_MAX.saturating_sub(ending.chars().count());
-    name.chars().take(room).chain(ending.chars()).collect()
 }
 
 fn draft(row: &Row<'_>, options: &Options, began: u64) -> Fate {
@@ -208,7 +207,7 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
     let text = |column: usize| row.text(column).map_err(|why| (column, why));
     let old = field::id(text(ID)?.ok_or((ID, "missing"))?).map_err(|why| (ID, why))?;
     let mut changes = Vec::new();
-    let username = username(text(USERNAME)?.ok_or((USERNAME, "missing"))?.trim(), old, &mut changes);
+    let username = username(text(USERNAME)?.unwrap_or_default().trim(), old, &mut changes);
     let email = text(EMAIL)?.map(str::trim).filter(|email| match rules::email(email) {
         Ok(()) => true,
         Err(fault) => {
@@ -216,7 +215,7 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
             false
         }
     });
-    let full_name = full_name(text(FULL_NAME)?.unwrap_or(&username), &mut changes);
+    let full_name = full_name(text(FULL_NAME)?.filter(|name| !is_blank(name)).unwrap_or(&username), &mut changes);
     let active = match text(IS_ACTIVE)?.map(field::truth) {
         None => true,
         Some(Ok(active)) => active,
@@ -257,17 +256,27 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
         last_seen,
         valid_after: 0,
     };
-    Ok(Draft { row: row.number, old, account, changes, renamed: false, refused: None })
+    let wanted = account.username.clone();
+    Ok(Draft { row: row.number, old, account, changes, wanted, tries: 0 })
 }
 
 /// The username itself, or the nearest one that is allowed.
 fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
-    let Err(fault) = rules::username(text) else { return text.to_owned() };
-    let fits = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
-    let near: String = text.chars().take(USERNAME_CHARS_MAX).map(fits).collect();
-    let named = if near.chars().all(char::is_numeric) { format!("user-{near}") } else { near };
-    let candidates = [named.clone(), ending_in(&named, &format!("-{id}")), format!("user-{id}")];
-    let name = candidates.into_iter().find(|name| rules::username(name).is_ok()).unwrap_or_default();
+    let fault = match rules::username(text) {
+        Ok(name) => return name,
+        Err(fault) => fault,
+    };
+    let near = rules::nearest_username(text);
+    let digits = near.chars().all(char::is_numeric).then(|| format!("user-{near}"));
+    let named = digits.unwrap_or(near);
+    let made = format!("user-{id}");
+    let candidates = if named.chars().any(char::is_alphanumeric) && named != "user-" {
+        vec![with_ending(&named, &format!("-{id}"), USERNAME_CHARS_MAX), named]
+    } else {
+        Vec::new()
+    };
+    // The last one first: it is the one that was written, as far as that goes.
+    let name = candidates.iter().rev().find_map(|name| rules::username(name).ok()).unwrap_or(made);
     changes.push(format!("{}; it is {name} now", fault.detail));
     name
 }

@@ -19,6 +19,7 @@ mod follow;
 mod fresh;
 mod log;
 mod migrate;
+mod name_keys;
 mod names;
 mod receive;
 mod repair;
@@ -127,6 +128,7 @@ impl Scylla {
         let batches = Batches::new(&statements);
         let (slots, fresh, turns) = (Slots::default(), Fresh::default(), tokio::sync::Mutex::default());
         let db = Arc::new(Db { session, statements, batches, slots, fresh, turns });
+        Box::pin(name_keys::run(&db)).await.map_err(|error| OpenError::Other(error.to_string()))?;
         let append_seconds = metrics::histogram!("parlance_store_append_seconds");
         Ok(Self { db, epoch, server, options, health: tokio::sync::Mutex::default(), append_seconds })
     }

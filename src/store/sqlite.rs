@@ -15,6 +15,7 @@ mod folder;
 mod log;
 mod memberships;
 mod migrate;
+mod name_keys;
 mod reader;
 mod writer;
 

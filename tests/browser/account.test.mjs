@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, Window } from './support/browser.mjs';
-import { Server, until } from './support/server.mjs';
+import { patient, Server, until } from './support/server.mjs';
 
 const OLD = 'correct horse battery';
 const NEW = 'staple battery horse';
@@ -117,7 +117,7 @@ test('who is away stays it across a lost connection', async () => {
   await server.kill('SIGKILL');
   await bela.page.locator('.banner', { hasText: 'Not connected' }).waitFor();
   await server.run();
-  await anna.page.locator('.banner').waitFor({ state: 'hidden', timeout: 40_000 });
+  await anna.page.locator('.banner').waitFor({ state: 'hidden', timeout: patient(40_000) });
   await until(async () => {
     await bela.page.clock.fastForward(31_000);
     return (await bela.page.locator('.banner:visible').count()) === 0;

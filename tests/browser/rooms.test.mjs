@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, Window } from './support/browser.mjs';
-import { Server, until } from './support/server.mjs';
+import { patient, Server, until } from './support/server.mjs';
 
 let server;
 let browser;
@@ -179,7 +179,7 @@ test('what happened while one was away stands in its place after a resume, and a
   const owner = await token('anna');
   await server.kill('SIGKILL');
   // A browser that is offline may not tell of the end: then silence does, after 8 s, and an attempt that leads nowhere takes 15 s more.
-  await bela.page.locator('.banner', { hasText: /offline|Not connected/ }).waitFor({ timeout: 30_000 });
+  await bela.page.locator('.banner', { hasText: /offline|Not connected/ }).waitFor({ timeout: patient(30_000) });
   await server.run();
   await server.call(`/v1/rooms/${room}`, { method: 'PATCH', token: owner, body: { name: 'Orchard' } });
   await server.call(`/v1/rooms/${room}/messages`, { token: owner, body: { content: { text: 'between two names' } } });

@@ -74,3 +74,43 @@ async fn imports_are_sent_elsewhere() {
     let Err(BulkError::Store(StoreError::Unavailable(why))) = refused else { panic!("{refused:?}") };
     assert!(why.contains("parlance migrate sqlite-to-scylla"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_from_before_get_their_keys_at_the_next_start() {
+    let _turn = bed::turn().await;
+    let (store, raw) = (bed::open().await, Raw::open().await);
+    let port = store.clone() as std::sync::Arc<dyn parlance_actors::ports::Store>;
+    let tenant = sample::tenant(&port).await;
+    let (apart, composed) = ("cafe\u{301}", "caf\u{e9}");
+    let (older, newer) = (sample::user(&port).await, sample::user(&port).await);
+    // Both were let in when only case was folded.
+    for (user, name) in [(older, apart), (newer, composed)] {
+        let plain = account(user, tenant, &format!("plain{user}"), None);
+        store.create_account(&plain).await.unwrap();
+        for cql in [
+            format!("UPDATE account SET username = '{name}' WHERE user_id = {user} IF EXISTS"),
+            format!(
+                "INSERT INTO account_name (tenant, kind, key, user_id, since) \
+                 VALUES ({tenant}, 'username', '{name}', {user}, 1) IF NOT EXISTS"
+            ),
+        ] {
+            raw.0.query_unpaged(cql, ()).await.unwrap();
+        }
+    }
+    raw.0.query_unpaged("DELETE FROM migration WHERE name = 'name_keys' IF EXISTS", ()).await.unwrap();
+    for _ in 0..2 {
+        let store = bed::open().await;
+        for text in [apart, composed, "CAFÉ"] {
+            let found = store.account(Who::Username(tenant, text)).await.unwrap();
+            assert_eq!(found.map(|account| account.id), Some(newer), "whoever holds the key keeps the name");
+        }
+        let other = store.account(Who::Id(older)).await.unwrap().unwrap();
+        assert_eq!(other.username, format!("{apart}-{older}"));
+        let found = store.account(Who::Username(tenant, &format!("{composed}-{older}"))).await.unwrap();
+        assert_eq!(found.map(|account| account.id), Some(older));
+        let listed = store.search_accounts(tenant, composed, 9).await.unwrap();
+        let mut listed: Vec<_> = listed.iter().map(|account| account.id).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, [older, newer]);
+    }
+}

@@ -38,11 +38,11 @@ impl Caller {
     /// Signs somebody up and logs them in.
     async fn sign_up(server: &Server, name: &str) -> Self {
         let mut caller = Self::new(server, "", 0);
-        let new = json!({"username": name, "email": format!("{name}@example.org"), "password": "password1",
+        let new = json!({"username": name, "email": format!("{name}@example.org"), "password": "horse-battery-1",
             "full_name": name.to_uppercase(), "newsletter": false});
         let user = caller.want(201, Method::POST, "users/register", Some(new)).await;
         caller.id = user["id"].as_u64().unwrap();
-        let login = json!({"username": name, "password": "password1"});
+        let login = json!({"username": name, "password": "horse-battery-1"});
         let token = caller.want(200, Method::POST, "users/login", Some(login)).await;
         assert_eq!((&token["token_type"], &token["expires_in"]), (&json!("bearer"), &json!(1_800)));
         caller.token = token["access_token"].as_str().unwrap().to_owned();

@@ -205,3 +205,22 @@ fn a_folder_that_is_in_use_and_files_that_are_missing_are_told() {
     assert!(told(&["--users", "/nowhere/users.csv"]).contains("/nowhere/users.csv"));
     assert!(told(&["--users", "-"]).contains("--format"));
 }
+
+#[test]
+fn a_quote_that_is_not_closed_and_a_second_file_are_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path());
+    let messages = "id,chat_id,sender_id,content,timestamp\n1,1,1,\"the size is 5,1704300000000\n\
+                    2,1,1,two,1704300000001\n3,1,1,three,1704300000002\n";
+    std::fs::write(folder.path().join("messages.csv"), messages).unwrap();
+    let out = command(folder.path(), &folder.path().join("data")).output().unwrap();
+    assert_eq!(out.status.code(), Some(3), "{}", String::from_utf8_lossy(&out.stderr));
+    let said = String::from_utf8_lossy(&out.stdout);
+    let counts = said.lines().find(|line| line.starts_with("messages ")).unwrap();
+    assert_eq!(counts.split_whitespace().collect::<Vec<_>>(), ["messages", "3", "0", "0", "3"], "{said}");
+    assert!(said.contains("refused: messages row 1"), "{said}");
+    std::fs::write(folder.path().join("users.jsonl"), "").unwrap();
+    let out = command(folder.path(), &folder.path().join("other")).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && said.contains("users.csv") && said.contains("users.jsonl"), "{said}");
+}

@@ -31,6 +31,7 @@ mod resume;
 mod server;
 #[path = "../common/shim.rs"]
 mod shim;
+mod signals;
 mod slow;
 mod stage;
 mod supervision;

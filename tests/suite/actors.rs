@@ -7,10 +7,12 @@ mod commands;
 mod crashes;
 mod doubt;
 pub mod faults;
+mod hidden;
 mod membership;
 mod people;
 mod reading;
 mod refusals;
+mod requests;
 mod resume;
 #[path = "../common/session.rs"]
 pub mod session;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parlance::config::Config;
 use parlance::dialect::Dialects;
-use parlance::gateway::checks::Checks;
+use parlance::gateway::checks::{Checks, Current};
 use parlance::gateway::listener::{self, Handle, Options};
 use parlance::gateway::{connect, echo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -27,7 +27,7 @@ use crate::socket::client::{PATIENCE, upgrade_request};
 struct Place {
     gate: Gate,
     server: Handle,
-    checks: Arc<Checks>,
+    checks: Arc<Current>,
 }
 
 /// Starts one with settings.
@@ -40,7 +40,8 @@ async fn place_with(change: impl FnOnce(&mut Config), options: Options) -> Place
     let mut config = Config::default();
     change(&mut config);
     config.check().unwrap();
-    let checks = Arc::new(Checks::new(&config).unwrap().styled(Arc::new(Dialects::new(&config.dialects))));
+    let checks = Checks::new(&config).unwrap().styled(Arc::new(Dialects::new(&config.dialects)));
+    let checks = Arc::new(Current::from(checks));
     let deps = connect::Deps { service: gate.node.clone(), accounts: gate.accounts.clone() };
     let rest = gate.routes().and_then(async |reply| Ok::<_, Rejection>(reply));
     let routes = connect::route(deps).or(echo::route()).unify().or(rest).unify();

@@ -10,6 +10,8 @@ mod docs;
 mod host;
 mod import;
 mod membership;
+mod protocol;
 mod rest;
 mod socket;
 mod store;
+mod yaml;

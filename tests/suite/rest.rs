@@ -10,6 +10,7 @@ mod probes;
 mod refusals;
 mod seen;
 mod sockets;
+mod words;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

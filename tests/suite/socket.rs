@@ -6,3 +6,4 @@ mod flow;
 mod fuzz;
 mod handshake;
 pub mod native;
+pub mod samples;

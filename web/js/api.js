@@ -2,11 +2,14 @@
 
 import { FaultError } from './codes.js';
 
+/** Milliseconds after which an answer is given up. */
+const ANSWER_MS = 20_000;
+
 async function call(method, path, { body, token } = {}) {
   const headers = { accept: 'application/json' };
   if (body !== undefined) headers['content-type'] = 'application/json';
   if (token) headers.authorization = `Bearer ${token}`;
-  const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MS) });
   const text = await response.text();
   let answer = null;
   try {

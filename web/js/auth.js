@@ -1,8 +1,9 @@
 // Logging in and registering.
 
-import { FaultError } from './codes.js';
+import { FaultError, sentence } from './codes.js';
 import { form } from './dialog.js';
 import { el, field } from './dom.js';
+import { PASSWORD_HINT, weakness } from './password.js';
 
 /**
  * @param {HTMLElement} root @param {import('./session.js').Session} session
@@ -17,11 +18,14 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
   const email = field('E-mail (optional)', { name: 'email', type: 'email', autocomplete: 'email', maxlength: 254 });
   const password = field('Password', {
     name: 'password', type: 'password', required: true, maxlength: 256, autocomplete: register ? 'new-password' : 'current-password',
-  }, register ? 'At least 8 characters.' : undefined);
+  }, register ? PASSWORD_HINT : undefined);
+  const weak = () => weakness(password.input.value, [username, fullName, email].map((f) => f.input.value.trim()));
+  // Said once one has finished writing it, not with the first letter.
+  if (register) password.input.addEventListener('change', () => password.input.value && password.error(weak()));
   const fields = register ? [username, fullName, email, password] : [username, password];
   const node = form({
     label: register ? 'Create account' : 'Log in', children: fields.map((f) => f.box),
-    submit: () => (missing(username, password, register) ? undefined : send()),
+    submit: () => (missing(username, password, register ? weak : () => '') ? undefined : send()),
     failed: (error) => place(error, { username, fullName, email, password }, register),
   });
 
@@ -45,11 +49,11 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
   username.input.focus();
 }
 
-function missing(username, password, register) {
+function missing(username, password, weak) {
   if (!username.input.value.trim()) return show(username, 'Please enter a username.');
   if (!password.input.value) return show(password, 'Please enter a password.');
-  const short = register && new TextEncoder().encode(password.input.value).length < 8;
-  return short ? show(password, 'At least 8 characters, please.') : false;
+  const why = weak();
+  return why ? show(password, why) : false;
 }
 
 function show(where, text) {
@@ -63,10 +67,10 @@ function place(error, { username, fullName, email, password }, register) {
   if (!(error instanceof FaultError)) return false;
   if (error.code === 'bad_credentials') return show(password, 'Wrong username or password.');
   if (!register) return false;
-  const about = /e-?mail|address/i.test(error.message) ? email
-    : /password/i.test(error.message) ? password
+  const about = /password/i.test(error.message) ? password
+    : /e-?mail|address/i.test(error.message) ? email
       : /full.?name/i.test(error.message) ? fullName : username;
   if (error.code === 'exists') return show(about === email ? email : username, about === email ? 'This e-mail address is taken.' : 'This username is taken.');
-  if (error.code === 'invalid') return show(about, error.message);
+  if (error.code === 'invalid') return show(about, sentence(error.message));
   return false;
 }

@@ -16,18 +16,25 @@ export class Banner {
     this.button = el('button.text-button', { type: 'button', onclick: () => (client.connection.state.name === 'stopped' ? location.reload() : client.connection.nudge()) });
     this.node = el('div.banner', { role: 'status', hidden: true }, this.text, this.button);
     client.addEventListener('connection', (event) => this.#changed(event.detail));
+    client.kept.addEventListener('change', () => this.node.hidden || this.#show(client.connection.state));
   }
 
   #changed(state) {
     clearTimeout(this.#timer);
     clearInterval(this.#tick);
-    if (state.name === 'live' || state.name === 'idle') {
+    if ((state.name === 'live' && !state.doubted) || state.name === 'idle') {
       this.node.hidden = true;
     } else if (this.node.hidden) {
-      this.#timer = setTimeout(() => this.#show(this.client.connection.state), state.name === 'stopped' ? 0 : QUIET_MS);
+      this.#timer = setTimeout(() => this.#show(this.client.connection.state), state.name === 'stopped' || !navigator.onLine ? 0 : QUIET_MS);
     } else {
       this.#show(state);
     }
+  }
+
+  /** Nothing is promised that this browser doesn't keep. */
+  #promise() {
+    return this.client.kept.works ? 'What you write is kept and sent later.'
+      : 'This browser can’t keep what you write: leave this tab open until it has been sent.';
   }
 
   #show(state) {
@@ -37,9 +44,9 @@ export class Banner {
     if (state.name === 'stopped') {
       this.text.textContent = `The server refused the connection (${state.code}).`;
       this.button.textContent = 'Reload';
-    } else if (state.name === 'waiting') {
+    } else if (state.name === 'waiting' || state.doubted) {
       const why = state.planned ? 'The server is restarting' : navigator.onLine ? 'Not connected' : 'You are offline';
-      this.text.textContent = `${why}. What you write is kept and sent later.`;
+      this.text.textContent = `${why}. ${this.#promise()}`;
       this.button.textContent = 'Try now';
     } else {
       this.text.textContent = 'Connecting…';

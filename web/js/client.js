@@ -1,13 +1,16 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected } from './codes.js';
-import { changesMembers, find, isNote, messageOf, trimRecent, withMembers } from './fold.js';
+import { changesMembers, find, isNote, messageOf, trimmed, trimRecent, withMembers } from './fold.js';
 import { History } from './history.js';
+import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
+import { Kept } from './kept.js';
 import { named } from './notes.js';
 import { Outbox } from './outbox.js';
 import { Connection } from './socket.js';
 import * as store from './store.js';
+import { Tabs } from './tabs.js';
 
 const TYPING_EVERY_MS = 3_000;
 
@@ -41,16 +44,23 @@ export class Client extends EventTarget {
       changed: (state) => this.#connectionChanged(state),
       signedOut: () => this.dispatchEvent(new Event('signedout')),
     });
+    this.kept = new Kept();
+    this.tabs = new Tabs((tab) => this.#inherit(tab));
+    this.drafts = new Drafts(this.kept, this.me);
     this.outbox = new Outbox({
-      storage: sessionStorage, key: `parlance.outbox.${this.me}`, request: (op, fields) => this.connection.request(op, fields),
+      keep: { put: (item) => this.kept.put(this.me, this.tabs.id, item), drop: (ids) => this.kept.drop(this.me, ids) }, request: (op, fields) => this.connection.request(op, fields),
       live: () => this.connection.live, changed: () => this.#changed(), authenticate: () => this.#reauthenticate(),
     });
     this.history = new History(this);
+    /** Why a room's members could not be loaded. @type {Map<number, Error>} */
+    this.troubles = new Map();
   }
 
   start() {
     this.connection.start();
     this.idle.start();
+    this.tabs.start();
+    this.#watchTabs();
     let last = Date.now();
     this.tick = setInterval(() => {
       const now = Date.now();
@@ -66,6 +76,24 @@ export class Client extends EventTarget {
     removeEventListener('storage', this.#chosenElsewhere);
     this.idle.stop();
     this.connection.stop();
+    this.tabs.stop();
+  }
+
+  /** Ends the login, and forgets what this browser keeps of the account. */
+  async signOut() {
+    const { kept, me } = this;
+    const ended = this.session.signOut();
+    await kept.clear(me);
+    await ended;
+  }
+
+  /** What tabs that are gone left is sent by this one; those that are there send it themselves. */
+  async #watchTabs() {
+    for (const tab of await this.kept.tabs(this.me)) this.tabs.watch(tab);
+  }
+
+  async #inherit(tab) {
+    this.outbox.adopt(await this.kept.take(this.me, tab, this.tabs.id));
   }
 
   /** Takes the next state; views are told once a frame. @param {store.State} state */
@@ -77,6 +105,11 @@ export class Client extends EventTarget {
 
   change(id, change) {
     this.set(store.changeRoom(this.state, id, change));
+  }
+
+  /** Something that is shown beside the state changed. */
+  touch() {
+    this.#changed();
   }
 
   #changed() {
@@ -91,6 +124,7 @@ export class Client extends EventTarget {
   #connectionChanged(state) {
     this.dispatchEvent(new CustomEvent('connection', { detail: state }));
     if (state.name !== 'live') return;
+    this.#watchTabs();
     this.outbox.flush();
     this.history.reconnected();
   }
@@ -140,7 +174,7 @@ export class Client extends EventTarget {
     if (!out && changesMembers(entry) && this.state.rooms[room]?.members) this.loadMembers(room);
     // Whether somebody who was banned had been a member, the entry doesn't tell.
     if (!out && (entry.fact === 'banned' || this.state.rooms[room]?.previewStale)) this.refresh(room);
-    if (!this.history.busy(room)) this.change(room, trimRecent);
+    if (!this.history.busy(room)) this.change(room, this.history.open === room ? trimRecent : trimmed);
     if (entry.fact === 'posted' && entry.by !== this.me) {
       this.dispatchEvent(new CustomEvent('message', { detail: messageOf(room, entry) }));
     }
@@ -158,17 +192,18 @@ export class Client extends EventTarget {
     this.dispatchEvent(new CustomEvent('left', { detail: { room, entry: last && this.#isOut(last) ? last : null } }));
   }
 
-  /** Loads a room's view anew; several wishes at once are one. @param {number} id */
+  /** Loads a room's view anew; several wishes at once are one. @param {number} id @returns {Promise<Error|null>} What the server had against it. */
   async refresh(id) {
-    if (this.#stale.has(id)) return;
+    if (this.#stale.has(id)) return null;
     this.#stale.add(id);
     try {
       const view = await this.connection.request('room', { room: id });
       this.set(store.seen(this.state, [view]));
       this.#meet([view.peer, view.last_message?.by]);
       if (view.peer) this.#lookAround([view]);
+      return null;
     } catch (error) {
-      if (!(error instanceof Disconnected)) console.warn(error.message);
+      return error instanceof Disconnected ? null : error;
     } finally {
       this.#stale.delete(id);
     }
@@ -181,9 +216,12 @@ export class Client extends EventTarget {
       this.change(id, (room) => withMembers(room, members));
       this.set(store.foundThere(this.state, members, asked));
       this.#meet(members.map((m) => m.user));
+      this.troubles.delete(id);
     } catch (error) {
-      if (!(error instanceof Disconnected)) console.warn(error.message);
+      // Over the next connection it is asked for again.
+      if (!(error instanceof Disconnected)) this.troubles.set(id, error);
     }
+    this.touch();
   }
 
   /** Asks for users that aren't known yet, together. @param {(number|null|undefined)[]} ids */
@@ -204,7 +242,7 @@ export class Client extends EventTarget {
 
   /** Gets to know all whom entries name. @param {any[]} entries */
   meetAll(entries) {
-    this.#meet(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by])));
+    this.#meet(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
   }
 
   /** @param {number} room @param {{ text: string, reply_to?: number, mentions?: number[] }} message */
@@ -271,10 +309,19 @@ export class Client extends EventTarget {
   read(id, seq) {
     const room = this.state.rooms[id];
     if (!room?.view || seq <= room.view.read || !this.connection.live || (this.#reads.get(id) ?? 0) >= seq) return;
+    // One at a time: who scrolls through a hundred messages tells of the last one.
+    const under = this.#reads.has(id);
     this.#reads.set(id, seq);
-    this.connection.request('read', { room: id, seq })
-      .then(() => this.set(store.pushed(this.state, { push: 'read', room: id, user: this.me, seq }, Date.now()).state))
-      .catch(() => this.#reads.delete(id));
+    if (!under) this.#tellRead(id, seq);
+  }
+
+  #tellRead(id, seq) {
+    this.connection.request('read', { room: id, seq }).then(() => {
+      this.set(store.pushed(this.state, { push: 'read', room: id, user: this.me, seq }, Date.now()).state);
+      const last = this.#reads.get(id);
+      if (last > seq) this.#tellRead(id, last);
+      else this.#reads.delete(id);
+    }).catch(() => this.#reads.delete(id));
   }
 
   /** What the others see: who chose to be online is away while nothing is done here. */

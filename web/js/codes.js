@@ -51,10 +51,14 @@ const SENTENCES = {
   internal: 'Something went wrong on the server.',
 };
 
+/** A fault's detail as a sentence. @param {string} text */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
 /** A sentence for people. @param {any} error */
 export function explain(error) {
-  if (error instanceof FaultError) return SENTENCES[error.code] ?? error.message;
+  if (error instanceof FaultError) return SENTENCES[error.code] ?? sentence(error.message);
   if (error instanceof Disconnected) return 'The connection was lost before the server answered. Try again.';
+  if (error?.name === 'TimeoutError') return 'The server did not answer in time. Try again.';
   if (error instanceof TypeError) return 'The server can’t be reached.';
   return error?.message ?? 'Something went wrong.';
 }

@@ -5,8 +5,8 @@ import { explain } from './codes.js';
 import { el, icon, iconButton } from './dom.js';
 import { Mentions } from './mentions.js';
 import { palette } from './menu.js';
-import { isMuted, nameOf } from './people.js';
-import { deadline } from './time.js';
+import { barrier } from './may.js';
+import { nameIn } from './people.js';
 import { summary } from './text.js';
 
 /** Unicode scalar values of one message, as the server counts them. */
@@ -20,9 +20,9 @@ export class Composer {
   /** @param {import('./client.js').Client} client @param {number} room @param {{ sent: () => void, editLast: () => void }} events */
   constructor(client, room, events) {
     Object.assign(this, { client, room, events });
-    this.draftKey = `parlance.draft.${client.me}.${room}`;
     this.input = el('textarea', { rows: '1', 'aria-label': 'Message', placeholder: 'Write a message', dir: 'auto', enterkeyhint: 'send', autocapitalize: 'sentences' });
-    this.input.value = sessionStorage.getItem(this.draftKey) ?? '';
+    this.input.value = client.drafts.now(room);
+    this.#restore();
     this.mentions = new Mentions(client, room, this.input);
     this.strip = el('div.strip', { hidden: true });
     this.count = el('span.count', { 'aria-live': 'polite' });
@@ -44,9 +44,7 @@ export class Composer {
 
   render() {
     const room = this.client.state.rooms[this.room];
-    const me = room?.members?.find((m) => m.user === this.client.me);
-    const until = me?.muted_until ? ` until ${deadline(me.muted_until)}` : '';
-    const text = room?.view?.archived ? 'This room is archived.' : isMuted(me) ? `You are muted in this room${until}.` : '';
+    const text = barrier(this.client, room)?.text ?? '';
     if (this.closed.textContent === text) return;
     this.closed.textContent = text;
     this.#close(Boolean(text));
@@ -61,8 +59,11 @@ export class Composer {
       this.closed.tabIndex = -1;
       this.closed.focus({ preventScroll: true });
     }
-    if (!closed && document.activeElement === this.closed) this.input.focus();
-    if (!closed) this.closed.removeAttribute('tabindex');
+    if (closed) return;
+    // What was hidden had no height to measure.
+    this.#grow();
+    if (document.activeElement === this.closed) this.input.focus();
+    this.closed.removeAttribute('tabindex');
   }
 
   #key(event) {
@@ -87,11 +88,20 @@ export class Composer {
     this.count.classList.toggle('over', chars > CHARS_MAX);
     this.error.textContent = '';
     if (this.#edit) return;
-    sessionStorage.setItem(this.draftKey, this.input.value);
+    this.client.drafts.write(this.room, this.input.value);
     this.client.typing(this.room, this.input.value.trim() !== '');
   }
 
+  /** Takes what was kept of an earlier tab, unless one has begun to write. */
+  async #restore() {
+    const before = this.input.value;
+    const text = await this.client.drafts.read(this.room);
+    if (this.#edit || this.input.value !== before || text === before) return;
+    this.#set(text);
+  }
+
   #grow() {
+    if (this.bar.hidden) return;
     this.input.style.height = 'auto';
     this.input.style.height = `${Math.min(this.input.scrollHeight, 200)}px`;
   }
@@ -132,7 +142,7 @@ export class Composer {
   reply(message) {
     this.#leaveEdit();
     this.#reply = message;
-    this.#strip(`Reply to ${nameOf(this.client.state, message.by)}`, message);
+    this.#strip(`Reply to ${nameIn(this.client.state, message.by)}`, message);
     this.input.focus();
   }
 
@@ -155,7 +165,7 @@ export class Composer {
   #leaveEdit() {
     if (!this.#edit) return;
     this.#edit = null;
-    this.#set(sessionStorage.getItem(this.draftKey) ?? '');
+    this.#set(this.client.drafts.now(this.room));
   }
 
   #strip(title, message) {

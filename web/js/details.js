@@ -5,8 +5,10 @@ import { explain } from './codes.js';
 import { confirm, form, openDialog } from './dialog.js';
 import { el, field, iconButton } from './dom.js';
 import { reconcile } from './keyed.js';
+import { loading } from './loading.js';
 import { menu } from './menu.js';
-import { avatar, isMuted, nameOf, roomName, whereabouts } from './people.js';
+import { isReadonly } from './may.js';
+import { avatar, isMuted, nameIn, nameOf, roomName, whereabouts } from './people.js';
 import { picker } from './picker.js';
 import { banList, inviteList } from './staff.js';
 
@@ -22,6 +24,7 @@ export function openDetails(client, id) {
     if (!now?.view) return close();
     title.textContent = roomName(client.state, now);
     renderMembers(client, now, members, cache);
+    state.show(client.troubles.get(id) ?? !now.members);
     return tools.render(now);
   };
   const heard = ({ detail }) => detail.room === id && tools.heard(detail.entry);
@@ -32,8 +35,13 @@ export function openDetails(client, id) {
   const title = dialog.querySelector('h2');
   const members = el('ul.members', { 'aria-label': 'Members' });
   const cache = new Map();
+  const state = loading('The members', () => {
+    client.troubles.delete(id);
+    render();
+    client.loadMembers(id);
+  });
   const tools = new Tools(client, dialog, close);
-  body.append(el('h3', {}, 'Members'), members, tools.node);
+  body.append(el('h3', {}, 'Members'), state.node, members, tools.node);
   client.addEventListener('change', render);
   client.addEventListener('entry', heard);
   if (client.connection.live) client.loadMembers(id);
@@ -56,7 +64,7 @@ class Tools {
     if (of !== this.#of) {
       this.#of = of;
       const had = this.node.contains(document.activeElement);
-      this.#parts = kind === 'direct' ? [] : this.#make(room, RANK[role] ?? -1);
+      this.#parts = kind === 'direct' ? [] : this.#make(room, isReadonly(this.client) ? -1 : RANK[role] ?? -1);
       this.node.replaceChildren(...this.#parts.map((part) => part.node));
       if (had) this.dialog.querySelector('button').focus();
     }
@@ -95,7 +103,7 @@ function renderMembers(client, room, parent, cache) {
         const name = nameOf(state, member.user);
         const more = items.length ? iconButton('more', `Actions for ${name}`, () => menu(more, name, items), { 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { part: 'more' } }) : '';
         node.replaceChildren(avatar(state, member.user, true), el('span.member-text', {},
-          el('span', { dir: 'auto' }, name, member.user === client.me ? ' (you)' : ''),
+          el('span', {}, el('bdi', {}, name), member.user === client.me ? ' (you)' : ''),
           el('span.soft', {}, `${line}${role}${muted ? ' · muted' : ''}`)), more);
       },
     };
@@ -108,9 +116,9 @@ function actions(client, room, member, muted) {
   const { user } = member;
   const { id, view } = room;
   if (user === client.me) return [];
-  const name = nameOf(client.state, user);
+  const name = nameIn(client.state, user);
   const mine = RANK[view.role] ?? -1;
-  const above = view.kind !== 'direct' && !view.archived && mine >= 1 && mine > RANK[member.role];
+  const above = view.kind !== 'direct' && !view.archived && !isReadonly(client) && mine >= 1 && mine > RANK[member.role];
   const run = (op, fields, done) => () => client.command(op, id, { user, ...fields }).then(() => done && toast(done)).catch((error) => toast(explain(error)));
   const mute = (hours) => run('mute', hours ? { until: Date.now() + hours * HOUR_MS } : {}, `${name} is muted.`);
   const ask = (title, text, label, op, after) => () => confirm(title, text, label, async () => {
@@ -118,7 +126,7 @@ function actions(client, room, member, muted) {
     after?.();
   });
   return [
-    view.kind !== 'direct' && { label: 'Write to', run: () => client.direct(user).then((to) => { document.querySelector('dialog[open]')?.close(); location.hash = `#/rooms/${to}`; }).catch((error) => toast(explain(error))) },
+    view.kind !== 'direct' && !isReadonly(client) && { label: 'Write to', run: () => client.direct(user).then((to) => { document.querySelector('dialog[open]')?.close(); location.hash = `#/rooms/${to}`; }).catch((error) => toast(explain(error))) },
     above && mine === 2 && (member.role === 'admin' ? { label: 'Make a plain member', run: run('promote', { role: 'member' }) } : { label: 'Make an admin', run: run('promote', { role: 'admin' }) }),
     above && mine === 2 && { label: 'Hand the room over', danger: true, run: () => confirm('Hand the room over?', `${name} will own the room; you will be an admin.`, 'Hand over', () => client.command('promote', id, { user, role: 'owner' })) },
     above && (muted ? { label: 'Let write again', run: run('unmute') } : { label: 'Mute for an hour', run: mute(1) }),

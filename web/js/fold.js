@@ -206,6 +206,13 @@ export function trimRecent(room) {
   return room.recent.length > RECENT_MAX ? { ...room, recent: room.recent.slice(-RECENT_MAX) } : room;
 }
 
+/** The same, and of a room that nobody looks at no more than a window's messages. @param {Room} room @returns {Room} */
+export function trimmed(room) {
+  const next = trimRecent(room);
+  if (next.items.length <= WINDOW_MAX) return next;
+  return withNotes({ ...next, items: next.items.slice(-WINDOW_MAX), atStart: false }, []);
+}
+
 /** Takes the server's view, unless the pushes have gone past it. @param {Room} room @param {RoomView} view @param {number} me */
 export function withView(room, view, me) {
   const read = Math.max(view.read, room.view?.read ?? 0);
@@ -280,6 +287,10 @@ export function withMembers(room, members) {
 /** Others' messages after `seq`, as far as the window tells. @param {Room} room @param {number} seq @param {number} me */
 function unreadAfter(room, seq, me) {
   if (seq >= room.view.last) return 0;
-  if (!room.loaded || !room.atEnd) return room.view.unread;
-  return room.items.filter((m) => m.seq > seq && m.by !== me).length;
+  const others = (from, to) => room.items.filter((m) => m.seq > from && m.seq <= to && m.by !== me).length;
+  if (room.loaded && room.atEnd && (room.atStart || room.items[0]?.seq <= seq)) return others(seq, Infinity);
+  // The window reaches from the old mark to the new one: what lies between was read.
+  const { read, unread } = room.view;
+  const within = room.loaded && (room.atStart || room.items[0]?.seq <= read + 1) && room.items.at(-1)?.seq >= seq;
+  return within ? Math.max(0, unread - others(read, seq)) : unread;
 }

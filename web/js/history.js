@@ -5,6 +5,8 @@ import { find, isNote, mergeAround, mergePage, withExtra, withNotes } from './fo
 const PAGE = 50;
 const AROUND = 25;
 const ENTRIES = 200;
+/** A load that the server refused for now is tried again after this, unless it says when. */
+const AGAIN_MS = 5_000;
 
 /**
  * The part of a log's stretch that messages don't fill: all that is between their numbers is something else.
@@ -28,7 +30,13 @@ export function unfilled(items, after, last) {
 const begin = (page) => (page.more ? page.items[0].seq : undefined);
 
 export class History {
+  /** Which load of a room counts; a later one may take its place. @type {Map<number, object>} */
   #loads = new Map();
+  /** Why a room's messages could not be loaded. @type {Map<number, Error>} */
+  #troubles = new Map();
+  /** Rooms that one asked for and isn't in. */
+  #missing = new Set();
+  #sought = null;
   #quotes = new Set();
   /** Stretches whose notes have still to be asked for. @type {{ id: number, generation: number, after: number, before: number }[]} */
   #owed = [];
@@ -48,10 +56,41 @@ export class History {
     return this.#loads.has(room);
   }
 
-  /** Shows a room: its latest messages and its members, unless they are there. @param {number|null} room */
+  /** Why a room's messages can't be shown, if so. @param {number} room */
+  trouble(room) {
+    return this.#troubles.get(room);
+  }
+
+  /** Whether a room isn't there for this user. @param {number} room */
+  missing(room) {
+    return this.#missing.has(room) && !this.client.state.rooms[room];
+  }
+
+  /** Shows a room: its messages from the first unread one on, or the latest, and its members. @param {number|null} room */
   show(room) {
     this.open = room;
     this.membersOf = null;
+    this.#sought = null;
+    const there = this.client.state.rooms[room];
+    // A window that was left somewhere else shows neither what is new nor the end.
+    if (there?.loaded && there.view && !this.#isWhereToBegin(there)) this.begin(there);
+    this.reconnected();
+  }
+
+  #isWhereToBegin({ view, items, atStart, atEnd }) {
+    if (!view.unread) return atEnd;
+    return atStart || (items[0]?.seq <= view.read && (atEnd || items.at(-1).seq > view.read));
+  }
+
+  /** Loads where one goes on reading. @param {import('./types.js').Room} room */
+  begin(room) {
+    return room.view?.unread ? this.around(room.id, room.view.read) : this.latest(room.id);
+  }
+
+  /** Tries again what could not be loaded. @param {number} id */
+  again(id) {
+    this.#troubles.delete(id);
+    this.client.touch();
     this.reconnected();
   }
 
@@ -60,31 +99,70 @@ export class History {
    * connection may have got lost; called again and again, it asks once a connection.
    */
   reconnected() {
+    if (this.open === null || !this.client.connection.live) return;
     const room = this.client.state.rooms[this.open];
-    if (!room || !this.client.connection.live) return;
+    if (!room) {
+      this.#seek(this.open);
+      return;
+    }
     this.#note();
-    if (!room.loaded) this.latest(room.id);
+    if (!room.view && !this.#troubles.has(room.id)) this.#look(room.id);
+    if (room.view && !room.loaded && !this.#troubles.has(room.id) && !this.busy(room.id)) this.begin(room);
     if (this.membersOf !== this.client.connection.state) {
       this.membersOf = this.client.connection.state;
       this.client.loadMembers(room.id);
     }
   }
 
-  /** One load a room at a time; a page of a log that was reset meanwhile is dropped. */
-  async #load(id, work) {
-    if (this.#loads.has(id)) return;
+  /** Asks about a room that isn't among one's own, once a connection: it may not be there, or be news that is on its way. */
+  async #seek(id) {
+    const over = this.client.connection.state;
+    if (this.#sought === over) return;
+    this.#sought = over;
+    try {
+      const view = await this.client.connection.request('room', { room: id });
+      // A moderator is answered without being a member.
+      if (view.role === null) this.#missing.add(id);
+    } catch (error) {
+      if (error.retry === 'never') this.#missing.add(id);
+      else if (error.name !== 'Disconnected') this.#failed(id, error);
+    }
+    this.client.touch();
+  }
+
+  /** Loads the view of a room that one is in. */
+  async #look(id) {
+    const error = await this.client.refresh(id);
+    if (error) this.#failed(id, error);
+  }
+
+  /** Remembers why a load failed; what the server can't do just now is tried again by itself. */
+  #failed(id, error) {
+    this.#troubles.set(id, error);
+    if (error.retry === 'later') setTimeout(() => this.#troubles.get(id) === error && this.again(id), error.retryAfterMs ?? AGAIN_MS);
+    this.client.touch();
+  }
+
+  /** One load a room at a time, unless it `replaces` the window; a page of a log that was reset meanwhile is dropped. */
+  async #load(id, work, replaces = false) {
+    if (this.#loads.has(id) && !replaces) return;
     const generation = this.client.state.rooms[id]?.generation;
-    this.#loads.set(id, true);
+    const load = {};
+    this.#loads.set(id, load);
     try {
       const { merge, ...stretch } = await work((fields) => this.client.connection.request('messages', { room: id, ...fields }));
+      if (this.#loads.get(id) !== load) return;
       this.#loads.delete(id);
+      this.#troubles.delete(id);
       this.client.change(id, (room) => (room.generation === generation ? merge(room) : room));
       const room = this.client.state.rooms[id];
       this.client.meet(room?.items.map((m) => m.by) ?? []);
       if (room?.generation === generation) this.#owe(room, stretch);
     } catch (error) {
+      if (this.#loads.get(id) !== load) return;
       this.#loads.delete(id);
-      if (error.name !== 'Disconnected') console.warn(error.message);
+      // Further pages are asked for again as one scrolls.
+      if (error.name !== 'Disconnected' && !this.client.state.rooms[id]?.loaded) this.#failed(id, error);
     }
     if (id === this.open && this.client.state.rooms[id]?.generation !== generation) this.reconnected();
   }
@@ -125,7 +203,7 @@ export class History {
     return this.#load(id, async (page) => {
       const answer = await page({ limit: PAGE });
       return { merge: (room) => mergePage(room, answer, {}), items: answer.items, after: begin(answer) };
-    });
+    }, true);
   }
 
   older(id) {
@@ -148,12 +226,12 @@ export class History {
     });
   }
 
-  /** Moves the window to a message that is not in it. */
+  /** Moves the window to where a number is. */
   around(id, seq) {
     return this.#load(id, async (page) => {
-      const [older, newer] = await Promise.all([page({ before: seq + 1, limit: AROUND }), page({ after: seq, limit: AROUND })]);
+      const [older, newer] = await Promise.all([page({ before: seq + 1, limit: AROUND }), page({ after: seq, limit: PAGE })]);
       return { merge: (room) => mergeAround(room, older, newer), items: [...older.items, ...newer.items], after: begin(older), last: newer.more ? newer.items.at(-1).seq : undefined };
-    });
+    }, true);
   }
 
   /** Fetches a quoted message that is outside the window, once. */

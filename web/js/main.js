@@ -10,7 +10,7 @@ import { el, icon } from './dom.js';
 import { isNote } from './fold.js';
 import { joinRoom } from './new-room.js';
 import { noteText } from './notes.js';
-import { nameOf, roomName } from './people.js';
+import { nameIn, roomNameIn } from './people.js';
 import { RoomView } from './room.js';
 import { Session } from './session.js';
 import { Sidebar } from './sidebar.js';
@@ -20,16 +20,30 @@ const root = document.getElementById('app');
 const session = new Session({ post });
 const api = new Api(session);
 
+/** What an address asks for: a room, an invite's code, the list of chats, or something that isn't there. @param {string} hash */
+function address(hash) {
+  const room = Number(hash.match(/^#\/rooms\/(\d{1,16})$/)?.[1] ?? 0);
+  const code = hash.match(/^#\/join\/(.+)$/)?.[1];
+  if (!code) return { room, code: null, unknown: !room && !['', '#', '#/'].includes(hash) };
+  try {
+    return { room: 0, code: decodeURIComponent(code), unknown: false };
+  } catch {
+    return { room: 0, code: null, unknown: true };
+  }
+}
+
 /** The page of somebody who is logged in. */
 class App {
   #drawn = true;
   #view = null;
+  #unknown = false;
 
   constructor() {
     this.client = new Client({ session, api });
     this.sidebar = new Sidebar(this.client);
     this.banner = new Banner(this.client);
     this.blank = el('main.blank', { 'aria-label': 'No chat chosen' }, icon('reply'), el('p', {}, 'Choose a chat, or start a new one.'));
+    this.nowhere = el('main.blank', { 'aria-label': 'Not found' }, icon('search'), el('p', {}, 'There is nothing at this address.'), el('a.button', { href: '#/' }, 'Back to the chats'));
     this.place = el('div.place', {}, this.blank);
     this.node = el('div.app', {}, this.banner.node, el('div.panes', {}, this.sidebar.node, this.place));
     root.replaceChildren(this.node);
@@ -70,24 +84,25 @@ class App {
     const unread = this.sidebar.render();
     this.#view?.render();
     const room = this.#view && this.client.state.rooms[this.#view.id];
-    const name = room?.view ? `${roomName(this.client.state, room)} · parlance` : 'parlance';
+    const lost = this.#unknown || (this.#view && this.client.history.missing(this.#view.id));
+    const name = room?.view ? `${roomNameIn(this.client.state, room)} · parlance` : lost ? 'Not found · parlance' : 'parlance';
     document.title = unread ? `(${unread}) ${name}` : name;
   }
 
   route() {
-    const room = Number(location.hash.match(/^#\/rooms\/(\d+)$/)?.[1] ?? 0);
-    const code = location.hash.match(/^#\/join\/(.+)$/)?.[1];
+    const { room, code, unknown } = address(location.hash);
     if (code) {
       history.replaceState(null, '', '#/');
-      this.#joining(decodeURIComponent(code));
+      this.#joining(code);
     }
-    this.node.classList.toggle('in-room', room > 0);
-    if (this.#view?.id === room) return;
+    this.node.classList.toggle('in-room', room > 0 || unknown);
+    this.#unknown = unknown;
+    if (room && this.#view?.id === room) return;
     const before = this.#view?.id;
     this.#view?.close();
     this.#view = room ? new RoomView(this.client, room) : null;
     this.sidebar.current = room || null;
-    this.place.replaceChildren(this.#view?.node ?? this.blank);
+    this.place.replaceChildren(this.#view?.node ?? (unknown ? this.nowhere : this.blank));
     this.#render();
     if (this.#view) this.#view.focus();
     else this.sidebar.focus(before);
@@ -110,7 +125,7 @@ class App {
     if (this.client.status === 'do_not_disturb') return undefined;
     const room = this.client.state.rooms[message.room];
     const mentioned = message.mentions.includes(this.client.me);
-    if (room?.view?.kind === 'direct' || mentioned) say(`${nameOf(this.client.state, message.by)} in ${roomName(this.client.state, room)}: ${summary(message.content)}`);
+    if (room?.view?.kind === 'direct' || mentioned) say(`${nameIn(this.client.state, message.by)} in ${roomNameIn(this.client.state, room)}: ${summary(message.content)}`);
     return undefined;
   }
 
@@ -123,10 +138,10 @@ class App {
 
   #left({ room, entry }) {
     const { state } = this.client;
-    const name = room.view ? `“${roomName(state, room)}”` : 'a room';
+    const name = room.view ? `“${roomNameIn(state, room)}”` : 'a room';
     const how = { kicked: 'removed you from', banned: 'banned you from' }[entry?.fact];
     if (this.#view?.id === room.id) location.hash = '#/';
-    if (how) toast(`${nameOf(state, entry.by)} ${how} ${name}.`);
+    if (how) toast(`${nameIn(state, entry.by)} ${how} ${name}.`);
     else toast(entry ? `You left ${name}.` : `You are no longer a member of ${name}.`);
   }
 
@@ -154,7 +169,10 @@ function start() {
 session.addEventListener('user', () => start());
 session.addEventListener('token', () => app?.client.connection.renew(session.login.access_token));
 addEventListener('hashchange', () => app?.route());
-addEventListener('online', () => app?.client.connection.nudge());
+addEventListener('online', () => app?.client.connection.online());
+addEventListener('offline', () => app?.client.connection.offline());
+// What the browser doesn't keep goes with the tab: it asks before that.
+addEventListener('beforeunload', (event) => app && !app.client.kept.works && app.client.outbox.unsent && event.preventDefault());
 addEventListener('focus', () => app?.focused());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && app?.visible());
 start();

@@ -1,6 +1,7 @@
 // Completing @names in the composer: a list box that the text field points into.
 
 import { el } from './dom.js';
+import { begun, finder, fold, mentionsIn } from './names.js';
 import { avatar, nameOf } from './people.js';
 
 const SHOWN = 6;
@@ -27,20 +28,19 @@ export class Mentions {
 
   /** The members that a text names. @param {string} text @returns {number[]} */
   named(text) {
-    const names = new Set(Array.from(text.matchAll(/@([\p{L}\p{N}_.-]+)/gu), (m) => m[1]).flatMap((n) => [n, n.replace(/[.-]+$/, '')]));
-    return this.#members.filter((u) => names.has(u.username)).map((u) => u.id);
+    return [...new Set(mentionsIn(text, finder(this.#members)).map(({ who }) => who.id))];
   }
 
   get #query() {
-    return this.input.value.slice(0, this.input.selectionStart).match(/(?:^|\s)@([\p{L}\p{N}_.-]*)$/u)?.[1];
+    return begun(this.input.value.slice(0, this.input.selectionStart));
   }
 
   #look() {
-    const query = this.#query?.toLocaleLowerCase();
-    const fits = (u) => [u.username, ...(u.full_name ?? '').split(/\s+/)].some((n) => n.toLocaleLowerCase().startsWith(query));
+    const query = this.#query === undefined ? undefined : fold(this.#query);
+    const fits = (u) => [u.username, u.full_name ?? '', ...(u.full_name ?? '').split(/\s+/)].some((n) => fold(n).startsWith(query));
     this.#found = query === undefined ? [] : this.#members.filter((u) => u.id !== this.client.me && fits(u)).slice(0, SHOWN);
     // A name that is written out needs no completing: Enter sends.
-    if (this.#found.length === 1 && this.#found[0].username.toLocaleLowerCase() === query) this.#found = [];
+    if (this.#found.length === 1 && fold(this.#found[0].username) === query) this.#found = [];
     this.#at = 0;
     this.#show();
   }
@@ -50,7 +50,7 @@ export class Mentions {
     this.list.replaceChildren(...this.#found.map((user, i) => el('li', {
       role: 'option', id: `${this.list.id}-${i}`, 'aria-selected': String(i === this.#at),
       onpointerdown: (event) => { event.preventDefault(); this.#take(user); },
-    }, avatar(this.client.state, user.id), el('span', { dir: 'auto' }, nameOf(this.client.state, user.id)), el('span.soft', {}, `@${user.username}`))));
+    }, avatar(this.client.state, user.id), el('bdi', {}, nameOf(this.client.state, user.id)), el('bdi.soft', {}, `@${user.username}`))));
     if (this.#found.length) this.input.setAttribute('aria-activedescendant', `${this.list.id}-${this.#at}`);
     else this.input.removeAttribute('aria-activedescendant');
   }

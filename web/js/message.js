@@ -1,7 +1,8 @@
 // One message, as a row of the timeline.
 
 import { el, icon, iconButton } from './dom.js';
-import { avatar, list, nameOf } from './people.js';
+import { finder } from './names.js';
+import { avatar, list, nameIn, nameOf } from './people.js';
 import { jumbo, render, summary } from './text.js';
 import { exact, timeOfDay } from './time.js';
 
@@ -19,9 +20,10 @@ import { exact, timeOfDay } from './time.js';
 
 /** Whom `@name` points out, among those that the message names. */
 function mentions(state, message) {
+  const find = finder(message.mentions.map((id) => state.users[id]).filter(Boolean));
   return (name) => {
-    const id = message.mentions.find((m) => state.users[m]?.username === name);
-    return id === undefined ? null : { me: id === state.me };
+    const user = find(name);
+    return user ? { me: user.id === state.me } : null;
   };
 }
 
@@ -41,20 +43,22 @@ function stamped(body, stamp) {
   return body;
 }
 
-function reactions(state, message, actions) {
+/** Those who may not write may still take back what they added, unless the room is closed to them altogether. */
+function reactions(state, message, actions, barred) {
   const chips = Object.entries(message.reactions).map(([emoji, users]) => {
     const mine = users.includes(state.me);
-    const names = list(users.map((u) => (u === state.me ? 'you' : nameOf(state, u))));
+    const names = list(users.map((u) => (u === state.me ? 'you' : nameIn(state, u))));
+    const idle = barred !== null && !(barred === 'muted' && mine);
     return el('button.reaction', {
-      type: 'button', 'aria-pressed': String(mine), title: names, data: { part: `re-${emoji}` },
-      'aria-label': `${emoji} ${users.length}, by ${names}`, onclick: () => actions.toggle(message, emoji),
+      type: 'button', 'aria-pressed': String(mine), title: names, data: { part: `re-${emoji}` }, 'aria-disabled': idle ? 'true' : null,
+      'aria-label': `${emoji} ${users.length}, by ${names}`, onclick: () => idle || actions.toggle(message, emoji),
     }, el('span', {}, emoji), el('span', {}, String(users.length)));
   });
   return chips.length ? el('div.reactions', {}, ...chips) : null;
 }
 
-/** Fills a row. @param {HTMLElement} node @param {any} state @param {any} message @param {{ first: boolean, quoted?: any, archived: boolean }} context @param {Actions} actions */
-export function fillMessage(node, state, message, { first, quoted, archived }, actions) {
+/** Fills a row. @param {HTMLElement} node @param {any} state @param {any} message @param {{ first: boolean, quoted?: any, barred: string|null }} context @param {Actions} actions */
+export function fillMessage(node, state, message, { first, quoted, barred }, actions) {
   const mine = message.by === state.me;
   const deleted = message.content === null;
   node.className = `message ${mine ? 'mine' : 'theirs'} ${first ? 'first' : ''} ${deleted ? 'deleted' : ''}`;
@@ -66,18 +70,18 @@ export function fillMessage(node, state, message, { first, quoted, archived }, a
   node.replaceChildren(
     mine ? '' : first ? avatar(state, message.by) : el('span.disc-space'),
     el('div.column', {},
-      el('div.author', { class: first && !mine ? '' : 'unseen', dir: 'auto' }, mine ? 'You' : nameOf(state, message.by)),
+      el('div.author', { class: first && !mine ? '' : 'unseen' }, el('bdi', {}, mine ? 'You' : nameOf(state, message.by))),
       el('div.bubble', { class: !deleted && jumbo(message.content) ? 'jumbo' : '' },
-        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', { dir: 'ltr' }, edited, stamp))),
-      reactions(state, message, actions)),
-    deleted ? '' : tools(message, actions, archived));
+        message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', {}, edited, stamp))),
+      reactions(state, message, actions, barred)),
+    deleted ? '' : tools(message, actions, barred));
 }
 
-function tools(message, actions, archived) {
+function tools(message, actions, barred) {
   const react = iconButton('smile', 'React', () => actions.react(message, react), { data: { part: 'react' }, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
   const reply = iconButton('reply', 'Reply', () => actions.reply(message), { data: { part: 'reply' } });
   const more = iconButton('more', 'More', () => actions.more(message, more), { data: { part: 'more' }, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
-  return el('div.tools', { role: 'group', 'aria-label': 'Message' }, ...(archived ? [] : [react, reply]), more);
+  return el('div.tools', { role: 'group', 'aria-label': 'Message' }, ...(barred ? [] : [react, reply]), more);
 }
 
 /** Fills the row of a message that isn't in the log yet. @param {HTMLElement} node @param {any} state @param {import('./outbox.js').Item} item @param {{ quoted?: any, first: boolean }} context @param {Actions} actions */
@@ -94,6 +98,6 @@ export function fillPending(node, state, item, { quoted, first }, actions) {
     el('div.author.unseen', {}, 'You'),
     el('div.bubble', { class: jumbo(content) ? 'jumbo' : '' },
       reply_to ? quote(state, { reply_to }, quoted, actions) : null, ...stamped(render(content, mentions(state, { mentions: named ?? [] })),
-      el('span.stamp', { dir: 'ltr' }, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
+      el('span.stamp', {}, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
     status));
 }

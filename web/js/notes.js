@@ -1,5 +1,6 @@
 // What happened to a room, as lines between its messages: who came and went, who may do what, a new name.
 
+import { isolate, plain } from './bidi.js';
 import { nameOf } from './people.js';
 import { deadline } from './time.js';
 
@@ -35,7 +36,7 @@ export function noteParts(state, entry) {
     case 'muted': return [by, ' muted ', user, until];
     case 'unmuted': return [by, ' let ', user, ' write again'];
     case 'promoted': return entry.role === 'owner' ? [by, ' handed the room over to ', user] : [by, ' made ', user, ` ${ROLE[entry.role]}`];
-    case 'renamed': return [by, ' named the room ', { name: `“${entry.name}”` }];
+    case 'renamed': return [by, ' named the room ', '“', { name: plain(entry.name) }, '”'];
     case 'configured': return [by, ` let new members read ${HISTORY[entry.history]}`];
     case 'archived': return [by, ' archived the room'];
     default: return [by, ' opened the room again'];
@@ -43,7 +44,7 @@ export function noteParts(state, entry) {
 }
 
 /** The same as plain text. @param {import('./store.js').State} state @param {any} entry */
-export const noteText = (state, entry) => noteParts(state, entry).map((part) => part.name ?? part).join('');
+export const noteText = (state, entry) => noteParts(state, entry).map((part) => (part.name ? isolate(part.name) : part)).join('');
 
 /** The people that a note names. @param {any} entry @returns {number[]} */
 export const named = (entry) => [entry.by, entry.user, entry.heir, ...(entry.users ?? []), ...(entry.fact === 'created' ? entry.members : [])].filter(Boolean);

@@ -1,4 +1,4 @@
-// Commands on their way: each keeps its client id until the server has answered it, across reconnects and reloads, so
+// Commands on their way: each keeps its client id until the server has answered it, across reconnects, reloads and tabs, so
 // that it is done once however often it is sent. One command per room is on its way at a time, so that order holds.
 
 import { FaultError } from './codes.js';
@@ -29,30 +29,39 @@ export class Outbox {
 
   /**
    * @param {object} parts
-   * @param {Pick<Storage, 'getItem'|'setItem'>} parts.storage
-   * @param {string} parts.key Where in the storage; another one per user.
+   * @param {{ put: (item: Item) => void, drop: (ids: string[]) => void }} parts.keep Where unanswered commands outlive the tab.
    * @param {(op: string, fields: object) => Promise<any>} parts.request Rejects with a FaultError, or when disconnected.
    * @param {() => boolean} parts.live Whether requests can be made.
    * @param {() => void} parts.changed
    * @param {() => void} [parts.authenticate] Asks for a new token.
    * @param {(f: () => void, ms: number) => any} [parts.later]
    */
-  constructor({ storage, key, request, live, changed, authenticate = () => {}, later = setTimeout }) {
-    Object.assign(this, { storage, key, request, live, changed, authenticate, later });
-    try {
-      // What was on its way when the page went away may or may not have been done: it is sent again.
-      this.items = JSON.parse(storage.getItem(key) ?? '[]').map((i) => (i.state === 'failed' ? i : { ...i, state: 'waiting' }));
-    } catch {
-      this.items = [];
-    }
+  constructor({ keep, request, live, changed, authenticate = () => {}, later = setTimeout }) {
+    Object.assign(this, { keep, request, live, changed, authenticate, later });
+  }
+
+  /** Takes over what a tab that is gone left. It may or may not have been done: it is sent again. @param {Item[]} items */
+  adopt(items) {
+    const known = new Set(this.items.map((i) => i.client_id));
+    const more = items.filter((i) => !known.has(i.client_id)).map((i) => (i.state === 'failed' ? i : { ...i, state: 'waiting' }));
+    if (!more.length) return;
+    this.items = [...this.items, ...more].sort((a, b) => a.at - b.at);
+    this.changed();
+    this.flush();
+  }
+
+  /** Whether anything is still to be sent. */
+  get unsent() {
+    return this.items.some((i) => i.state === 'waiting' || i.state === 'sending');
   }
 
   /** Puts a command in, and sends it as soon as can be. @returns {Promise<any>} The answer. */
-  submit(op, room, fields, at = Date.now()) {
+  submit(op, room, fields, at = Math.max(Date.now(), (this.items.at(-1)?.at ?? 0) + 1)) {
     const item = { client_id: clientId(), room, op, fields, at, state: 'waiting' };
     this.items = [...this.items, item];
     const answer = new Promise((resolve, reject) => this.#waiters.set(item.client_id, { resolve, reject }));
-    this.#keep();
+    this.keep.put(item);
+    this.changed();
     this.flush();
     return answer;
   }
@@ -81,8 +90,7 @@ export class Outbox {
 
   /** Gives one up. @param {string} id */
   discard(id) {
-    this.items = this.items.filter((i) => i.client_id !== id);
-    this.#keep();
+    this.#remove([id]);
     this.flush();
   }
 
@@ -95,21 +103,19 @@ export class Outbox {
 
   /** A room was read from the server up to `seq`: what was done before is in there. @param {number} room @param {number} seq */
   shown(room, seq) {
-    const left = this.items.filter((i) => !(i.room === room && i.state === 'sent' && i.seq <= seq));
-    if (left.length === this.items.length) return;
-    this.items = left;
-    this.#keep();
+    const seen = this.items.filter((i) => i.room === room && i.state === 'sent' && i.seq <= seq);
+    if (seen.length) this.#remove(seen.map((i) => i.client_id));
   }
 
   /** A room was left: what was for it is void, but for leaving it, which may be seen before its answer. @param {number} room */
   dropRoom(room) {
     const gone = new FaultError({ code: 'not_found', detail: '', retry: 'never' });
-    for (const item of this.items.filter((i) => i.room === room)) {
+    const affected = this.items.filter((i) => i.room === room);
+    for (const item of affected) {
       if (item.op === 'leave') this.#settle(item.client_id, 'resolve', undefined);
       else this.#settle(item.client_id, 'reject', gone);
     }
-    this.items = this.items.filter((i) => i.room !== room);
-    this.#keep();
+    if (affected.length) this.#remove(affected.map((i) => i.client_id));
   }
 
   async #send(item) {
@@ -158,15 +164,17 @@ export class Outbox {
 
   #change(id, change) {
     this.items = this.items.map((i) => (i.client_id === id ? { ...i, ...change } : i));
-    this.#keep();
+    const item = this.items.find((i) => i.client_id === id);
+    // Whether it is on its way just now matters to this tab alone; that it was answered, or refused, to the next one as well.
+    if (item && change.state === 'sent') this.keep.drop([id]);
+    else if (item && (change.state === 'failed' || 'fault' in change)) this.keep.put(item);
+    this.changed();
   }
 
-  #keep() {
-    try {
-      this.storage.setItem(this.key, JSON.stringify(this.items.filter((i) => i.state !== 'sent')));
-    } catch {
-      // A full or forbidden storage costs what a reload would lose, not the sending itself.
-    }
+  /** @param {string[]} ids */
+  #remove(ids) {
+    this.items = this.items.filter((i) => !ids.includes(i.client_id));
+    this.keep.drop(ids);
     this.changed();
   }
 }

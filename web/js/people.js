@@ -1,5 +1,6 @@
 // Names, avatars and presence of users and rooms.
 
+import { isolate, plain } from './bidi.js';
 import { el } from './dom.js';
 import { ago } from './time.js';
 
@@ -8,14 +9,20 @@ const STATUS = { online: 'Online', away: 'Away', do_not_disturb: 'Do not disturb
 /** @param {import('./store.js').State} state @param {number} id */
 export function nameOf(state, id) {
   const user = state.users[id];
-  return user ? user.full_name || user.username : `User ${id}`;
+  return user ? plain(user.full_name) || user.username : `User ${id}`;
 }
+
+/** The same for the midst of a sentence. @param {import('./store.js').State} state @param {number} id */
+export const nameIn = (state, id) => isolate(nameOf(state, id));
 
 /** @param {import('./store.js').State} state @param {import('./types.js').Room} room */
 export function roomName(state, room) {
   if (room.view?.kind === 'direct') return room.view.peer ? nameOf(state, room.view.peer) : 'Direct chat';
-  return room.view?.name || `Room ${room.id}`;
+  return plain(room.view?.name ?? '') || `Room ${room.id}`;
 }
+
+/** The same for the midst of a sentence. @param {import('./store.js').State} state @param {import('./types.js').Room} room */
+export const roomNameIn = (state, room) => isolate(roomName(state, room));
 
 const letters = (name) => {
   const words = name.split(/\s+/).filter(Boolean);

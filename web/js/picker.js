@@ -2,7 +2,7 @@
 
 import { explain } from './codes.js';
 import { el, field } from './dom.js';
-import { avatar, nameOf } from './people.js';
+import { avatar, nameIn, nameOf } from './people.js';
 import * as store from './store.js';
 
 /**
@@ -23,7 +23,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
       users.delete(id);
       node.remove();
       search.input.focus();
-    } }, nameOf(client.state, id), el('span', { 'aria-hidden': 'true' }, '×'));
+    } }, el('bdi', {}, nameOf(client.state, id)), el('span', { 'aria-hidden': 'true' }, '×'));
     chips.append(node);
   }
 
@@ -34,7 +34,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
       chip(user.id);
       search.input.value = '';
       results.replaceChildren();
-      note.textContent = `${nameOf(client.state, user.id)} added.`;
+      note.textContent = `${nameIn(client.state, user.id)} added.`;
       search.input.focus();
     }
     chosen(user.id);
@@ -53,7 +53,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
       client.set(store.met(client.state, found));
       note.textContent = found.length ? `${found.length} found.` : 'Nobody found.';
       return results.replaceChildren(...found.slice(0, 20).map((user) => el('li', {}, el('button.pick', { type: 'button', onclick: () => choose(user) },
-        avatar(client.state, user.id, false), el('span.pick-name', { dir: 'auto' }, nameOf(client.state, user.id)), el('span.pick-user', {}, `@${user.username}`)))));
+        avatar(client.state, user.id, false), el('bdi.pick-name', {}, nameOf(client.state, user.id)), el('bdi.pick-user', {}, `@${user.username}`)))));
     } catch (error) {
       note.textContent = explain(error);
       return undefined;

@@ -1,7 +1,12 @@
 // Oneself: status, name, password, logging out.
 
-import { form, openDialog } from './dialog.js';
+<<<<<<< HEAD
+=======
+import { sentence } from './codes.js';
+>>>>>>> refs/heads/page
+import { confirm, form, openDialog } from './dialog.js';
 import { el, field } from './dom.js';
+import { PASSWORD_HINT, weakness } from './password.js';
 import { avatar, nameOf, statusWord } from './people.js';
 import * as store from './store.js';
 import { toast } from './announce.js';
@@ -11,9 +16,19 @@ export async function openProfile(client) {
   const { body, close } = openDialog('Profile', { side: true });
   const { me, state } = client;
   body.append(
-    el('div.profile-top', {}, avatar(state, me), el('div', {}, el('strong', { dir: 'auto' }, nameOf(state, me)), el('span.soft', {}, `@${state.users[me].username}`))),
+    el('div.profile-top', {}, avatar(state, me), el('div', {}, el('strong', {}, el('bdi', {}, nameOf(state, me))), el('span.soft', {}, el('bdi', {}, `@${state.users[me].username}`)))),
     statusChooser(client), nameForm(client), passwordForm(client),
-    el('div.form-actions', {}, el('button.button', { type: 'button', onclick: () => { close(); client.session.signOut(); } }, 'Log out')));
+    el('div.form-actions', {}, el('button.button', { type: 'button', onclick: () => logOut(client, close) }, 'Log out')));
+}
+
+/** Logs out; what wasn't sent yet would be lost, so that is asked first. */
+function logOut(client, close) {
+  const out = async () => {
+    close();
+    await client.signOut();
+  };
+  if (!client.outbox.unsent) return out();
+  return confirm('Log out?', 'Some of what you wrote has not been sent yet. It will be lost.', 'Log out', out);
 }
 
 function statusChooser(client) {
@@ -58,18 +73,26 @@ function nameForm(client) {
 
 function passwordForm(client) {
   const old = field('Present password', { name: 'old', type: 'password', autocomplete: 'current-password', maxlength: 256 });
-  const next = field('New password', { name: 'new', type: 'password', autocomplete: 'new-password', maxlength: 256 }, 'At least 8 characters. All other logins end.');
+  const next = field('New password', { name: 'new', type: 'password', autocomplete: 'new-password', maxlength: 256 }, `${PASSWORD_HINT} All other logins end.`);
+  const user = client.state.users[client.me];
+  const weak = () => weakness(next.input.value, [user.username, user.full_name]);
+  next.input.addEventListener('change', () => next.input.value && next.error(weak()));
   const username = el('input', { type: 'text', name: 'username', autocomplete: 'username', value: client.state.users[client.me].username, hidden: true });
   return el('details.fold', {}, el('summary', {}, 'Change the password'), form({
     label: 'Change password', children: [username, old.box, next.box],
     submit: async () => {
+      const why = weak();
+      if (why) {
+        next.error(why);
+        return next.input.focus();
+      }
       await client.api.changePassword(old.input.value, next.input.value);
       old.input.value = next.input.value = '';
-      toast('The password was changed.');
+      return toast('The password was changed.');
     },
     failed: (error) => {
       if (error.code === 'bad_credentials') old.error('This is not the present password.');
-      else if (error.code === 'invalid') next.error(error.message);
+      else if (error.code === 'invalid') next.error(sentence(error.message));
       else return false;
       return true;
     },

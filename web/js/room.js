@@ -7,7 +7,8 @@ import { openDetails } from './details.js';
 import { confirm } from './dialog.js';
 import { el, icon, iconButton } from './dom.js';
 import { menu, palette } from './menu.js';
-import { list, nameOf, roomAvatar, roomName, statusOf, whereabouts } from './people.js';
+import { barrier } from './may.js';
+import { list, nameIn, roomAvatar, roomName, statusOf, whereabouts } from './people.js';
 import { openRevisions } from './revisions.js';
 import { summary } from './text.js';
 import { Timeline } from './timeline.js';
@@ -31,6 +32,9 @@ export class RoomView {
         el('div.room-head-text', {}, el('h2', {}, this.title), this.line),
         iconButton('info', 'Details', () => openDetails(client, id), { 'aria-haspopup': 'dialog' })),
       this.timeline.node, this.typing, this.composer.node);
+    this.missing = el('div.blank.missing', { hidden: true }, icon('search'), el('p', {}, 'There is no such chat, or you are not a member of it.'),
+      el('a.button', { href: '#/' }, 'Back to the chats'));
+    this.node.append(this.missing);
     this.marked = false;
     this.timeline.onscroll = () => this.read();
     client.history.show(id);
@@ -49,7 +53,8 @@ export class RoomView {
 
   render() {
     const room = this.client.state.rooms[this.id];
-    if (room?.view) this.client.history.reconnected();
+    this.client.history.reconnected();
+    this.#renderMissing(this.client.history.missing(this.id));
     if (room?.view && !this.marked) {
       this.marked = true;
       this.timeline.markUnread();
@@ -69,9 +74,13 @@ export class RoomView {
 
   /** Marks as read what can be seen. */
   read() {
-    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.timeline.atBottom) return;
-    const last = this.client.state.rooms[this.id]?.items.at(-1);
-    if (last) this.client.read(this.id, last.seq);
+    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
+    this.client.read(this.id, this.timeline.lastSeen);
+  }
+
+  #renderMissing(missing) {
+    this.missing.hidden = !missing;
+    for (const node of [this.timeline.node, this.typing, this.composer.node]) node.hidden = missing;
   }
 
   #renderHead(room) {
@@ -79,10 +88,10 @@ export class RoomView {
     const view = room?.view;
     const peer = view?.peer;
     const line = !view ? '' : peer ? whereabouts(state, peer) : `${room.members?.length ?? view.members} members${view.archived ? ' · archived' : ''}`;
-    const sig = [view?.name, peer, state.users[peer], peer && statusOf(state, peer), line];
+    const sig = [view?.name, peer, this.client.history.missing(this.id), state.users[peer], peer && statusOf(state, peer), line];
     if (this.#head.length && sig.every((v, i) => v === this.#head[i])) return;
     this.#head = sig;
-    const name = view ? roomName(state, room) : 'Loading…';
+    const name = view ? roomName(state, room) : this.client.history.missing(this.id) ? 'Not found' : 'Loading…';
     this.title.textContent = name;
     this.line.textContent = line;
     this.face.replaceChildren(view ? roomAvatar(state, room) : '');
@@ -91,20 +100,20 @@ export class RoomView {
 
   #renderTyping() {
     const { state } = this.client;
-    const names = Object.keys(state.typing[this.id] ?? {}).map((u) => nameOf(state, Number(u)));
+    const names = Object.keys(state.typing[this.id] ?? {}).map((u) => nameIn(state, Number(u)));
     const text = names.length > 3 ? 'Several people are writing…' : names.length ? `${list(names)} ${names.length > 1 ? 'are' : 'is'} writing…` : '';
     if (this.typing.textContent !== text) this.typing.textContent = text;
   }
 
   /** A message that came while one looks at the room. */
   announce(message) {
-    say(`${nameOf(this.client.state, message.by)}: ${summary(message.content)}`);
+    say(`${nameIn(this.client.state, message.by)}: ${summary(message.content)}`);
   }
 
   #editLast() {
     const room = this.client.state.rooms[this.id];
     const last = room?.items.findLast((m) => m.by === this.client.me && m.content);
-    if (last) this.composer.edit(last);
+    if (last && !barrier(this.client, room)) this.composer.edit(last);
   }
 
   #actions() {
@@ -127,14 +136,16 @@ export class RoomView {
     const { client, id } = this;
     const room = client.state.rooms[id];
     const mine = message.by === client.me;
-    const open = !room.view.archived;
-    const readers = (room.members ?? []).filter((m) => m.user !== message.by && m.read >= message.seq).map((m) => nameOf(client.state, m.user));
+    const barred = barrier(client, room)?.kind;
+    // A mute forbids writing, not taking back what one wrote.
+    const erases = !barred || barred === 'muted';
+    const readers = (room.members ?? []).filter((m) => m.user !== message.by && m.read >= message.seq).map((m) => nameIn(client.state, m.user));
     menu(anchor, 'Message', [
       { label: 'Copy text', run: () => copy(message.content.text) },
-      mine && open && { label: 'Edit', run: () => this.composer.edit(message) },
+      mine && !barred && { label: 'Edit', run: () => this.composer.edit(message) },
       message.revision > 0 && { label: 'Edit history', run: () => openRevisions(client, message) },
       mine && { label: 'Who has read it', run: () => toast(readers.length ? `Read by ${list(readers)}.` : 'Nobody has read it yet.') },
-      open && (mine || ADMINS.has(room.view.role)) && {
+      erases && (mine || ADMINS.has(room.view.role)) && {
         label: 'Delete', danger: true,
         run: () => confirm('Delete the message?', `“${summary(message.content)}” will be erased for everybody.`, 'Delete', () => client.delete(id, message.seq)),
       },

@@ -2,9 +2,10 @@
 
 import { el, iconButton } from './dom.js';
 import { reconcile } from './keyed.js';
+import { isReadonly } from './may.js';
 import { menu } from './menu.js';
 import { joinRoom, newDirect, newGroup } from './new-room.js';
-import { avatar, nameOf, roomAvatar, roomName, statusOf } from './people.js';
+import { avatar, nameIn, nameOf, roomAvatar, roomName, statusOf } from './people.js';
 import { openProfile } from './profile.js';
 import { roomList } from './store.js';
 import { summary } from './text.js';
@@ -20,8 +21,8 @@ export class Sidebar {
     this.client = client;
     this.me = el('button.me', { type: 'button', onclick: () => openProfile(client) });
     const plus = iconButton('plus', 'New chat', () => menu(plus, 'New chat', [
-      { label: 'New group', run: () => newGroup(client) },
-      { label: 'Direct chat', run: () => newDirect(client) },
+      !isReadonly(client) && { label: 'New group', run: () => newGroup(client) },
+      !isReadonly(client) && { label: 'Direct chat', run: () => newDirect(client) },
       { label: 'Join with an invite', run: () => joinRoom(client) },
     ]), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
     this.plus = plus;
@@ -51,7 +52,7 @@ export class Sidebar {
       this.#myself = myself;
       const face = avatar(state, this.client.me);
       this.me.replaceChildren(el('span.avatar', {}, face, el('span.dot', { class: status })),
-        el('span.unseen', {}, `${nameOf(state, this.client.me)}, profile and status`));
+        el('span.unseen', {}, `${nameIn(state, this.client.me)}, profile and status`));
     }
     const all = roomList(state);
     const rooms = all.filter((r) => roomName(state, r).toLocaleLowerCase().includes(this.#filter));
@@ -89,10 +90,10 @@ export class Sidebar {
   }
 
   #preview(state, { view }, typing) {
-    if (typing.length) return el('span.room-last.typing', {}, view.kind === 'direct' ? 'writing…' : `${nameOf(state, typing[0])} is writing…`);
+    if (typing.length) return el('span.room-last.typing', {}, view.kind === 'direct' ? 'writing…' : `${nameIn(state, typing[0])} is writing…`);
     const last = view.last_message;
     if (!last) return el('span.room-last', {}, view.archived ? 'Archived' : 'No messages yet');
-    const who = last.by === this.client.me ? 'You: ' : view.kind === 'direct' ? '' : `${nameOf(state, last.by).split(' ')[0]}: `;
-    return el('span.room-last', {}, el('bdi', {}, who), el('bdi', {}, summary(last.content)));
+    const who = last.by === this.client.me ? 'You' : view.kind === 'direct' ? null : nameOf(state, last.by).split(' ')[0];
+    return el('span.room-last', {}, ...(who ? [el('bdi', {}, who), ': '] : []), el('bdi', {}, summary(last.content)));
   }
 }

@@ -6,13 +6,17 @@ import { afterClose, backoff, Disconnected, FaultError } from './codes.js';
 const QUIET_MS = 35_000;
 /** A request that waits longer has been lost with its connection. */
 const REPLY_MS = 20_000;
+/** How long a sign of life may take: ordinarily, and where the browser says that there is no network. */
+const PROBE_MS = 8_000;
+const DOUBTED_MS = 2_000;
 /** A handshake that takes longer is given up. */
 const OPEN_MS = 15_000;
 
 const CLOCK = { now: () => Date.now(), set: (f, ms) => setTimeout(f, ms), clear: (t) => clearTimeout(t) };
 
 /**
- * States: `idle`, `connecting`, `resuming` (greeted), `live` (resumed), `waiting` (until `at`), `stopped` (with `code`).
+ * States: `idle`, `connecting`, `resuming` (greeted), `live` (resumed; `doubted` while the browser says
+ * that there is no network and the server hasn't said otherwise), `waiting` (until `at`), `stopped` (with `code`).
  */
 export class Connection {
   state = { name: 'idle' };
@@ -67,7 +71,23 @@ export class Connection {
   /** Something changed for the better (network, tab in front): doesn't wait any longer, or asks whether the server is there. */
   nudge() {
     if (this.state.name === 'waiting' && this.clock.now() >= this.#planned) this.#connect();
-    else if (this.live) this.#probe();
+    else if (this.live) this.#probe(PROBE_MS);
+  }
+
+  /** The browser says that the network is back: an attempt that began without it is not waited for. */
+  online() {
+    if (this.state.name !== 'connecting') return this.nudge();
+    this.#drop();
+    return this.#connect();
+  }
+
+  /** The browser says that there is no network. That is believed at once, until the server answers all the same. */
+  offline() {
+    if (this.state.name === 'connecting') this.restart();
+    if (!this.live || this.state.doubted) return;
+    this.#become({ name: 'live', doubted: true });
+    const socket = this.#socket;
+    this.#probe(DOUBTED_MS, () => this.#socket === socket && this.state.doubted && this.#become({ name: 'live' }));
   }
 
   /** Asks for an operation. @param {string} op @param {object} [fields] @returns {Promise<any>} */
@@ -184,15 +204,15 @@ export class Connection {
   #listen() {
     this.clock.clear(this.#watch);
     this.#watch = this.clock.set(() => {
-      if (this.clock.now() - this.#heard >= QUIET_MS) this.#probe();
+      if (this.clock.now() - this.#heard >= QUIET_MS) this.#probe(PROBE_MS);
       this.#listen();
     }, QUIET_MS);
   }
 
-  #probe() {
+  #probe(ms, alive = () => {}) {
     const socket = this.#socket;
-    const dead = this.clock.set(() => this.#socket === socket && this.restart(), 8_000);
-    this.request('ping').catch(() => {}).finally(() => this.clock.clear(dead));
+    const dead = this.clock.set(() => this.#socket === socket && this.restart(), ms);
+    this.request('ping').then(alive).catch(() => {}).finally(() => this.clock.clear(dead));
   }
 
   #drop() {

@@ -4,6 +4,8 @@ import { toast } from './announce.js';
 import { explain } from './codes.js';
 import { el } from './dom.js';
 import { reconcile } from './keyed.js';
+import { loading } from './loading.js';
+import { isolate } from './bidi.js';
 import { avatar, nameOf } from './people.js';
 import { deadline } from './time.js';
 
@@ -37,7 +39,8 @@ class Listing {
     this.summary = el('summary', {}, kind.title);
     this.list = el('ul.members', { 'aria-label': kind.title });
     this.note = el('p.soft', { role: 'status' });
-    this.node = el('details.fold', {}, this.summary, el('div.listed', {}, this.list, this.note));
+    this.state = loading('The list', () => this.load());
+    this.node = el('details.fold', {}, this.summary, el('div.listed', {}, this.list, this.note, this.state.node));
     this.node.addEventListener('toggle', () => this.node.open && this.load());
   }
 
@@ -48,16 +51,17 @@ class Listing {
 
   async load() {
     const turn = (this.#asked += 1);
-    if (!this.#items) this.note.textContent = 'Loading…';
+    this.state.show(!this.#items);
     try {
       const { [this.kind.op]: items } = await this.client.connection.request(this.kind.op, { room: this.room });
       if (turn !== this.#asked) return;
       this.#items = items;
       this.client.meet(items.map(this.kind.people));
       this.note.textContent = items.length ? '' : this.kind.empty;
+      this.state.show(null);
       this.render();
     } catch (error) {
-      if (turn === this.#asked) this.note.textContent = explain(error);
+      if (turn === this.#asked) this.state.show(error);
     }
   }
 
@@ -76,7 +80,7 @@ class Listing {
     return {
       key: this.kind.key(item), sig: [state.users[user], line],
       make: () => el('li.member'),
-      fill: (node) => node.replaceChildren(avatar(state, user), el('span.member-text', {}, el('span', { dir: 'auto' }, name), el('span.soft', {}, line)),
+      fill: (node) => node.replaceChildren(avatar(state, user), el('span.member-text', {}, el('span', {}, el('bdi', {}, name)), el('span.soft', {}, line)),
         el('button.button', { type: 'button', 'aria-label': this.kind.label(name, line), data: { part: 'undo' }, onclick: () => this.#undo(item, name) }, this.kind.button)),
     };
   }
@@ -85,7 +89,7 @@ class Listing {
     const [op, fields] = this.kind.undo(item);
     try {
       await this.client.command(op, this.room, fields);
-      toast(this.kind.done(name));
+      toast(this.kind.done(isolate(name)));
     } catch (error) {
       // Somebody else was quicker, or its time has come.
       toast(explain(error));

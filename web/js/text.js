@@ -1,9 +1,11 @@
 // What a message says, as elements: text, links, code, mentions and typed parts. All of it goes in as text nodes.
 
+import { plain } from './bidi.js';
 import { el } from './dom.js';
+import { mentionsIn } from './names.js';
 
 const FENCE = /```([\w+#.-]*)\n([\s\S]*?)\n?```/g;
-const INLINE = /`([^`\n]+)`|(https?:\/\/[^\s<>"]+)|@([\p{L}\p{N}_.-]+)/gu;
+const INLINE = /`([^`\n]+)`|(https?:\/\/[^\s<>"]+)/gu;
 /** What a sentence, not the address, ends with. */
 const TAIL = /[.,;:!?'"»”’)\]}]+$/;
 
@@ -27,7 +29,7 @@ export function safeUrl(url) {
 /** @param {string} url @param {string} label */
 function link(url, label) {
   const href = safeUrl(url);
-  return href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, label) : label;
+  return href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, el('bdi', {}, label)) : label;
 }
 
 /** @param {string} text @param {(name: string) => { me: boolean }|null} mention */
@@ -35,23 +37,22 @@ function inline(text, mention) {
   const out = [];
   let done = 0;
   for (const match of text.matchAll(INLINE)) {
-    const [whole, code, url, name] = match;
-    let piece = whole;
-    let length = whole.length;
-    if (code !== undefined) piece = el('code', {}, code);
-    else if (url !== undefined) {
-      const [address, rest] = trimUrl(url);
-      length -= rest.length;
-      piece = link(address, address);
-    } else {
-      const [plain] = trimUrl(name);
-      const who = mention(plain);
-      if (!who) continue;
-      length = plain.length + 1;
-      piece = el('span.mention', { class: who.me ? 'me' : '' }, `@${plain}`);
-    }
-    out.push(text.slice(done, match.index), piece);
-    done = match.index + length;
+    const [whole, code, url] = match;
+    const [address, rest] = url === undefined ? ['', ''] : trimUrl(url);
+    out.push(...mentioned(text.slice(done, match.index), mention), code === undefined ? link(address, address) : el('code', {}, code));
+    done = match.index + whole.length - rest.length;
+  }
+  out.push(...mentioned(text.slice(done), mention));
+  return out;
+}
+
+/** Words, with the names that are mentioned among them. @param {string} text @param {(name: string) => { me: boolean }|null} mention */
+function mentioned(text, mention) {
+  const out = [];
+  let done = 0;
+  for (const { index, text: name, who } of mentionsIn(text, mention)) {
+    out.push(text.slice(done, index), el('bdi.mention', { class: who.me ? 'me' : '' }, name));
+    done = index + name.length;
   }
   out.push(text.slice(done));
   return out;
@@ -69,8 +70,8 @@ function size(bytes) {
 function part(p) {
   switch (p.type) {
     case 'code': return block(p.text, p.language);
-    case 'image': return el('p.part', {}, 'Image: ', link(p.url, p.alt || p.url));
-    case 'file': return el('p.part', {}, 'File: ', link(p.url, p.name), p.size ? ` (${size(p.size)})` : '');
+    case 'image': return el('p.part', {}, 'Image: ', link(p.url, plain(p.alt || p.url)));
+    case 'file': return el('p.part', {}, 'File: ', link(p.url, plain(p.name)), p.size ? ` (${size(p.size)})` : '');
     default: return el('details.part', {}, el('summary', {}, `Data (${p.mime ?? p.type})`), block(p.text ?? ''));
   }
 }
@@ -96,7 +97,8 @@ export function render(content, mention) {
 /** One line for lists and quotes. @param {import('./types.js').Content|null} content */
 export function summary(content) {
   if (!content) return 'Message deleted';
-  if (content.text.trim()) return content.text.replace(/\s+/g, ' ').trim().slice(0, 160);
+  const text = plain(content.text.replace(/\s+/g, ' ')).trim();
+  if (text) return text.slice(0, 160);
   return { code: 'Code', image: 'Image', file: 'File' }[content.parts?.[0]?.type] ?? 'Data';
 }
 

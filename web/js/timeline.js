@@ -4,8 +4,10 @@ import { el, icon } from './dom.js';
 import { find, lines } from './fold.js';
 import { reconcile } from './keyed.js';
 import { fillMessage, fillPending } from './message.js';
+import { loading } from './loading.js';
+import { barrier } from './may.js';
 import { noteParts, noteText } from './notes.js';
-import { disc, list, nameOf } from './people.js';
+import { disc, list, nameIn, nameOf } from './people.js';
 import { dayName, exact, sameDay, timeOfDay } from './time.js';
 import { explain, FaultError } from './codes.js';
 
@@ -24,8 +26,9 @@ export class Timeline {
   constructor(client, id, actions) {
     Object.assign(this, { client, id, actions });
     this.items = el('ol.messages', { 'aria-label': 'Messages' });
-    this.state = el('p.timeline-state', {}, 'Loading…');
-    this.scroller = el('div.timeline', { tabindex: '-1' }, this.state, this.items);
+    this.loading = loading('The messages', () => client.history.again(id));
+    this.state = el('p.timeline-state', { hidden: true });
+    this.scroller = el('div.timeline', { tabindex: '-1' }, this.loading.node, this.state, this.items);
     this.down = el('button.to-end', { type: 'button', hidden: true, onclick: () => this.toEnd() }, icon('down'), el('span', {}, 'Latest'));
     this.node = el('section.timeline-box', { 'aria-label': 'Conversation' }, this.scroller, this.down);
     this.divider = null;
@@ -60,47 +63,69 @@ export class Timeline {
   render() {
     const room = this.room;
     if (!room?.loaded || !room.view) {
-      this.state.hidden = false;
-      this.state.textContent = this.client.connection.live ? 'Loading…' : 'Waiting for the connection…';
+      // Without a connection the banner says why.
+      const { live } = this.client.connection;
+      this.loading.show(this.client.history.trouble(this.id) ?? live);
+      this.#say(live ? '' : 'Waiting for the connection…');
       reconcile(this.items, [], this.#cache);
       this.#stick = true;
+      this.#settled = false;
       return;
     }
+    this.loading.show(null);
     const pending = this.client.outbox.pending(this.id).filter((i) => !room.items.some((m) => m.client_id === i.client_id && m.by === this.client.me));
     const empty = !room.items.length && !pending.length;
-    this.state.hidden = !empty && !room.atStart;
-    this.state.textContent = empty ? 'Nothing here yet. Write the first message.' : 'This is where it begins.';
-    const anchor = this.#stick ? null : this.#anchor();
+    this.#say(empty ? 'Nothing here yet. Write the first message.' : room.atStart ? 'This is where it begins.' : '');
+    const anchor = this.#stick || !this.#settled ? null : this.#anchor();
     this.#rows = this.#describe(room, room.atEnd ? pending : []);
     reconcile(this.items, this.#rows, this.#cache);
     this.#rove(this.items.querySelector('.message[tabindex="0"]') ?? null);
     if (this.#jump !== null && find(room, this.#jump)) this.#land(this.#jump);
-    else if (this.#stick && room.atEnd) this.#settle();
-    else if (anchor) this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+    else if (!this.#settled) this.#settle();
+    else if (this.#stick && room.atEnd) this.#bottom();
+    else if (anchor?.node.isConnected) this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     this.#toEndButton();
-    const { scrollHeight, clientHeight } = this.scroller;
-    if (scrollHeight - clientHeight < NEAR_PX) this.client.history.older(this.id);
+    this.#loadNear();
   }
 
-  /** Down to the newest message; when the room was just opened, to the first unread one. */
+  #say(text) {
+    this.state.hidden = !text;
+    if (this.state.textContent !== text) this.state.textContent = text;
+  }
+
+  /** When the room was just opened: to the line above the first unread message, or down to the newest one. */
   #settle() {
-    this.#bottom();
-    if (this.#settled) return;
     this.#settled = true;
+    this.#bottom();
     const line = this.items.querySelector('.unread-line');
-    if (!line || line.getBoundingClientRect().top > this.scroller.getBoundingClientRect().top) return;
-    line.scrollIntoView({ block: 'start' });
+    const above = line && (!this.room.atEnd || line.getBoundingClientRect().top < this.scroller.getBoundingClientRect().top);
+    if (above) line.scrollIntoView({ block: 'start' });
     this.#stick = this.atBottom;
   }
 
-  /** The first row on the screen, and where; what is put in above it must not move it. */
+  /** The first message on the screen, and where; what is put in above it must not move it. */
   #anchor() {
     const top = this.scroller.getBoundingClientRect().top;
-    for (const { node } of this.#cache.values()) {
+    for (const node of this.items.children) {
+      if (!node.classList.contains('message')) continue;
       const box = node.getBoundingClientRect();
-      if (box.bottom > top && node.classList.contains('message')) return { node, top: box.top };
+      if (box.bottom > top) return { node, top: box.top };
     }
     return null;
+  }
+
+  /** The number of the last message that can be seen to its end, or to the screen's. */
+  get lastSeen() {
+    if (this.atBottom) return this.room.items.at(-1)?.seq ?? 0;
+    const bottom = this.scroller.getBoundingClientRect().bottom;
+    const seen = [...this.items.querySelectorAll('.message[data-seq]')].findLast((node) => node.getBoundingClientRect().bottom <= bottom);
+    return this.#settled && this.room?.loaded ? Number(seen?.dataset.seq ?? 0) : 0;
+  }
+
+  #loadNear() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    if (scrollTop < NEAR_PX) this.client.history.older(this.id);
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.client.history.newer(this.id);
   }
 
   #describe(room, pending) {
@@ -109,7 +134,8 @@ export class Timeline {
     const marks = this.#marks(room);
     let before = null;
     let day = null;
-    let divided = this.divider === null;
+    // Where the window begins after the first unread message, nothing in it is the first one.
+    let divided = this.divider === null || !(room.atStart || room.items[0]?.seq <= this.divider);
     for (const line of lines(room)) {
       if (day === null || !sameDay(day, line.at)) {
         rows.push(this.#separator(`d${new Date(line.at).toDateString()}`, dayName(line.at), 'day'));
@@ -153,14 +179,14 @@ export class Timeline {
   #message(state, room, message, first) {
     const quoted = message.reply_to ? find(room, message.reply_to) : undefined;
     if (message.reply_to && !quoted) this.client.history.quote(room.id, message.reply_to);
-    const archived = room.view.archived;
+    const barred = barrier(this.client, room)?.kind ?? null;
     const names = [message.by, ...message.mentions, ...Object.values(message.reactions).flat(), quoted?.by].map((u) => state.users[u]);
     return {
       // One's own message keeps its row when it comes back from the server.
       key: message.by === this.client.me ? `c${message.client_id}` : `m${message.seq}`,
-      sig: [message, first, quoted, archived, ...names],
+      sig: [message, first, quoted, barred, ...names],
       make: () => el('li', { tabindex: '-1' }),
-      fill: (node) => fillMessage(node, state, message, { first, quoted, archived }, this.actions),
+      fill: (node) => fillMessage(node, state, message, { first, quoted, barred }, this.actions),
     };
   }
 
@@ -188,7 +214,7 @@ export class Timeline {
 
   #readers(state, seq, users, mine) {
     const names = users.map((u) => nameOf(state, u));
-    const text = `Read by ${list(names)}`;
+    const text = `Read by ${list(users.map((u) => nameIn(state, u)))}`;
     return {
       key: `read${seq}`, sig: [text, mine],
       make: () => el('li.readers'),
@@ -208,9 +234,7 @@ export class Timeline {
   #scrolled() {
     this.#stick = this.atBottom;
     this.#toEndButton();
-    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    if (scrollTop < NEAR_PX) this.client.history.older(this.id);
-    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.client.history.newer(this.id);
+    this.#loadNear();
     this.onscroll?.();
   }
 
@@ -225,7 +249,8 @@ export class Timeline {
   toEnd() {
     this.#stick = true;
     this.#jump = null;
-    if (!this.room?.atEnd) this.client.history.latest(this.id);
+    if (!this.room?.loaded) return;
+    if (!this.room.atEnd) this.client.history.latest(this.id);
     this.#bottom();
   }
 

@@ -40,7 +40,8 @@ impl Answering {
         let node = Arc::downgrade(self);
         Arc::new(move |_, question| {
             let Some(node) = node.upgrade() else {
-                return async { Reply::Refused(Fault::new(Code::Restarting, "the node stops")) }.boxed();
+                return async { Reply::Refused(Fault::new(Code::Restarting, "the server is stopping: send it again")) }
+                    .boxed();
             };
             match question {
                 Question::Commands { room, commands } => node.lanes.commands(room, &commands).boxed(),

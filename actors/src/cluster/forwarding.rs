@@ -28,7 +28,7 @@ use crate::room::{self, Ask, Forward, Handed, Routed};
 use crate::shared::Shared;
 
 /// How long a command is tried: the client is answered before it is told that the outcome is unknown.
-const TRY: Duration = Duration::from_millis(COMMAND_DEADLINE_MS - 500);
+const TRY: Duration = Duration::from_millis(COMMAND_DEADLINE_MS - 1_500);
 /// How long one question waits for its answer before it is asked again.
 const ASK: Duration = Duration::from_millis(2_500);
 /// How long it is tried to reach another node while this one knows that the bus is away.
@@ -63,9 +63,9 @@ impl Waiting {
 
     fn give_up(self) {
         let fault = if self.unsure {
-            Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells")
+            Fault::no_answer()
         } else {
-            Fault::busy("the room's node can't be reached now")
+            Fault::busy("the server that the room is on can't be reached now: send it again")
         };
         self.ask.reply.send(Err(fault));
     }
@@ -147,7 +147,7 @@ impl Forward for Lanes {
         // The place is held meanwhile, so that a lane opens before or after, and order stays.
         match self.lanes.entry(room) {
             Entry::Occupied(lane) if lane.get().len() >= ROOM_QUEUE_MAX => {
-                ask.reply.send(Err(Fault::busy("too many commands wait for this room")));
+                ask.reply.send(Err(Fault::busy("too many commands wait for this room: send it again later")));
             }
             Entry::Occupied(mut lane) => lane.get_mut().push_back(Waiting::new(ask)),
             Entry::Vacant(_place) if self.shared.cluster.elsewhere(room).is_none() => self.rooms.ask_here(room, ask),

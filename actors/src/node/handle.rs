@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parlance_schema::account::Principal;
+use parlance_schema::fault::Limit;
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::limits::CREDITS;
 use parlance_schema::op::Op;
@@ -81,10 +82,11 @@ impl Handle {
             link.keep_token(None);
         }
         if self.tree.shared.draining.load(Ordering::Acquire) {
-            return Err(Fault::new(Code::Restarting, "the node is draining").after(100));
+            return Err(Fault::new(Code::Restarting, "the server is restarting: connect again").after(100));
         }
         if self.tree.presence.sessions(link.principal.user) >= self.tree.shared.options.connections_per_user {
-            return Err(Fault::new(Code::RateLimited, "too many connections of one user").after(10_000));
+            let detail = "your user has too many connections: close one, or connect again in 10 s";
+            return Err(Fault::rate_limited(Limit::UserConnections, detail, 10_000));
         }
         Ok(())
     }
@@ -105,6 +107,7 @@ impl Service for Handle {
             now: self.tree.shared.clock.now(),
             credits: CREDITS,
             heartbeat_ms: self.tree.shared.options.heartbeat_ms,
+            requests_per_s: self.tree.shared.options.commands_per_s,
             token_expires_at: link.expires(),
         });
         Ok(receiver)
@@ -112,9 +115,9 @@ impl Service for Handle {
 
     async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault> {
         self.check_connections(&link)?;
-        let position = session::position(&self.tree.shared, &link, after).await?;
+        let position = session::position(&self.tree.shared, &self.tree.relays, &link, after).await?;
         session::enter(&self.tree.relays, &link, position).await?;
-        let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
+        let room = link.room.ok_or_else(|| Fault::internal("a connection for one room has no room"))?;
         match self.tree.sessions.connect(&link) {
             Ok(receiver) => {
                 self.tree.relays.start(room, link.id);
@@ -159,6 +162,7 @@ impl Service for Handle {
         Health {
             ready: store.writable && !self.tree.shared.draining.load(Ordering::Acquire),
             store,
+            ids_left: self.tree.shared.ids.left(),
             bus: if connected { backend.to_owned() } else { format!("{backend}: away") },
             cluster: ClusterHealth {
                 node: cluster.me().clone(),

@@ -30,10 +30,12 @@ pub(super) async fn create(
     client_id: Option<ClientId>,
 ) -> Result<Answer, Fault> {
     if new.kind == Kind::Direct {
-        return Err(Fault::invalid("a direct room is opened with `direct`"));
+        return Err(Fault::invalid(
+            "`kind` must be group or conversation: a direct room is opened by the operation `direct`",
+        ));
     }
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
-        return Err(Fault::invalid("a conversation is between one user and assistants"));
+        return Err(Fault::invalid("a conversation takes no other users as members: leave `members` out"));
     }
     parlance_domain::text::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
@@ -62,7 +64,7 @@ pub(super) async fn create(
 /// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
 pub(super) async fn direct(ops: &Operations, who: Principal, user: UserId) -> Result<Answer, Fault> {
     if user == who.user {
-        return Err(Fault::invalid("a direct room is for two different users"));
+        return Err(Fault::invalid("a direct room is for two users: name another one than yourself"));
     }
     known(ops, who.tenant, &[user]).await?;
     if let Err(fault) = writer(who) {
@@ -110,7 +112,7 @@ pub(super) async fn add(
     client_id: Option<ClientId>,
 ) -> Result<Answer, Fault> {
     if users.is_empty() || users.len() > MEMBERS_MAX {
-        return Err(Fault::invalid(format!("1 to {MEMBERS_MAX} users are added at a time")));
+        return Err(Fault::invalid(format!("`users` must name 1 to {MEMBERS_MAX} users")));
     }
     if let Err(fault) = addable(ops, who, room, &users).await {
         // Who asks again is answered as at first, whatever has become of it since.
@@ -151,7 +153,12 @@ pub(super) async fn invite(
 
 /// Reads an invite's code: the room and the hash by which its log knows the invite.
 pub(super) fn read_code(code: &str) -> Result<(RoomId, String), Fault> {
-    let bad = || Fault::new(Code::InviteGone, "this is no invite's code, or the invite is gone");
+    let bad = || {
+        Fault::new(
+            Code::InviteGone,
+            "no open invite has this code: it is mistyped, or the invite has expired, was withdrawn or used up",
+        )
+    };
     let (room, secret) = code.split_once('-').ok_or_else(bad)?;
     if secret.len() != 32 {
         return Err(bad());
@@ -162,7 +169,7 @@ pub(super) fn read_code(code: &str) -> Result<(RoomId, String), Fault> {
 }
 
 fn writer(who: Principal) -> Result<(), Fault> {
-    if who.role == Role::Readonly { Err(Fault::forbidden("a readonly user only reads")) } else { Ok(()) }
+    if who.role == Role::Readonly { Err(Fault::forbidden("your account may only read")) } else { Ok(()) }
 }
 
 /// Users must exist, be active, and be of the same tenant.
@@ -178,7 +185,9 @@ async fn known(ops: &Operations, tenant: TenantId, users: &[UserId]) -> Result<(
 async fn room_for_more(ops: &Operations, user: UserId) -> Result<(), Fault> {
     let rooms = ops.shared.store.rooms_of(user).await.map_err(unavailable)?.len();
     if rooms >= ROOMS_PER_USER_MAX {
-        return Err(Fault::invalid(format!("user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the limit")));
+        return Err(Fault::invalid(format!(
+            "user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the most: they must leave one first"
+        )));
     }
     Ok(())
 }

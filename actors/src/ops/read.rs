@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use parlance_domain::visibility::visible;
 use parlance_schema::account::{Principal, UserView};
-use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::entry::Fact;
 use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::shown::Shown;
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 
@@ -43,7 +45,7 @@ async fn with_last_message(ops: &Operations, view: View) -> Result<RoomView, Fau
     if last_post > 0 {
         let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
         let message = ops.shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
-        room.last_message = message.and_then(|message| view_message(room.id, message));
+        room.last_message = message.and_then(|message| view_message(room.id, message, room.first));
     }
     Ok(room)
 }
@@ -89,17 +91,17 @@ pub(super) async fn typing(ops: &Operations, who: Principal, room: RoomId, on: b
 pub(super) async fn mark(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     // Up to the end is any number that is larger, but a number all the same.
     if seq > ID_MAX {
-        return Err(Fault::invalid(format!("a number is at most {ID_MAX}")));
+        return Err(Fault::invalid(format!("numbers of entries must be at most {ID_MAX}")));
     }
     ops.relays.mark(room, who, seq).await?;
     Ok(Answer::Empty {})
 }
 
-/// The numbers that a page covers, and whether it is read from its end.
-async fn range(ops: &Operations, who: Principal, page: &Page) -> Result<Option<(Range, usize)>, Fault> {
+/// The numbers that a page covers, how many items it has, and the first number that its reader may read.
+async fn range(ops: &Operations, who: Principal, page: &Page) -> Result<Option<(Range, usize, Seq)>, Fault> {
     let limit = page.limit.unwrap_or(PAGE_DEFAULT);
     if limit == 0 || limit > PAGE_MAX {
-        return Err(Fault::invalid(format!("limit is 1 to {PAGE_MAX}")));
+        return Err(Fault::invalid(format!("`limit` must be an integer from 1 to {PAGE_MAX}")));
     }
     let (first, last) = ops.relays.access(page.room, who).await?;
     let from = page.after.map_or(first, |after| after.saturating_add(1).max(first));
@@ -108,7 +110,7 @@ async fn range(ops: &Operations, who: Principal, page: &Page) -> Result<Option<(
         return Ok(None);
     }
     // One more than asked for tells whether there is more.
-    Ok(Some((Range { from, to, limit: limit + 1, backwards: page.after.is_none() }, limit)))
+    Ok(Some((Range { from, to, limit: limit + 1, backwards: page.after.is_none() }, limit, first)))
 }
 
 /// Cuts what was read to a page, oldest first.
@@ -128,14 +130,17 @@ fn cut<T>(mut items: Vec<T>, limit: usize, backwards: bool, bytes: impl Fn(&T) -
 }
 
 pub(super) async fn entries(ops: &Operations, who: Principal, page: Page) -> Result<Answer, Fault> {
-    let Some((range, limit)) = range(ops, who, &page).await? else {
+    let Some((range, limit, first)) = range(ops, who, &page).await? else {
         return Ok(Answer::Entries(PageOf { items: Vec::new(), more: false }));
     };
     let entries = ops.shared.store.entries(page.room, range).await.map_err(unavailable)?;
-    let entries: Vec<Entry> = entries.iter().map(|entry| entry.shown().into_owned()).collect();
-    Ok(Answer::Entries(cut(entries, limit, range.backwards, |entry| match &entry.fact {
-        Fact::Posted { content: Some(c), .. } | Fact::Edited { content: Some(c), .. } => 200 + c.chars() * 2,
-        _ => 200,
+    let entries: Vec<Shown> = entries.iter().map(|entry| visible(entry, first).into()).collect();
+    Ok(Answer::Entries(cut(entries, limit, range.backwards, |shown| match shown {
+        Shown::Entry(entry) => match &entry.fact {
+            Fact::Posted { content: Some(c), .. } | Fact::Edited { content: Some(c), .. } => 200 + c.chars() * 2,
+            _ => 200,
+        },
+        Shown::Hidden(_) => 200,
     })))
 }
 
@@ -151,10 +156,12 @@ pub(super) async fn messages(
 ) -> Result<Answer, Fault> {
     let skip = skip.unwrap_or(0);
     if skip > 0 && page.after.is_some() {
-        return Err(Fault::invalid("not both: `skip` counts from the end, and `after` from a number"));
+        return Err(Fault::invalid(
+            "`skip` and `after` must not be given together: `skip` counts from the end, `after` from a number",
+        ));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
-    let Some((mut range, limit)) = range(ops, who, &page).await? else { return none() };
+    let Some((mut range, limit, first)) = range(ops, who, &page).await? else { return none() };
     if read && skip == 0 && page.before.is_none() && page.after.is_none() {
         match mark(ops, who, page.room, range.to).await {
             Err(fault) if fault.code != parlance_schema::Code::NotFound => return Err(fault),
@@ -169,7 +176,7 @@ pub(super) async fn messages(
         }
     }
     let messages = ops.shared.store.messages(page.room, range).await.map_err(unavailable)?;
-    let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message)).collect();
+    let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message, first)).collect();
     Ok(Answer::Messages(cut(messages, limit, range.backwards, |message| {
         400 + message.content.as_ref().map_or(0, |content| content.chars() * 2)
     })))
@@ -180,7 +187,9 @@ pub(super) async fn messages(
 async fn before_posts(ops: &Operations, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
     let posts = async |seq: Seq| {
         let entry = ops.shared.entry(room, seq).await.map_err(unavailable)?;
-        entry.map(|entry| entry.posts).ok_or_else(|| Fault::internal("the log has a hole"))
+        entry
+            .map(|entry| entry.posts)
+            .ok_or_else(|| Fault::internal("an entry of the room is missing in the server's store"))
     };
     let Some(wanted) = posts(range.to).await?.checked_sub(skip) else { return Ok(None) };
     let (mut low, mut high) = (range.from, range.to);
@@ -205,24 +214,26 @@ pub(super) async fn find(ops: &Operations, who: Principal, id: MessageId) -> Res
     })
 }
 
-async fn one_message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<StoredMessage, Fault> {
+/// A message, and the first number that its reader may read.
+async fn one_message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<(StoredMessage, Seq), Fault> {
     let none = || Fault::not_found("there is no such message");
     let (first, last) = ops.relays.access(room, who).await?;
     if seq < first || seq > last {
         return Err(none());
     }
     let range = Range { from: seq, to: seq, limit: 1, backwards: false };
-    ops.shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)
+    let message = ops.shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)?;
+    Ok((message, first))
 }
 
 pub(super) async fn message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let message = one_message(ops, who, room, seq).await?;
-    let view = view_message(room, message).ok_or_else(|| Fault::not_found("there is no such message"))?;
+    let (message, first) = one_message(ops, who, room, seq).await?;
+    let view = view_message(room, message, first).ok_or_else(|| Fault::not_found("there is no such message"))?;
     Ok(Answer::Message(Box::new(view)))
 }
 
 pub(super) async fn revisions(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let message = one_message(ops, who, room, seq).await?;
+    let (message, _) = one_message(ops, who, room, seq).await?;
     let mut revisions = Vec::new();
     if let Fact::Posted { content, .. } = &message.entry.fact {
         revisions.push(RevisionView { revision: 0, at: message.entry.at, content: content.clone() });
@@ -238,8 +249,8 @@ pub(super) async fn revisions(ops: &Operations, who: Principal, room: RoomId, se
     Ok(Answer::Revisions { revisions })
 }
 
-/// A message as it is now; `None` when the entry is not a message's.
-fn view_message(room: RoomId, message: StoredMessage) -> Option<MessageView> {
+/// A message as it is now, for somebody who may read from `first` on; `None` when the entry is not a message's.
+fn view_message(room: RoomId, message: StoredMessage, first: Seq) -> Option<MessageView> {
     let entry = Arc::unwrap_or_clone(message.entry);
     let Fact::Posted { id, content, reply_to, mentions, meta } = entry.fact else { return None };
     let state = message.state.unwrap_or_default();
@@ -252,7 +263,7 @@ fn view_message(room: RoomId, message: StoredMessage) -> Option<MessageView> {
         at: entry.at,
         client_id: entry.client_id,
         content: if deleted { None } else { state.content.or(content) },
-        reply_to,
+        reply_to: reply_to.filter(|seq| *seq >= first),
         mentions,
         meta,
         revision: state.revision,
@@ -264,7 +275,7 @@ fn view_message(room: RoomId, message: StoredMessage) -> Option<MessageView> {
 
 pub(super) async fn whereabouts(ops: &Operations, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
     if users.len() > parlance_schema::limits::MEMBERS_MAX {
-        return Err(Fault::invalid("at most 100 users at a time"));
+        return Err(Fault::invalid("`users` must name at most 100 users"));
     }
     let mine: HashSet<RoomId> = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
     let accounts = ops.shared.store.accounts(&users).await.map_err(unavailable)?;
@@ -283,7 +294,7 @@ pub(super) async fn whereabouts(ops: &Operations, who: Principal, users: Vec<Use
 
 pub(super) async fn users(ops: &Operations, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
     if ids.len() > PAGE_MAX {
-        return Err(Fault::invalid(format!("at most {PAGE_MAX} users at a time")));
+        return Err(Fault::invalid(format!("`ids` must name at most {PAGE_MAX} users")));
     }
     let accounts = ops.shared.store.accounts(ids).await.map_err(unavailable)?;
     let users = accounts.into_iter().filter(|account| account.tenant == who.tenant).map(|account| UserView {

@@ -113,6 +113,8 @@ pub(crate) struct Sub {
     /// The last number that was queued for it.
     pub(super) position: Seq,
     pub(super) mode: Mode,
+    /// The first number that the user may read; what is about an earlier message is masked.
+    pub(super) first: Seq,
     /// Set when the user is no member any more: the last number that they get.
     pub(super) until: Option<Seq>,
     /// Whether the members were told of it, where it is for this room alone.
@@ -149,12 +151,14 @@ pub(super) enum Mode {
 pub(super) struct Slot {
     pub(super) entry: Arc<Entry>,
     pub(super) frames: [Option<Bytes>; WIRES_MAX],
+    /// The same for those who may not read the message that it is about.
+    pub(super) masked: Option<Box<[Option<Bytes>; WIRES_MAX]>>,
 }
 
 /// Consecutive entries of the ring, as one wire writes them.
 pub(super) struct Piece {
-    /// The wire, the first entry, and the last one that was asked for.
-    pub(super) wanted: (usize, Seq, Seq),
+    /// The wire, the first entry, the last one that was asked for, and from where on its reader may read, where that matters.
+    pub(super) wanted: (usize, Seq, Seq, Seq),
     /// The last one that is in it.
     pub(super) last: Seq,
     pub(super) frames: Vec<Bytes>,
@@ -335,6 +339,7 @@ impl State {
                 self.marks = marks.into_iter().collect();
                 self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
                 self.broken = None;
+                self.note_readable();
                 self.end_strangers().await;
                 let sessions: Vec<u64> = {
                     let mut subs = lock(&self.subs);
@@ -429,5 +434,5 @@ impl State {
 }
 
 pub(super) fn unreadable() -> Fault {
-    Fault::store_unavailable("the room can't be read now")
+    Fault::store_unavailable("the room can't be read from the server's store now: try again")
 }

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parlance_domain::room::State as Folded;
+use parlance_domain::visibility::is_whole;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::Push;
 use parlance_schema::limits::PAGE_MAX;
-use parlance_schema::{Fault, RoomId, Seq, UserId};
+use parlance_schema::{Fault, Seq, UserId};
 use ractor::ActorRef;
 
 use super::actor::{Mode, Msg, Slot, State, Sub};
+use super::encode::{Batch, encode};
 use super::registry::lock;
 use crate::link::Pushed;
 use crate::ports::store::{Range, StoreError};
 use crate::room::guarded;
-use crate::wire::{Around, Missing, WIRES_MAX, Wire};
+use crate::wire::{Around, WIRES_MAX, Wire};
 
 impl State {
     /// Takes entries that were published. Older ones are dropped; a hole is read from the log.
@@ -109,6 +111,9 @@ impl State {
             Some(folded) => {
                 let gone: Vec<_> = entry.removed().collect();
                 folded.fold(entry);
+                if matches!(entry.fact, Fact::Configured { .. }) {
+                    self.note_readable();
+                }
                 for user in &gone {
                     self.marks.remove(user);
                 }
@@ -118,6 +123,16 @@ impl State {
                 self.folded = Folded::opened(entry);
                 self.know_tenant();
                 Vec::new()
+            }
+        }
+    }
+
+    /// Notes from where on each subscriber may read now. Those who are no members any more keep what they had.
+    pub(super) fn note_readable(&self) {
+        let Some(folded) = &self.folded else { return };
+        for sub in lock(&self.subs).iter_mut().filter(|sub| sub.until.is_none()) {
+            if let Some(first) = folded.readable_from(&sub.link.principal) {
+                sub.first = first;
             }
         }
     }
@@ -136,7 +151,7 @@ impl State {
                 if about {
                     let mut erased = (*slot.entry).clone();
                     erased.erase();
-                    *slot = Slot { entry: Arc::new(erased), frames: Default::default() };
+                    *slot = Slot { entry: Arc::new(erased), frames: Default::default(), masked: None };
                 }
             }
             seq += 1;
@@ -149,8 +164,7 @@ impl State {
         self.piece = None;
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
-        let mut made: [Option<Result<Made, Missing>>; WIRES_MAX] = Default::default();
-        let (mut delivered, mut alone) = (0, false);
+        let (mut delivered, mut alone, mut slots) = (0, false, Vec::with_capacity(entries.len()));
         {
             let ring = &self.ring;
             let posted = |seq: Seq| {
@@ -158,15 +172,14 @@ impl State {
                 new.or_else(|| ring.get(seq).map(|slot| &slot.entry)).cloned()
             };
             let around = Around::at_hand(&self.shared.names, &posted);
+            let mut batch = Batch::new(self.room, entries, &around);
             for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
-                let wire = &sub.link.wire;
-                let make = || Made::new(wire.as_ref(), self.room, entries, &around);
-                let Ok(made) = made[wire.index()].get_or_insert_with(make) else {
+                let Ok(joined) = batch.joined(sub.link.wire.as_ref(), sub.first) else {
                     sub.mode = Mode::Behind;
                     self.late.push(sub.link.id);
                     continue;
                 };
-                match sub.link.push_entries(std::slice::from_ref(&made.joined)) {
+                match sub.link.push_entries(&[joined]) {
                     Pushed::Queued => {
                         sub.position = last;
                         delivered += entries.len() as u64;
@@ -176,21 +189,17 @@ impl State {
                     Pushed::Closed => {}
                 }
             }
+            slots.extend((0..entries.len()).map(|at| batch.frames(at)));
         }
         if alone {
             self.settle_later(me);
         }
         self.shared.meters.deliveries.increment(delivered);
-        for (at, entry) in entries.iter().enumerate() {
-            let mut slot = Slot { entry: entry.clone(), frames: Default::default() };
-            let mut bytes = size_of::<Slot>() + entry_bytes(entry);
-            for (wire, made) in made.iter().enumerate() {
-                if let Some(Ok(frame)) = made.as_ref().map(|made| made.as_ref().map(|made| made.frames[at].clone())) {
-                    bytes += frame.len();
-                    slot.frames[wire] = Some(frame);
-                }
-            }
-            self.ring.push(slot, bytes);
+        for (entry, [frames, masked]) in entries.iter().zip(slots) {
+            let all: usize = frames.iter().chain(&masked).flatten().map(Bytes::len).sum();
+            let masked = masked.iter().any(Option::is_some).then(|| Box::new(masked));
+            let bytes = size_of::<Slot>() + entry_bytes(entry) + all;
+            self.ring.push(Slot { entry: entry.clone(), frames, masked }, bytes);
         }
     }
 
@@ -217,17 +226,22 @@ impl State {
         });
     }
 
-    /// The frame of an entry in the ring; `None` where it is not there, or something for the wire is not at hand.
-    pub(super) fn frame(&mut self, seq: Seq, wire: &dyn Wire) -> Option<Bytes> {
-        let made = self.ring.get(seq)?.frames[wire.index()].clone();
-        if made.is_some() {
-            return made;
+    /// The frame of an entry in the ring, for somebody who may read from `first` on; `None` where it is not there, or
+    /// something for the wire is not at hand.
+    pub(super) fn frame(&mut self, seq: Seq, wire: &dyn Wire, first: Seq) -> Option<Bytes> {
+        let slot = self.ring.get(seq)?;
+        let whole = is_whole(&slot.entry, first);
+        let made = if whole { Some(&slot.frames) } else { slot.masked.as_deref() };
+        if let Some(frame) = made.and_then(|frames| frames[wire.index()].clone()) {
+            return Some(frame);
         }
         let ring = &self.ring;
         let posted = |seq: Seq| ring.get(seq).map(|slot| slot.entry.clone());
         let around = Around::at_hand(&self.shared.names, &posted);
-        let frame = wire.entry(self.room, &ring.get(seq)?.entry, &around).ok()?.unwrap_or_default();
-        self.ring.get_mut(seq)?.frames[wire.index()] = Some(frame.clone());
+        let frame = encode(wire, self.room, &ring.get(seq)?.entry, first, &around).ok()?;
+        let slot = self.ring.get_mut(seq)?;
+        let frames = if whole { &mut slot.frames } else { slot.masked.get_or_insert_default() };
+        frames[wire.index()] = Some(frame.clone());
         Some(frame)
     }
 
@@ -252,6 +266,10 @@ impl State {
             if sub.until.is_some() || sub.mode == Mode::Waiting || (!loud && sub.link.principal.user == user) {
                 continue;
             }
+            // How far somebody has read of what one may not read is nobody's business.
+            if matches!(event, Ephemeral::Read { seq, .. } if *seq < sub.first) {
+                continue;
+            }
             let wire = &sub.link.wire;
             let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event, now).unwrap_or_default());
             if !frame.is_empty() {
@@ -268,31 +286,5 @@ fn entry_bytes(entry: &Entry) -> usize {
             size_of::<Entry>() + content.text.len() + content.parts.len() * 256
         }
         _ => size_of::<Entry>(),
-    }
-}
-
-/// Entries as one wire writes them: one allocation for all.
-struct Made {
-    joined: Bytes,
-    frames: Vec<Bytes>,
-}
-
-impl Made {
-    fn new(wire: &dyn Wire, room: RoomId, entries: &[Arc<Entry>], around: &Around<'_>) -> Result<Self, Missing> {
-        let write = |entry: &Arc<Entry>| wire.entry(room, entry, around).map(Option::unwrap_or_default);
-        let single: Vec<Bytes> = entries.iter().map(write).collect::<Result<_, _>>()?;
-        if let [only] = single.as_slice() {
-            return Ok(Self { joined: only.clone(), frames: single });
-        }
-        let mut joined = BytesMut::with_capacity(single.iter().map(Bytes::len).sum());
-        single.iter().for_each(|frame| joined.extend_from_slice(frame));
-        let joined = joined.freeze();
-        let mut at = 0;
-        let cut = |frame: &Bytes| {
-            at += frame.len();
-            joined.slice(at - frame.len()..at)
-        };
-        let frames = single.iter().map(cut).collect();
-        Ok(Self { joined, frames })
     }
 }

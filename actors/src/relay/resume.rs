@@ -13,6 +13,7 @@ use ractor::ActorRef;
 use tokio::time::Instant;
 
 use super::actor::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
+use super::encode::{earliest, encode};
 use super::registry::lock;
 use crate::link::{Link, Pushed};
 use crate::names::Names;
@@ -50,7 +51,7 @@ impl State {
         let joined = member.map_or(1, |member| member.joined);
         let (position, outcome) = match from {
             From::Joining if self.pushes(link.id, joined) => {
-                return Err(Fault::already("the room is pushed"));
+                return Err(Fault::already("the room is pushed on this connection already"));
             }
             // Found long after it was told: from now on, as after a reset.
             From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
@@ -70,7 +71,7 @@ impl State {
                 tracing::info!(room = %self.room, %error, "names of members are not known yet");
             }
         }
-        let sub = Sub { link, position, mode: Mode::Waiting, until: None, announced: false };
+        let sub = Sub { link, position, mode: Mode::Waiting, first, until: None, announced: false };
         {
             let mut subs = lock(&self.subs);
             // A second resume of the same session replaces the first.
@@ -135,7 +136,7 @@ impl State {
         let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
         let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
         while sub.position < end {
-            let Some(piece) = self.piece(sub.position + 1, end, sub.link.wire.as_ref()) else {
+            let Some(piece) = self.piece(sub.position + 1, end, sub.link.wire.as_ref(), sub.first) else {
                 sub.mode = Mode::Reading;
                 let range = Range { from: sub.position + 1, to: end, limit: PAGE_MAX, backwards: false };
                 return self.read_log(me, &sub.link, range);
@@ -160,15 +161,19 @@ impl State {
 
     /// Frames of the ring from a number on, as many as go out at a time; `None` when the first is not there any more. Those
     /// who come back together mostly miss the same: what is wanted twice is joined, and one frame to queue.
-    fn piece(&mut self, from: Seq, to: Seq, wire: &dyn Wire) -> Option<&Piece> {
-        let wanted = (wire.index(), from, to);
+    fn piece(&mut self, from: Seq, to: Seq, wire: &dyn Wire, first: Seq) -> Option<&Piece> {
+        let ring = &self.ring;
+        let here = (from..=to).map_while(|seq| ring.get(seq)).map(|slot| &slot.entry);
+        // Where nothing is masked, it is the same for all.
+        let first = if earliest(here).is_some_and(|seq| seq < first) { first } else { 0 };
+        let wanted = (wire.index(), from, to, first);
         match &mut self.piece {
             Some(piece) if piece.wanted == wanted && piece.frames.len() > 1 => {
                 piece.frames = vec![piece.frames.concat().into()];
             }
             Some(piece) if piece.wanted == wanted => {}
             _ => {
-                let frames = self.frames(from, to, wire)?;
+                let frames = self.frames(from, to, wire, first)?;
                 let last = from + frames.len() as Seq - 1;
                 self.piece = Some(Piece { wanted, last, frames });
             }
@@ -176,11 +181,11 @@ impl State {
         self.piece.as_ref()
     }
 
-    fn frames(&mut self, from: Seq, to: Seq, wire: &dyn Wire) -> Option<Vec<Bytes>> {
+    fn frames(&mut self, from: Seq, to: Seq, wire: &dyn Wire, first: Seq) -> Option<Vec<Bytes>> {
         let mut frames = Vec::new();
         let mut bytes = 0;
         for seq in from..=to {
-            let Some(frame) = self.frame(seq, wire) else { break };
+            let Some(frame) = self.frame(seq, wire, first) else { break };
             bytes += frame.len();
             if bytes > OUTBOX_BYTES_EPHEMERAL && !frames.is_empty() {
                 break;
@@ -216,7 +221,7 @@ impl State {
                     }
                 }
                 Ok(_) => {
-                    tracing::error!(room = %self.room, from = sub.position + 1, "the log has a hole");
+                    tracing::error!(room = %self.room, from = sub.position + 1, "an entry of the room is missing in the server's store");
                     return sub.link.close_for(&unreadable());
                 }
                 // Its positions are good for a resume, once the store is back.
@@ -250,7 +255,7 @@ fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool 
     let around = Around::whole(names, &posted);
     for entry in &log.entries {
         // What was read is whole.
-        let frame = sub.link.wire.entry(room, entry, &around).ok().flatten().unwrap_or_default();
+        let frame = encode(sub.link.wire.as_ref(), room, entry, sub.first, &around).unwrap_or_default();
         if sub.link.push_entries(&[frame]) != Pushed::Queued {
             return false;
         }

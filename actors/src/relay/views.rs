@@ -76,7 +76,7 @@ impl State {
     }
 
     pub(super) fn members(&self, who: &Principal) -> Result<Vec<MemberView>, Fault> {
-        self.access(who)?;
+        let (first, _) = self.access(who)?;
         let folded = self.folded.as_ref().ok_or_else(no_room)?;
         let now = self.shared.clock.now();
         let mut members: Vec<_> = folded.members.iter().collect();
@@ -86,7 +86,8 @@ impl State {
             role: member.role,
             joined_at: member.joined_at,
             muted_until: member.muted.filter(|_| member.is_muted(now)).map(|mute| mute.until.unwrap_or(0)),
-            read: self.marks.get(user).filter(|mark| mark.seq >= member.joined).map_or(0, |mark| mark.seq),
+            // How far they read of what the caller may not read is not told.
+            read: self.marks.get(user).filter(|mark| mark.seq >= member.joined.max(first)).map_or(0, |mark| mark.seq),
             status: self.relays.presence.status(*user),
         };
         Ok(members.into_iter().map(view).collect())
@@ -96,7 +97,7 @@ impl State {
     fn as_staff(&self, who: &Principal) -> Result<&Folded, Fault> {
         self.access(who)?;
         let folded = self.folded.as_ref().ok_or_else(no_room)?;
-        let refused = || Fault::forbidden("only the room's admins may see this");
+        let refused = || Fault::forbidden("only the room's owner and admins may see this");
         folded.is_staff(who).then_some(folded).ok_or_else(refused)
     }
 

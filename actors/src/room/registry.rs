@@ -73,7 +73,7 @@ impl Registry {
             }
             self.forget(room, actor.get_id());
         }
-        answer(msg, Fault::busy("the room is moving"));
+        answer(msg, Fault::busy("the room is moving to another server: send it again"));
     }
 
     /// Gives commands to the room here, in order: if one doesn't reach it, none after it does.

@@ -71,7 +71,7 @@ impl ReplyTo {
     pub(crate) fn lost(&mut self) -> bool {
         let lane = matches!(self.0, Some(To::Routed(_)));
         if lane {
-            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room moved in the middle of an append").after(50)));
+            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room moved to another server meanwhile: send it again with the same client id to learn whether it was done").after(50)));
         }
         lane
     }
@@ -122,7 +122,7 @@ impl Drop for ReplyTo {
     fn drop(&mut self) {
         if self.0.is_some() {
             self.answer(Err(
-                Fault::new(Code::OutcomeUnknown, "who was to answer was restarted; send it again").after(50)
+                Fault::new(Code::OutcomeUnknown, "the part of the server that had this was restarted: send it again with the same client id to learn whether it was done").after(50)
             ));
         }
     }

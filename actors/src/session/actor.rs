@@ -29,6 +29,9 @@ use crate::ports::bus::Subscription;
 use crate::relay::From;
 use crate::room::ReplyTo;
 
+/// How long after tokens were revoked a connection's is looked at again; what an authority remembers is younger by then.
+const REVOKED_AGAIN: Duration = Duration::from_secs(6);
+
 /// What a Session can be told.
 pub(crate) enum Msg {
     /// The client asks for something.
@@ -64,7 +67,7 @@ pub(crate) struct Args {
 
 /// Gives an operation up that takes too long; what it did until then stays done.
 async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    let late = |_| Err(Fault::new(Code::OutcomeUnknown, "this took too long").after(1_000));
+    let late = |_| Err(Fault::no_answer());
     tokio::time::timeout(Duration::from_millis(OPERATION_DEADLINE_MS), operation).await.unwrap_or_else(late)
 }
 
@@ -131,7 +134,7 @@ impl Actor for Session {
             Msg::Notice(Notice::Status { status }) => {
                 state.sessions.presence.set(state.link.principal.user, state.link.id, status);
             }
-            Msg::Notice(Notice::Revoked { before }) => state.revoked(before),
+            Msg::Notice(Notice::Revoked { before }) => state.revoked(&me, before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
             Msg::Performed => state.perform_next(&me),
             Msg::Sweep => state.sweep(&me),
@@ -178,17 +181,21 @@ impl State {
 
     fn request(&mut self, me: &ActorRef<Msg>, op: Op, reply: ReplyTo) {
         match op {
-            Op::Ping => reply.finish(Ok(Answer::Empty {})),
+            Op::Ping {} => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { .. } if self.link.room.is_some() => {
-                reply.finish(Err(Fault::invalid("this connection is for one room")));
+                reply.finish(Err(Fault::invalid(
+                    "this connection is for one room, which is pushed from its start: there is nothing to resume",
+                )));
             }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
-                reply.finish(Err(Fault::invalid(format!("a resume names at most {RESUME_ROOMS_MAX} rooms"))));
+                reply.finish(Err(Fault::invalid(format!("`positions` must name at most {RESUME_ROOMS_MAX} rooms"))));
             }
             Op::Resume { positions } => self.resume(me, reply, positions.into_iter().collect()),
             Op::Token { token } => self.renew(reply, token),
             Op::Presence { status: Status::Offline } => {
-                reply.finish(Err(Fault::invalid("one is offline by disconnecting")));
+                reply.finish(Err(Fault::invalid(
+                    "the status can't be set to offline: close your connections to be offline",
+                )));
             }
             Op::Presence { status } => {
                 self.sessions.presence.set(self.link.principal.user, self.link.id, status);
@@ -231,7 +238,9 @@ impl State {
                     }
                     Ok(Answer::Empty {})
                 }
-                Ok(_) => Err(Fault::forbidden("the token is another user's, or of another role")),
+                Ok(_) => {
+                    Err(Fault::forbidden("the token is another user's, or gives another role: connect anew with it"))
+                }
                 Err(fault) => Err(fault),
             };
             reply.finish(outcome);
@@ -310,10 +319,15 @@ impl State {
         });
     }
 
-    fn revoked(&self, before: u64) {
-        // Whether this connection's token is one of those, only the authority knows; a client with a good one comes back.
+    /// Tokens of the user's were revoked. Whether this connection's is one of those, only the authority knows.
+    fn revoked(&self, me: &ActorRef<Msg>, before: u64) {
         tracing::info!(session = self.link.id, before, "tokens were revoked");
-        self.link.close_for(&Fault::new(Code::Revoked, "tokens were revoked"));
+        if self.link.token().is_none() {
+            return self.link.close_for(&Fault::new(Code::Revoked, "your login was ended: log in again"));
+        }
+        self.sweep(me);
+        // What the authority remembers may be as old as this news.
+        me.send_after(REVOKED_AGAIN, || Msg::Sweep);
     }
 
     fn inspect(&self) -> serde_json::Value {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use parlance_domain::rate::Rate;
+use parlance_schema::Fault;
+use parlance_schema::fault::Limit;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
-use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 
 use super::actor::Msg;
@@ -49,13 +50,14 @@ impl Receiver for Incoming {
         let n = request.n;
         let id = match link.begin(n) {
             Ok(id) => id,
-            Err(fault) => return link.refuse(Some(n), fault),
+            Err((n, fault)) => return link.refuse(n, fault),
         };
         let reply = ReplyTo::link(link.clone(), n, id);
         self.sessions.shared.meters.requests.increment(1);
         let now = ticks();
         if let Err(wait) = self.rate.take(now, self.sessions.shared.options.commands_per_s) {
-            return reply.finish(Err(Fault::new(Code::RateLimited, "too many requests").after(wait)));
+            let detail = format!("too many requests on this connection: send the next one after {wait} ms");
+            return reply.finish(Err(Fault::rate_limited(Limit::CommandRate, detail, wait)));
         }
         let op = match ops::plan(request.op) {
             Err(fault) => return reply.finish(Err(fault)),
@@ -70,7 +72,12 @@ impl Receiver for Incoming {
         };
         let request = Counted::new(&self.sessions.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
-            request.take().1.finish(Err(Fault::new(Code::Busy, "the session is restarting").after(50)));
+            request
+                .take()
+                .1
+                .finish(Err(
+                    Fault::busy("the connection's session is being restarted: send the request again").after(50)
+                ));
         }
     }
 
@@ -82,6 +89,7 @@ impl Receiver for Incoming {
     }
 
     fn closed(&mut self, link: &Arc<Link>) {
+        self.sessions.refusals.ended(link);
         // Where no Session is left to hear it, the next one finds the link closed.
         let _ = self.tell(link, Msg::Closed);
     }

@@ -8,6 +8,7 @@ use ractor::ActorRef;
 
 use super::actor::{Args, Msg, Session};
 use super::incoming::Incoming;
+use super::refusals::Refusals;
 use crate::link::{Link, Receiver};
 use crate::ops::Operations;
 use crate::service::ActorView;
@@ -23,6 +24,7 @@ pub(crate) struct Registry {
     pub(super) operations: Arc<Operations>,
     pub(super) sessions: DashMap<u64, (Arc<Link>, ActorRef<Msg>)>,
     pub(super) supervisor: Supervisor,
+    pub(super) refusals: Refusals,
 }
 
 impl Registry {
@@ -33,8 +35,8 @@ impl Registry {
         relays: Arc<relay::Registry>,
         operations: Arc<Operations>,
     ) -> Arc<Self> {
-        let (sessions, supervisor) = (DashMap::new(), Supervisor::default());
-        Arc::new(Self { shared, presence, relays, operations, sessions, supervisor })
+        let (sessions, supervisor, refusals) = (DashMap::new(), Supervisor::default(), Refusals::default());
+        Arc::new(Self { shared, presence, relays, operations, sessions, supervisor, refusals })
     }
 
     /// Gives a connection its Session.

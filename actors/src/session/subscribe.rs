@@ -70,14 +70,28 @@ pub(super) async fn subscribe_all(
 
 /// Where the entries of a connection that is for one room begin; `None` for now. Who names a message that isn't there is told
 /// so, and begins now.
-pub(crate) async fn position(shared: &Shared, link: &Link, after: Option<After>) -> Result<Option<Position>, Fault> {
+pub(crate) async fn position(
+    shared: &Shared,
+    relays: &Arc<relay::Registry>,
+    link: &Link,
+    after: Option<After>,
+) -> Result<Option<Position>, Fault> {
     let seq = match after {
         None => return Ok(None),
         Some(After::Nothing) => 0,
         Some(After::Message(id)) => {
             let found = shared.store.locate(id).await.map_err(ops::unavailable)?;
-            let Some((_, seq)) = found.filter(|(room, _)| Some(*room) == link.room) else {
-                link.refuse(None, Fault::new(Code::Reset, "the room has no such message; live entries follow"));
+            let found = found.filter(|(room, _)| Some(*room) == link.room);
+            // One that the user may not read looks like one that isn't there.
+            let readable = match found {
+                Some((room, seq)) => relays.access(room, link.principal).await.is_ok_and(|(first, _)| seq >= first),
+                None => false,
+            };
+            let Some((_, seq)) = found.filter(|_| readable) else {
+                link.refuse(
+                    None,
+                    Fault::new(Code::Reset, "the room has no such message: load its messages; live ones follow"),
+                );
                 return Ok(None);
             };
             seq
@@ -92,12 +106,15 @@ pub(crate) async fn enter(
     link: &Arc<Link>,
     position: Option<Position>,
 ) -> Result<(), Fault> {
-    let room = link.room.ok_or_else(|| Fault::internal("the connection is for no room"))?;
+    let room = link.room.ok_or_else(|| Fault::internal("a connection for one room has no room"))?;
     match subscribe(relays, link, room, From::Position(position)).await?.outcome {
         Outcome::Live => Ok(()),
         // Nothing is passed over in silence: the client loads the room page by page.
         Outcome::TooFar | Outcome::Reset => {
-            let fault = Fault::new(Code::Reset, "too much was missed; live entries follow, load what was before");
+            let fault = Fault::new(
+                Code::Reset,
+                "more was missed than can be sent again: load the messages that are missing; live ones follow",
+            );
             link.refuse(None, fault);
             Ok(())
         }
@@ -117,5 +134,5 @@ pub(super) async fn subscribe(
 }
 
 fn restarting() -> Fault {
-    Fault::busy("a relay was restarted; try again").after(50)
+    Fault::busy("the room is being loaded again: send the request again").after(50)
 }

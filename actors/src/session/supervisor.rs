@@ -23,12 +23,14 @@ pub(crate) struct Sessions;
 
 /// What Sessions can be told.
 pub(crate) enum Msg {
-    /// Looks after heartbeats, slow clients, expired tokens, and commands that wait too long.
+    /// Looks after heartbeats, slow clients, expired tokens, and the log of refused requests.
     Tick,
-    /// Has some sessions look whether they missed news.
-    Sweep,
+    /// Answers requests that wait too long, and has some sessions look whether they missed news.
+    EverySecond,
 }
 
+/// Milliseconds between two looks for requests that wait too long.
+const LOOK_MS: u64 = 1_000;
 /// How often all sessions look whether they missed news, which other nodes told.
 const ROUND: Duration = Duration::from_secs(60);
 /// Over how many seconds such a round is spread.
@@ -77,14 +79,15 @@ impl Actor for Sessions {
         }
         let period = (sessions.shared.options.heartbeat_ms / 5).clamp(50, 5_000);
         me.send_interval(Duration::from_millis(period), || Msg::Tick);
-        me.send_interval(Duration::from_secs(1), || Msg::Sweep);
+        me.send_interval(Duration::from_millis(LOOK_MS), || Msg::EverySecond);
         let mut bus = sessions.shared.bus.state();
         bus.mark_unchanged();
         Ok(State { sessions, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
 
     async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        if let Msg::Sweep = msg {
+        if let Msg::EverySecond = msg {
+            answer_late(&state.sessions);
             state.sweep();
             return Ok(());
         }
@@ -93,6 +96,7 @@ impl Actor for Sessions {
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         let mut dead = Vec::new();
+        let mut lines = sessions.refusals.lines();
         for (link, actor) in &sessions.all() {
             // One that dies while it starts has no supervisor yet who would be told.
             if actor.get_status() == ActorStatus::Stopped {
@@ -101,7 +105,9 @@ impl Actor for Sessions {
             queued += link.queued_bytes();
             behind += usize::from(link.is_behind());
             look_after(shared, link, now, wall);
+            lines.add(link);
         }
+        lines.end();
         for link in dead {
             restart(sessions, &link);
         }
@@ -134,21 +140,36 @@ fn restart(sessions: &Arc<Registry>, link: &Arc<Link>) {
     }
 }
 
-/// Pings a silent connection, closes a dead, a slow or an expired one, and answers for whoever keeps a command too long.
+/// Answers for whoever keeps a request too long: none waits beyond its deadline until the next look.
+fn answer_late(sessions: &Registry) {
+    let by = ticks() + LOOK_MS;
+    let late = |link: &Arc<Link>| {
+        let overdue = link.overdue(by);
+        (!overdue.is_empty()).then(|| (link.clone(), overdue))
+    };
+    let mut late: Vec<_> = sessions.sessions.iter().filter_map(|slot| late(&slot.0)).collect();
+    late.sort_unstable_by_key(|(link, _)| link.id);
+    for (link, overdue) in late {
+        for (n, id) in overdue {
+            link.reply(n, id, &ReplyOutcome::Fault(Fault::no_answer()));
+        }
+    }
+}
+
+/// Pings a silent connection, and closes a dead, a slow or an expired one.
 fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
     let options = &shared.options;
-    for (n, id) in link.overdue(now) {
-        let fault = Fault::new(Code::OutcomeUnknown, "no answer in time; the same client id again tells").after(1_000);
-        link.reply(n, id, &ReplyOutcome::Fault(fault));
-    }
     let silent = now.saturating_sub(link.last_heard());
     if link.expires() <= wall {
-        link.close_for(&Fault::new(Code::TokenExpired, "the token has expired"));
+        link.close_for(&Fault::new(Code::TokenExpired, "the token has expired: connect with a new one"));
     } else if silent > options.silence_ms {
-        link.close_for(&Fault::new(Code::Silent, "nothing was heard for too long"));
+        link.close_for(&Fault::new(Code::Silent, "nothing was heard from you for too long: connect again and resume"));
     } else if link.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
         metrics::counter!("parlance_slow_closed_total").increment(1);
-        link.close_for(&Fault::new(Code::SlowConsumer, "nothing was read for too long; resume from your positions"));
+        link.close_for(&Fault::new(
+            Code::SlowConsumer,
+            "you read nothing for too long: connect again and resume from your positions",
+        ));
     } else if silent > options.heartbeat_ms {
         link.push_ephemeral(&frame(Opcode::Ping, &[]));
     }

@@ -19,7 +19,9 @@ impl State {
             if let Some(token) = link.token() {
                 match sessions.shared.authority.check_again(&token).await {
                     Ok((principal, _)) if principal == link.principal => {}
-                    Ok(_) => link.close_for(&Fault::new(Code::Revoked, "the account has changed")),
+                    Ok(_) => {
+                        link.close_for(&Fault::new(Code::Revoked, "your account or its role has changed: log in again"))
+                    }
                     Err(fault) if fault.code.http() == 401 => link.close_for(&fault),
                     // Whoever is to say can't just now.
                     Err(_) => {}

@@ -9,5 +9,6 @@ mod model;
 mod ring_and_rate;
 mod rules;
 mod secrecy;
+mod visibility;
 mod world;
 mod writer;

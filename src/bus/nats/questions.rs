@@ -53,14 +53,14 @@ impl Questions {
                     drop(held);
                 });
             }
-            (None, _) => self.refuse(to, "the node stops"),
-            (_, Err(_)) => self.refuse(to, "the node has too much to answer"),
+            (None, _) => self.refuse(to, Fault::busy("the server that was asked is stopping: send it again")),
+            (_, Err(_)) => self.refuse(to, Fault::busy("the server that was asked has too much to do: send it again")),
         }
     }
 
     /// Refuses without waiting: where the connection is full as well, the other node's time-out tells.
-    fn refuse(&self, to: async_nats::Subject, why: &str) {
-        let reply = Reply::Refused(Fault::busy(why).after(BUSY_AFTER_MS));
+    fn refuse(&self, to: async_nats::Subject, fault: Fault) {
+        let reply = Reply::Refused(fault.after(BUSY_AFTER_MS));
         let _ = coop::unconstrained(self.send(to, &reply)).now_or_never();
     }
 
@@ -68,7 +68,9 @@ impl Questions {
         let fits = |payload: &Vec<u8>| payload.len() <= self.wire.client.max_payload();
         let too_large = || {
             self.wire.meters.too_large.increment(1);
-            self.wire.encode(&Reply::Refused(Fault::internal("the answer is too large for the bus")))
+            self.wire.encode(&Reply::Refused(Fault::internal(
+                "an answer between two of the servers was too large: try again",
+            )))
         };
         let Some(payload) = self.wire.encode(reply).filter(fits).or_else(too_large) else { return };
         let size = (to.len() + payload.len()) as u64;

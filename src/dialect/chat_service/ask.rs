@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use parlance_actors::service::What;
 use parlance_schema::frame::Answer;
+use parlance_schema::limits::ID_MAX;
 use parlance_schema::op::Op;
 use parlance_schema::view::{MemberView, MessageView, RoomView};
 use parlance_schema::{Code, Fault, MessageId, RoomId, UserId};
@@ -23,7 +24,7 @@ fn other() -> Failure {
 ///
 /// # Errors
 /// When it is none.
-pub fn path_id<T: FromStr<Err: std::fmt::Display>>(call: &Call, name: &str) -> Result<T, Failure> {
+pub fn path_id<T: FromStr>(call: &Call, name: &str) -> Result<T, Failure> {
     call.id(name).map_err(|fault| Failure::from(fault).at(&["path", name], "int_parsing"))
 }
 
@@ -31,10 +32,10 @@ pub fn path_id<T: FromStr<Err: std::fmt::Display>>(call: &Call, name: &str) -> R
 ///
 /// # Errors
 /// When it is none.
-pub fn query_id<T: FromStr<Err: std::fmt::Display>>(call: &Call, name: &str) -> Result<Option<T>, Failure> {
+pub fn query_id<T: FromStr>(call: &Call, name: &str) -> Result<Option<T>, Failure> {
     let read = |text: &str| {
-        let invalid = |error| Fault::invalid(format!("`{name}`: {error}"));
-        text.parse().map_err(|error| Failure::from(invalid(error)).at(&["query", name], "int_parsing"))
+        let invalid = || Fault::invalid(format!("`{name}` must be an integer from 1 to {ID_MAX}"));
+        text.parse().map_err(|_| Failure::from(invalid()).at(&["query", name], "int_parsing"))
     };
     call.asked(name).map(read).transpose()
 }

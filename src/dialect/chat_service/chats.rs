@@ -95,13 +95,14 @@ async fn open(call: Call) -> Result<Response, Failure> {
         ChatType::Direct => {
             others.dedup();
             let [user] = others[..] else {
-                let fault = Fault::invalid("a direct chat is with one other user");
+                let fault = Fault::invalid("`participant_ids` must name one other user for a direct chat");
                 return Err(Failure::from(fault).at(&["body", "participant_ids"], "value_error"));
             };
             Op::Direct { user }
         }
         ChatType::Group => {
-            let missing = || Failure::from(Fault::invalid("missing field `name`")).at(&["body", "name"], "missing");
+            let missing =
+                || Failure::from(Fault::invalid("`name` is missing: add this field")).at(&["body", "name"], "missing");
             let (name, client_id) = (name.ok_or_else(missing)?, client_id.or_else(|| call.key.clone()));
             Op::Create { kind: Kind::Group, name, members: others, history: History::All, client_id }
         }
@@ -116,7 +117,7 @@ async fn open(call: Call) -> Result<Response, Failure> {
 
 async fn list(call: Call) -> Result<Response, Failure> {
     let asked = Page::asked(&call)?;
-    let Answer::Rooms { rooms } = call.deps.service.perform(call.who()?, Op::Rooms).await? else {
+    let Answer::Rooms { rooms } = call.deps.service.perform(call.who()?, Op::Rooms {}).await? else {
         return Err(Fault::internal("chats were asked for, something else came").into());
     };
     let total = rooms.len() as u64;

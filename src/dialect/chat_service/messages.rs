@@ -119,7 +119,7 @@ async fn place(call: &Call, room: RoomId, id: MessageId, loc: &[&str]) -> Result
     if message.room == room {
         return Ok(message.seq);
     }
-    Err(Failure::from(Fault::invalid("the message is of another chat")).at(loc, "value_error"))
+    Err(Failure::from(Fault::invalid("the message is in another chat: name one of this chat")).at(loc, "value_error"))
 }
 
 async fn list(call: Call) -> Result<Response, Failure> {

@@ -99,10 +99,9 @@ async fn remove(call: Call) -> Result<Response, Failure> {
     let blank = call.body.iter().all(u8::is_ascii_whitespace);
     let named: OldParticipant = if blank { OldParticipant::default() } else { decode_at(&call.body)? };
     let asked = query_id(&call, "user_id")?;
-    let user = named
-        .user_id
-        .or(asked)
-        .ok_or_else(|| Failure::from(Fault::invalid("missing field `user_id`")).at(&["body", "user_id"], "missing"))?;
+    let user = named.user_id.or(asked).ok_or_else(|| {
+        Failure::from(Fault::invalid("`user_id` is missing: add this field")).at(&["body", "user_id"], "missing")
+    })?;
     let op = if user == call.who()?.user {
         Op::Leave { room: id, client_id: None }
     } else {

@@ -70,7 +70,7 @@ async fn answer(
 }
 
 fn not_upgraded(refused: NotUpgraded) -> Response {
-    let mut failure = Failure::from(Fault::malformed(refused.to_string()));
+    let mut failure = Failure::from(refused.fault());
     failure.status = refused.status();
     let mut response = failure.styled(Style::Detail);
     if refused.status() == StatusCode::UPGRADE_REQUIRED {
@@ -112,7 +112,7 @@ fn resume_from(query: &str) -> Result<Option<After>, Fault> {
         None => Ok(None),
         Some("0") => Ok(Some(After::Nothing)),
         Some(text) => {
-            let id = text.parse().map_err(|error| Fault::invalid(format!("`resume_from`: {error}")))?;
+            let id = text.parse().map_err(|_| Fault::invalid("`resume_from` must be 0 or a message's id"))?;
             Ok(Some(After::Message(id)))
         }
     }

@@ -129,13 +129,14 @@ async fn login(call: Call) -> Result<Response, Failure> {
 
 /// A form's fields as JSON.
 fn form(body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let text = std::str::from_utf8(body).map_err(|_| Fault::malformed("the form is not UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| Fault::malformed("the form must be UTF-8"))?;
     let mut fields = Map::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         fields.insert(decoded(name)?, Value::String(decoded(value)?));
     }
-    serde_json::to_vec(&fields).map_err(|_| Fault::malformed("the form can't be read").into())
+    serde_json::to_vec(&fields)
+        .map_err(|_| Fault::malformed("the form can't be read: send application/x-www-form-urlencoded").into())
 }
 
 async fn me(call: &Call) -> Result<User, Failure> {
@@ -170,7 +171,7 @@ async fn change(call: Call) -> Result<Response, Failure> {
         (None, None) => call.deps.accounts.update_profile(call.who()?, update).await?,
         (old, _) => {
             let missing = if old.is_none() { "old_password" } else { "new_password" };
-            let fault = Fault::invalid(format!("missing field `{missing}`"));
+            let fault = Fault::invalid(format!("`{missing}` is missing: add this field"));
             return Err(Failure::from(fault).at(&["body", missing], "missing"));
         }
     };

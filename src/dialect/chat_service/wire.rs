@@ -99,9 +99,9 @@ impl Frames {
     fn op(&self, frame: Incoming) -> Result<Op, Fault> {
         let room = self.room;
         if frame.chat_id != room {
-            return Err(Fault::invalid("`chat_id`: this socket is another chat's"));
+            return Err(Fault::invalid("`chat_id` must be the chat that this socket is for"));
         }
-        let missing = || Fault::invalid("missing field `content`");
+        let missing = || Fault::invalid("`content` is missing: add this field");
         match frame.kind.as_str() {
             "message" => {
                 let content = Content::text(frame.content.ok_or_else(missing)?);
@@ -111,11 +111,11 @@ impl Frames {
             "typing" => match frame.content.as_deref() {
                 Some("start") => Ok(Op::Typing { room, on: true }),
                 Some("stop") => Ok(Op::Typing { room, on: false }),
-                Some(_) => Err(Fault::invalid("`content`: expected `start` or `stop`")),
+                Some(_) => Err(Fault::invalid("`content` must be start or stop")),
                 None => Err(missing()),
             },
-            "ping" => Ok(Op::Ping),
-            _ => Err(Fault::new(Code::Unknown, "`type`: expected `message`, `typing` or `ping`")),
+            "ping" => Ok(Op::Ping {}),
+            _ => Err(Fault::new(Code::Unknown, "`type` must be message, typing or ping")),
         }
     }
 
@@ -150,14 +150,17 @@ impl Wire for Frames {
 
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
         if !text {
-            return Err((None, Fault::malformed("this socket speaks JSON, in text messages")));
+            return Err((None, Fault::malformed("this socket takes JSON in text messages, not binary ones")));
         }
         if payload.len() > FRAME_BYTES_MAX {
-            return Err((None, Fault::too_large(format!("a message has at most {FRAME_BYTES_MAX} bytes"))));
+            return Err((
+                None,
+                Fault::too_large(format!("a WebSocket message must have at most {FRAME_BYTES_MAX} bytes")),
+            ));
         }
         let frame = decode_at::<Incoming>(payload).map_err(|failure| (None, failure.fault))?;
         let op = self.op(frame).map_err(|fault| (None, fault))?;
-        let n = self.number(if op == Op::Ping { PING } else { 0 });
+        let n = self.number(if op == (Op::Ping {}) { PING } else { 0 });
         Ok(Request { n, op })
     }
 

@@ -24,9 +24,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use warp::filters::BoxedFilter;
 use warp::http::{Request, StatusCode};
 use warp::reply::{Reply, Response};
-use warp::{Filter, Rejection};
 
 use super::{Counted, Options, Peer, Permit};
 use crate::gateway::checks::Refusal;
@@ -38,8 +38,8 @@ use crate::gateway::{head, proxy, socket};
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// What all connections of a listener have in common.
-pub(super) struct Site<F> {
-    pub(super) filter: F,
+pub(super) struct Site {
+    pub(super) filter: BoxedFilter<(Response,)>,
     pub(super) options: Options,
 }
 
@@ -61,17 +61,13 @@ struct Begun {
 }
 
 /// Serves a connection, from its accept to its end or to its being a WebSocket.
-pub(super) async fn serve<F>(
+pub(super) async fn serve(
     stream: TcpStream,
     address: SocketAddr,
     permit: OwnedSemaphorePermit,
-    site: Arc<Site<F>>,
+    site: Arc<Site>,
     mut stopped: watch::Receiver<bool>,
-) where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
+) {
     let permit = Permit::new(permit);
     let arrived = tokio::select! {
         arrived = arrive(stream, address, permit, &site.options) => arrived,
@@ -91,7 +87,7 @@ async fn arrive(mut stream: TcpStream, mut address: SocketAddr, permit: Permit, 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    if options.checks.has_proxy_header(address.ip()) {
+    if options.checks.get().has_proxy_header(address.ip()) {
         match timeout(within, proxy::header(&mut stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         {
             Ok(named) => address = named.unwrap_or(address),
@@ -102,7 +98,7 @@ async fn arrive(mut stream: TcpStream, mut address: SocketAddr, permit: Permit, 
             }
         }
     }
-    let (seat, turned_away) = match options.checks.seat(address.ip()) {
+    let (seat, turned_away) = match options.checks.get().seat(address.ip()) {
         Ok(seat) => (seat, None),
         Err(turned_away) => (None, Some(turned_away?)),
     };
@@ -151,12 +147,7 @@ async fn first_bytes(stream: &mut TcpStream) -> Bytes {
 }
 
 /// Answers a handshake that came in one piece; `None` where it became a WebSocket. An answer that is none is hyper's to write.
-async fn begin<F>(io: Io, read: Bytes, peer: &Peer, site: &Site<F>) -> Option<Begun>
-where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
+async fn begin(io: Io, read: Bytes, peer: &Peer, site: &Site) -> Option<Begun> {
     let Some((mut request, length)) = head::read(&read, site.options.header_bytes_max) else {
         return Some(Begun { io, read, answer: None });
     };
@@ -173,16 +164,13 @@ where
 }
 
 /// Has a request pass the checks, then the routes.
-async fn answer<F, B>(mut request: Request<B>, peer: &Peer, site: &Site<F>) -> Response
+async fn answer<B>(mut request: Request<B>, peer: &Peer, site: &Site) -> Response
 where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
     B: Body + Send + Sync + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     request.extensions_mut().insert(peer.clone());
-    let (visit, refused) = site.options.checks.enter(&mut request, peer);
+    let (visit, refused) = site.options.checks.get().enter(&mut request, peer);
     let mut response = match refused {
         Some(refused) => refused,
         None => {
@@ -200,12 +188,7 @@ where
 }
 
 /// Serves one connection's requests, until it ends or becomes a WebSocket.
-async fn serve_requests<F>(begun: Begun, peer: Peer, site: Arc<Site<F>>, mut stopped: watch::Receiver<bool>)
-where
-    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: Reply + Send,
-    F::Future: Send,
-{
+async fn serve_requests(begun: Begun, peer: Peer, site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
     let (began, asked) = (Instant::now(), Arc::new(AtomicBool::new(false)));
     let options = site.options.clone();
     let first = Arc::clone(&asked);

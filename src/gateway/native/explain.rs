@@ -1,17 +1,23 @@
 //! What to tell a client whose request can't be read. No detail holds a value of the request, as it may be logged.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use parlance_schema::content::{Content, Meta};
+use parlance_schema::id::Position;
+use parlance_schema::limits::ID_MAX;
 use parlance_schema::op::Op;
-use parlance_schema::{Code, Fault};
+use parlance_schema::{Code, Fault, RoomId, UserId};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::gateway::explain::{Located, Mistake, word};
 
 /// Fields that are looked at; no operation has as many.
 const FIELDS_MAX: usize = 24;
-/// Unicode scalar values of a client's word, such as an operation's name, in a detail.
-const WORD_CHARS_MAX: usize = 40;
+/// What a request is called where it is wrong as a whole.
+const WHOLE: &str = "a request";
 
 /// Explains a JSON request that could not be read.
 pub fn json(payload: &[u8], error: &serde_json::Error) -> (Option<u64>, Fault) {
@@ -21,9 +27,10 @@ pub fn json(payload: &[u8], error: &serde_json::Error) -> (Option<u64>, Fault) {
     let fault = if whole && error.is_data() {
         head.explain(&error.to_string())
     } else if error.is_data() {
-        Fault::malformed("a request is an object with `n` and `op`")
+        Fault::malformed("a request must be an object with `n` and `op`")
     } else {
-        Fault::malformed(format!("not JSON: {error}"))
+        let (line, column) = (error.line(), error.column());
+        Fault::malformed(format!("the message is not JSON: it can't be read at line {line}, column {column}"))
     };
     (head.n, fault)
 }
@@ -36,9 +43,11 @@ pub fn msgpack(payload: &[u8], error: &rmp_serde::decode::Error) -> (Option<u64>
     let fault = match error {
         E::DepthLimitExceeded => super::too_deep(),
         error if whole => head.explain(&error.to_string()),
-        E::Syntax(_) if !head.is_map => Fault::malformed("a request is a map with `n` and `op`"),
-        E::Syntax(_) | E::Uncategorized(_) => Fault::malformed("a field is of a kind that no request has"),
-        error => Fault::malformed(format!("not MessagePack: {error}")),
+        E::Syntax(_) if !head.is_map => Fault::malformed("a request must be a map with `n` and `op`"),
+        E::Syntax(_) | E::Uncategorized(_) => {
+            Fault::malformed("a value is of a type that no request has, such as a MessagePack extension: leave it out")
+        }
+        _ => Fault::malformed("the message is not MessagePack, or it ends too early"),
     };
     (head.n, fault)
 }
@@ -58,31 +67,47 @@ impl Head {
 
     /// Finds what is wrong by reading the operation alone, then with one field at a time.
     fn explain(&self, error: &str) -> Fault {
-        let Some(op) = self.fields.get("op") else { return Fault::malformed("missing field `op`") };
-        let Value::String(name) = op else { return Fault::malformed("field `op`: must be a string") };
         if self.n.is_none() {
-            return Fault::malformed(match self.fields.get("n") {
-                Some(_) => "field `n`: must be an integer from 0 to 2^64 - 1",
-                None => "missing field `n`",
-            });
+            return match self.fields.get("n") {
+                Some(_) => bad_number(),
+                None => Fault::malformed("`n` is missing: give each request a number, which its reply repeats"),
+            };
         }
+        let Some(op) = self.fields.get("op") else {
+            return Fault::malformed("`op` is missing: name the operation");
+        };
+        let Value::String(name) = op else {
+            return Fault::malformed("`op` must be a string, the operation's name");
+        };
         if try_op(name, None).is_some_and(|error| error.starts_with("unknown variant")) {
             return Fault::new(Code::Unknown, format!("there is no operation `{}`", word(name)));
         }
         let others = self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "n" | "op"));
-        for (key, value) in others.take(FIELDS_MAX) {
-            match try_op(name, Some((key, value))) {
-                Some(error) if error.starts_with("unknown field") && !is_known(name, key) => {
-                    return Fault::malformed(format!("unknown field `{}`", word(key)));
-                }
-                Some(error) if !error.starts_with("missing field") => {
-                    return Fault::malformed(format!("field `{}`: {}", word(key), plain(&error)));
-                }
-                _ => {}
-            }
-        }
-        Fault::malformed(plain(error))
+        let wrong = others.take(FIELDS_MAX).find_map(|(key, value)| wrong_field(name, key, value));
+        Fault::malformed(wrong.unwrap_or_else(|| Mistake::read(error).tell("", WHOLE)))
     }
+}
+
+fn bad_number() -> Fault {
+    Fault::malformed(format!("`n`, the request's number, must be an integer from 0 to {ID_MAX}"))
+}
+
+/// What is wrong with one field of an operation.
+fn wrong_field(op: &str, key: &str, value: &Value) -> Option<String> {
+    let error = try_op(op, Some((key, value)))?;
+    if error.starts_with("unknown field") && !is_known(op, key) {
+        return Some(Mistake::read(&error).tell("", WHOLE));
+    }
+    let located = match key {
+        "content" => mistake_in::<Content>(key, value),
+        "positions" => mistake_in::<Positions>(key, value),
+        "members" | "mentions" | "users" | "ids" => mistake_in::<Vec<UserId>>(key, value),
+        "meta" => mistake_in::<Meta>(key, value),
+        _ => None,
+    };
+    // That others are missing is no mistake of this one.
+    let own = || (!error.starts_with("missing field")).then(|| Mistake::read(&error).tell(key, WHOLE));
+    located.map(|located| located.tell(WHOLE)).or_else(own)
 }
 
 /// Reads an operation with at most one field; what is wrong with it.
@@ -100,22 +125,20 @@ fn is_known(name: &str, key: &str) -> bool {
     !try_op(name, Some((key, &Value::Null))).is_some_and(|error| error.starts_with("unknown field"))
 }
 
-/// A serde error's text without what the client sent, and without a place in the text.
-fn plain(error: &str) -> String {
-    let error = error.rfind(" at line ").map_or(error, |at| &error[..at]);
-    let kinds = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
-    match kinds.iter().find(|kind| error.starts_with(**kind)) {
-        Some(&kind) => match error.rsplit_once(", expected ") {
-            Some((_, expected)) => format!("{kind}, expected {expected}"),
-            None => kind.to_owned(),
-        },
-        None => error.chars().take(200).collect(),
+/// Positions by room, as `resume` has them.
+struct Positions;
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let _: BTreeMap<RoomId, Position> = parlance_schema::id::room_keys(deserializer)?;
+        Ok(Self)
     }
 }
 
-/// A client's word, cut, and without what could break a log line.
-fn word(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(WORD_CHARS_MAX).collect()
+/// The mistake in a field's value, with the way to it.
+fn mistake_in<T: DeserializeOwned>(key: &str, value: &Value) -> Option<Located> {
+    let error = serde_path_to_error::deserialize::<_, T>(value).err()?;
+    Some(Located::new(key, &error, Some(value)))
 }
 
 struct HeadVisitor<'a>(&'a mut Head);
@@ -132,7 +155,7 @@ impl<'de> Visitor<'de> for HeadVisitor<'_> {
         while let Some(Key(key)) = map.next_key()? {
             let Tree(value) = map.next_value()?;
             if key == "n" {
-                self.0.n = value.as_u64();
+                self.0.n = value.as_u64().filter(|n| *n <= ID_MAX);
             }
             self.0.fields.insert(key, value);
         }

@@ -8,16 +8,14 @@ use futures_util::{Stream, StreamExt};
 use parlance_schema::limits::{BODY_BYTES_MAX, BODY_MS_MAX, DEPTH_MAX};
 use parlance_schema::{Code, Fault};
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::Value;
 use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::gateway::checks::Refusal;
 use crate::gateway::errors::Failure;
+use crate::gateway::explain::Located;
 use crate::gateway::number;
-
-/// Characters of a client's own words (a field's name) that an error repeats.
-const ECHO_CHARS_MAX: usize = 64;
 
 /// Bytes of a body that is refused for its size which are still read: a client that is sending would not see the refusal,
 /// as its kernel drops what it has not read when the server closes in the middle.
@@ -49,7 +47,7 @@ pub async fn read(headers: &HeaderMap, body: &mut Incoming, form: bool) -> Resul
     let whole = async {
         let (mut bytes, mut length) = (BytesMut::new(), 0);
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|_| Fault::malformed("the body broke off"))?;
+            let chunk = chunk.map_err(|_| Fault::malformed("the body ended too early: send it whole"))?;
             length += chunk.len();
             if length > DISCARDED_BYTES_MAX {
                 return Err(too_large());
@@ -95,12 +93,12 @@ pub fn is_endless(headers: &HeaderMap) -> bool {
 
 fn too_slow() -> Fault {
     Refusal::BodyTime.count();
-    Fault::new(Code::Silent, "the body took too long to arrive")
+    Fault::new(Code::Silent, format!("the body must arrive within {BODY_MS_MAX} ms"))
 }
 
 fn too_large() -> Fault {
     Refusal::BodySize.count();
-    Fault::too_large(format!("a body has at most {BODY_BYTES_MAX} bytes"))
+    Fault::too_large(format!("a body must have at most {BODY_BYTES_MAX} bytes"))
 }
 
 /// Whether a body is a form.
@@ -115,14 +113,16 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 /// A body without a type is taken for JSON.
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
     if headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
-        return Err(Failure::media_type("the body must not be compressed"));
+        return Err(Failure::media_type(Fault::malformed(
+            "the body must not be compressed: leave Content-Encoding out",
+        )));
     }
     let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Failure::media_type("the body must be application/json"))
+    Err(Failure::media_type(Fault::malformed("the body must be application/json")))
 }
 
 /// Reads a body as JSON.
@@ -140,7 +140,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
 /// As for [`decode`].
 pub fn decode_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     if nesting(bytes) > DEPTH_MAX {
-        return Err(Fault::malformed(format!("the body is nested deeper than {DEPTH_MAX}")).into());
+        return Err(Fault::malformed(format!("a body must be nested at most {DEPTH_MAX} deep")).into());
     }
     decode_as_is(bytes).or_else(|failure| match number::rewritten(bytes) {
         Some(rewritten) => decode_as_is(&rewritten),
@@ -157,30 +157,28 @@ fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         // A struct can also be read from a list, but the documentation knows objects only.
         Ok(value) if ended.is_ok() && first == Some(&b'{') => Ok(value),
         Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object").into()),
-        Ok(_) => Err(Fault::malformed("something follows the body's JSON").into()),
-        Err(error) if error.inner().classify() == Category::Data => Err(placed(describe(&error), &error)),
-        // Where a word was expected, a number is a mistake of syntax to the parser, but not to the client.
-        Err(error) if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() => {
-            let detail = format!("`{}`: the value is of another type", clip(&error.path().to_string()));
-            Err(placed(Fault::invalid(detail), &error))
-        }
-        Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing; it must be a JSON object").into()),
-        Err(error) => {
-            let (line, column) = (error.inner().line(), error.inner().column());
-            Err(Fault::malformed(format!("the body is not JSON: line {line}, column {column}")).into())
-        }
+        Ok(_) => Err(Fault::malformed("something follows the JSON in the body: send one object").into()),
+        Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing: send a JSON object").into()),
+        Err(error) => Err(explained::<T>(bytes, &error)),
     }
 }
 
-/// A fault with the place in the body that serde found it at.
-fn placed(fault: Fault, error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    let path: Vec<String> = error.path().iter().map(|segment| clip(&segment.to_string())).collect();
-    let text = error.inner().to_string();
-    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
-    let loc = std::iter::once("body").chain(path.iter().map(String::as_str)).chain(missing);
+/// Why a body can't be read: it is no JSON, or JSON of another shape.
+fn explained<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        let (line, column) = (error.inner().line(), error.inner().column());
+        return Fault::malformed(format!("the body is not JSON: it can't be read at line {line}, column {column}"))
+            .into();
+    };
+    // Where a word is expected, a number is a mistake of syntax to the parser: the value tells more than the text.
+    let located = match serde_path_to_error::deserialize::<_, T>(&value) {
+        Err(error) => Located::new("", &error, Some(&value)),
+        Ok(_) => Located::new("", error, Some(&value)),
+    };
+    let loc = std::iter::once("body").chain(located.path.iter().map(String::as_str)).chain(located.mistake.missing());
     let loc: Vec<&str> = loc.collect();
-    let kind = if missing.is_some() { "missing" } else { "type_error" };
-    Failure::from(fault).at(&loc, kind)
+    let kind = if located.mistake.missing().is_some() { "missing" } else { "type_error" };
+    Failure::from(Fault::invalid(located.tell("the body"))).at(&loc, kind)
 }
 
 /// How deep a JSON text is nested; brackets within strings don't count.
@@ -200,48 +198,4 @@ fn nesting(bytes: &[u8]) -> usize {
         }
     }
     deepest
-}
-
-/// Says what is wrong without repeating a value, which may be a password or somebody's words.
-fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
-    let path = error.path().to_string();
-    let text = error.inner().to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before);
-    let hides = ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "];
-    let text = match text.rsplit_once(", expected ") {
-        Some((_, expected)) if hides.iter().any(|h| text.starts_with(h)) => format!("expected {}", clear(expected)),
-        _ => shorten(text),
-    };
-    let place = if path == "." { String::new() } else { format!("`{}`: ", clip(&path)) };
-    Fault::invalid(format!("{place}{text}"))
-}
-
-/// An unknown field is the only other message of serde's that repeats the client's words.
-fn shorten(text: &str) -> String {
-    let Some(rest) = text.strip_prefix("unknown field `") else { return clip_to(text, 4 * ECHO_CHARS_MAX) };
-    let (name, expected) = rest.rsplit_once("`, ").unwrap_or((rest, ""));
-    let (name, expected) = match rest.find("`, expected ") {
-        Some(at) => (&rest[..at], &rest[at + 3..]),
-        None => (name, expected),
-    };
-    format!("unknown field `{}`, {expected}", clip(name))
-}
-
-fn clear(expected: &str) -> String {
-    match expected {
-        "u64" | "u32" | "usize" => "an integer from 0".to_owned(),
-        _ if expected.starts_with("struct ") => "an object".to_owned(),
-        _ => clip_to(expected, 4 * ECHO_CHARS_MAX),
-    }
-}
-
-fn clip(text: &str) -> String {
-    clip_to(text, ECHO_CHARS_MAX)
-}
-
-fn clip_to(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
 }

@@ -54,7 +54,9 @@ impl Call {
     /// # Errors
     /// When the route is public.
     pub fn login(&self) -> Result<&Authenticated, Fault> {
-        self.who.as_ref().ok_or_else(|| Fault::unauthenticated("this needs an access token"))
+        self.who.as_ref().ok_or_else(|| {
+            Fault::unauthenticated("this needs an access token: send `Authorization: Bearer` and the token")
+        })
     }
 
     /// The `room` of the path.
@@ -94,8 +96,8 @@ impl Call {
     ///
     /// # Errors
     /// When it is not one.
-    pub fn id<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, Fault> {
-        self.text(name)?.parse().map_err(|error| Fault::invalid(format!("`{name}`: {error}")))
+    pub fn id<T: FromStr>(&self, name: &str) -> Result<T, Fault> {
+        self.text(name)?.parse().map_err(|_| Fault::invalid(format!("`{name}` must be an integer from 1 to {ID_MAX}")))
     }
 
     /// A query parameter.
@@ -129,7 +131,7 @@ impl Call {
         match self.asked(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Fault::invalid(format!("`{name}`: expected `true` or `false`"))),
+            Some(_) => Err(Fault::invalid(format!("`{name}` must be true or false"))),
         }
     }
 
@@ -139,11 +141,11 @@ impl Call {
     /// When one of them is not an id, or there are too many.
     pub fn asked_users(&self, name: &str) -> Result<Option<Vec<UserId>>, Fault> {
         let Some(text) = self.asked(name) else { return Ok(None) };
-        let bad = |error| Fault::invalid(format!("`{name}`: {error}"));
+        let bad = |_| Fault::invalid(format!("`{name}` must be integers from 1 to {ID_MAX}, with commas between them"));
         let users: Vec<UserId> =
             text.split(',').take(IDS_MAX + 1).map(|id| id.trim().parse().map_err(bad)).collect::<Result<_, _>>()?;
         if users.len() > IDS_MAX {
-            return Err(Fault::invalid(format!("`{name}`: at most {IDS_MAX} ids")));
+            return Err(Fault::invalid(format!("`{name}` must have at most {IDS_MAX} ids")));
         }
         Ok(Some(users))
     }
@@ -169,7 +171,7 @@ impl Call {
 pub(crate) fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let found = text.parse().ok().filter(|n| digits && (min..=max).contains(n));
-    found.ok_or_else(|| Fault::invalid(format!("`{name}`: expected an integer from {min} to {max}")))
+    found.ok_or_else(|| Fault::invalid(format!("`{name}` must be an integer from {min} to {max}")))
 }
 
 /// Reads a query string that holds only parameters which the route knows, each at most once; where the route is another
@@ -188,13 +190,16 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
                 continue;
             }
             let names: Vec<_> = route.query.iter().map(|q| q.name).collect();
-            let takes = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(Fault::invalid(format!("unknown query parameter; this path takes {takes}")));
+            if names.is_empty() {
+                return Err(Fault::invalid("this path takes no query parameters: leave them out"));
+            }
+            let known = names.join(", ");
+            return Err(Fault::invalid(format!("a query parameter is unknown: the path takes {known}")));
         };
         if route.dialect.is_some() {
             found.retain(|(n, _)| *n != known.name);
         } else if found.iter().any(|(n, _)| *n == known.name) {
-            return Err(Fault::invalid(format!("`{}` is given twice", known.name)));
+            return Err(Fault::invalid(format!("`{}` is given twice: give it once", known.name)));
         }
         found.push((known.name, decoded(value)?));
     }
@@ -205,7 +210,7 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
 pub(crate) fn decoded(text: &str) -> Result<String, Fault> {
     let spaced = text.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8();
-    text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query is not UTF-8"))
+    text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query must be UTF-8 in percent-encoding"))
 }
 
 /// Reads `Idempotency-Key`.
@@ -215,7 +220,7 @@ pub(crate) fn decoded(text: &str) -> Result<String, Fault> {
 pub fn key(headers: &HeaderMap) -> Result<Option<ClientId>, Fault> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let id = ClientId::new(value.to_str().unwrap_or_default());
-    id.map(Some).map_err(|_| Fault::invalid("`Idempotency-Key`: expected 1 to 64 printable ASCII characters"))
+    id.map(Some).map_err(|_| Fault::invalid("`Idempotency-Key` must be 1 to 64 printable ASCII characters"))
 }
 
 /// Reads the token of `Authorization`.
@@ -224,10 +229,12 @@ pub fn key(headers: &HeaderMap) -> Result<Option<ClientId>, Fault> {
 /// When there is none, or it is of another scheme.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     let mut values = headers.get_all(warp::http::header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(|| Fault::unauthenticated("this needs an access token"))?;
+    let value = values.next().ok_or_else(|| {
+        Fault::unauthenticated("this needs an access token: send `Authorization: Bearer` and the token")
+    })?;
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => Ok(token.trim()),
-        _ => Err(Fault::unauthenticated("`Authorization` must be `Bearer` and an access token")),
+        _ => Err(Fault::unauthenticated("`Authorization` must be given once, as `Bearer` and an access token")),
     }
 }

@@ -1,7 +1,7 @@
 //! The shapes of answers that hold a list, for the documentation; [`parlance_schema::frame::Answer`] is what is written.
 
 use parlance_schema::account::UserView;
-use parlance_schema::entry::Entry;
+use parlance_schema::shown::Shown;
 use parlance_schema::view::{BanView, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -47,7 +47,7 @@ pub struct MessagePage {
 #[derive(Serialize, ToSchema)]
 pub struct EntryPage {
     /// In the log's order, oldest first.
-    pub items: Vec<Entry>,
+    pub items: Vec<Shown>,
     /// Whether there is more in the direction that was asked for.
     pub more: bool,
 }

@@ -87,6 +87,6 @@ impl From<Settable> for Status {
 
 fn whereabouts(call: &Call) -> Result<Op, Fault> {
     let users =
-        call.asked_users("users")?.ok_or_else(|| Fault::invalid("`users`: expected ids, with commas between"))?;
+        call.asked_users("users")?.ok_or_else(|| Fault::invalid("`users` must be ids with commas between them"))?;
     Ok(Op::Whereabouts { users })
 }

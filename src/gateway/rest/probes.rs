@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use parlance_actors::service::{ClusterHealth, Health};
+use parlance_schema::limits::{ID_BLOCK, IDS_LEFT_MIN};
 use parlance_schema::node::NodeState;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
-use warp::http::header::CONTENT_TYPE;
+use warp::http::header::{CONTENT_TYPE, VARY};
 use warp::reply::Response;
 
 use super::call::Call;
@@ -31,7 +32,7 @@ pub const ROUTES: &[Route] = &[
     get("/", "showServer", "Shows the server's name; browsers get the page.")
         .tag("server")
         .access(Access::Public)
-        .run(|call| Box::pin(async move { Ok(front(&call)) }))
+        .run(|call| Box::pin(async move { Ok(front(&call).await) }))
         .answers(&[
             ok::<Server>("The server works."),
             Answered { status: 200, about: "The page.", content: Content::Other("text/html") },
@@ -40,7 +41,7 @@ pub const ROUTES: &[Route] = &[
     get("/openapi.json", "showOpenApi", "Shows this document.")
         .tag("server")
         .access(Access::Public)
-        .run(|call| Box::pin(async move { Ok(call.deps.dialects.document().answer(&call.headers)) }))
+        .run(|call| Box::pin(async move { Ok(call.deps.dialects.document().answer(&call.headers).await) }))
         .answers(&[
             Answered { status: 200, about: "The document.", content: Content::Other("application/json") },
             UNCHANGED,
@@ -80,20 +81,16 @@ pub struct Server {
     docs: &'static str,
 }
 
-fn front(call: &Call) -> Response {
-    let wants_page = call.headers.get_all(warp::http::header::ACCEPT).iter().any(names_html);
-    let page = if wants_page { pages::index(&call.headers) } else { None };
-    let mut response = page.unwrap_or_else(|| {
-        let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        json(StatusCode::OK, &Server { status: "Working", name, version, docs: "/docs" })
-    });
-    set(&mut response, warp::http::header::VARY, "Accept");
+async fn front(call: &Call) -> Response {
+    let page = if pages::wants_page(&call.headers) { pages::index(&call.headers).await } else { None };
+    if let Some(mut page) = page {
+        set(&mut page, VARY, "Accept, Accept-Encoding");
+        return page;
+    }
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let mut response = json(StatusCode::OK, &Server { status: "Working", name, version, docs: "/docs" });
+    set(&mut response, VARY, "Accept");
     response
-}
-
-fn names_html(accept: &warp::http::HeaderValue) -> bool {
-    let text = accept.to_str().unwrap_or_default();
-    text.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html"))
 }
 
 /// Whether a part works.
@@ -134,6 +131,8 @@ pub struct Checks {
     node: State,
     /// The store.
     store: StoreCheck,
+    /// The ids that users, rooms and messages get.
+    ids: IdsCheck,
     /// What connects nodes.
     bus: BusCheck,
     /// The other nodes.
@@ -151,6 +150,15 @@ pub struct StoreCheck {
     backend: &'static str,
     /// `disk`, or `memory` where an acknowledgement outlives the process only by luck.
     durability: &'static str,
+}
+
+/// The ids that users, rooms and messages get.
+#[derive(Serialize, ToSchema)]
+pub struct IdsCheck {
+    /// `Unhealthy` where fewer than 2^32 are left of a kind: nothing new can be made once they are spent.
+    status: Verdict,
+    /// How many are left of the kind that has fewest.
+    left: u64,
 }
 
 /// What connects nodes.
@@ -200,8 +208,9 @@ pub struct AssistantsCheck {
     state: &'static str,
 }
 
+/// Whether new work can be done: without ids, nothing can be made.
 fn works(health: &Health) -> bool {
-    health.ready && health.store.writable
+    health.ready && health.store.writable && health.ids_left >= ID_BLOCK
 }
 
 fn status(works: bool) -> StatusCode {
@@ -210,7 +219,8 @@ fn status(works: bool) -> StatusCode {
 
 async fn health(call: &Call) -> Response {
     let health = call.deps.service.health().await;
-    let works = works(&health);
+    let ids = health.ids_left >= IDS_LEFT_MIN;
+    let works = works(&health) && ids;
     let checks = Checks {
         node: State { status: health.ready.into() },
         store: StoreCheck {
@@ -218,6 +228,7 @@ async fn health(call: &Call) -> Response {
             backend: health.store.backend,
             durability: health.store.durability,
         },
+        ids: IdsCheck { status: ids.into(), left: health.ids_left },
         bus: BusCheck { state: health.bus },
         cluster: health.cluster.into(),
         assistants: AssistantsCheck { state: "none" },

@@ -16,7 +16,7 @@ use super::route::{Route, created, get, ok, patch, post};
 pub const ROUTES: &[Route] = &[
     get("/v1/rooms", "listRooms", "Lists the caller's rooms, latest activity first.")
         .tag("rooms")
-        .op(|_| Ok(Op::Rooms))
+        .op(|_| Ok(Op::Rooms {}))
         .answers(&[ok::<Rooms>("The rooms.")]),
     post("/v1/rooms", "createRoom", "Opens a group or a conversation.")
         .tag("rooms")
@@ -135,7 +135,7 @@ fn change(call: &Call) -> Result<Op, Fault> {
     match call.body()? {
         RoomChange { name: Some(name), history: None } => Ok(Op::Rename { room, name, client_id }),
         RoomChange { name: None, history: Some(history) } => Ok(Op::Configure { room, history, client_id }),
-        _ => Err(Fault::invalid("expected one of `name` and `history`; they are changed one at a time")),
+        _ => Err(Fault::invalid("give one of `name` and `history`: they are changed one at a time")),
     }
 }
 

@@ -222,7 +222,7 @@ pub struct Route {
 
 /// Refuses; the action of a route that was given none, which a test finds.
 fn nothing(_: &Call) -> Result<Op, Fault> {
-    Err(Fault::internal("this route does nothing"))
+    Err(Fault::internal("the server has nothing behind this path"))
 }
 
 const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static str) -> Route {

@@ -101,7 +101,8 @@ pub fn params(route: &'static Route, path: &str) -> Result<Params, Failure> {
     for (pattern, given) in segments(route.path).zip(segments(path)) {
         let Some(name) = parameter(pattern) else { continue };
         let text = percent_decode_str(given).decode_utf8();
-        let text = text.map_err(|_| Fault::malformed(format!("`{name}` in the path is not UTF-8")))?;
+        let text =
+            text.map_err(|_| Fault::malformed(format!("`{name}` in the path must be UTF-8 in percent-encoding")))?;
         found.push((name, text.into_owned()));
     }
     Ok(found)

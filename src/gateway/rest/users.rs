@@ -36,7 +36,7 @@ async fn list(call: Call) -> Result<Response, Failure> {
         (None, Some(text)) if !text.is_empty() => {
             call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?
         }
-        _ => return Err(Fault::invalid("expected one of `ids` and `q`").into()),
+        _ => return Err(Fault::invalid("give one of `ids` and `q`").into()),
     };
     Ok(json(StatusCode::OK, &Users { users }))
 }
@@ -44,7 +44,7 @@ async fn list(call: Call) -> Result<Response, Failure> {
 async fn show(call: Call) -> Result<Response, Failure> {
     let user = call.user()?;
     let found = users(&call, Op::Users { ids: vec![user] }).await?;
-    let found = found.into_iter().find(|u| u.id == user).ok_or_else(|| Fault::not_found("no such user"))?;
+    let found = found.into_iter().find(|u| u.id == user).ok_or_else(|| Fault::not_found("there is no such user"))?;
     Ok(json(StatusCode::OK, &found))
 }
 

@@ -13,6 +13,8 @@ use crate::import::Error;
 pub(super) struct Reader {
     columns: &'static [Column],
     line: Vec<u8>,
+    /// Of each column, under which of its names the present line has it.
+    named: Vec<Option<usize>>,
 }
 
 impl Reader {
@@ -23,7 +25,7 @@ impl Reader {
             let why = "it is one JSON array, and should be an object a line: `jq -c '.[]'` makes that".to_owned();
             return Err(Error::Columns { path: path.to_owned(), why });
         }
-        Ok(Self { columns, line: Vec::new() })
+        Ok(Self { columns, line: Vec::new(), named: vec![None; columns.len()] })
     }
 
     pub fn next(
@@ -48,7 +50,9 @@ impl Reader {
             }
             buffer.clear();
             let mut json = serde_json::Deserializer::from_slice(line);
-            let read = Object { columns: self.columns, buffer, spans }.deserialize(&mut json);
+            self.named.fill(None);
+            let object = Object { columns: self.columns, buffer, spans, named: &mut self.named };
+            let read = object.deserialize(&mut json);
             return Ok(match read.and_then(|()| json.end()) {
                 Ok(()) => Found::Row,
                 Err(error) => Found::Bad(error.to_string()),
@@ -87,6 +91,7 @@ struct Object<'a> {
     columns: &'static [Column],
     buffer: &'a mut Vec<u8>,
     spans: &'a mut [Span],
+    named: &'a mut [Option<usize>],
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -105,10 +110,18 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(column) = map.next_key_seed(Name(self.columns))? {
-            match column {
-                Some(column) => self.spans[column] = map.next_value_seed(Plain(self.buffer))?,
-                None => {
+        while let Some(found) = map.next_key_seed(Name(self.columns))? {
+            match found {
+                Some((column, alias)) if self.named[column] == Some(alias) => {
+                    let name = self.columns[column].names[alias];
+                    return Err(A::Error::custom(format_args!("the field {name} stands there twice")));
+                }
+                // Of a column's several names the earlier one counts.
+                Some((column, alias)) if self.named[column].is_none_or(|other| alias < other) => {
+                    self.named[column] = Some(alias);
+                    self.spans[column] = map.next_value_seed(Plain(self.buffer))?;
+                }
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -117,26 +130,27 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// A field's name; which column it is.
+/// A field's name; which column it is, under which of its names.
 struct Name(&'static [Column]);
 
 impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Option<usize>;
+    type Value = Option<(usize, usize)>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
 impl Visitor<'_> for Name {
-    type Value = Option<usize>;
+    type Value = Option<(usize, usize)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.iter().position(|column| column.names.contains(&name)))
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let alias = |column: &Column| column.names.iter().position(|known| *known == name);
+        Ok(self.0.iter().enumerate().find_map(|(at, column)| Some((at, alias(column)?))))
     }
 }
 

@@ -5,7 +5,7 @@ use parlance_actors::ports::store::{Account, AccountError, AccountStore, Family,
 use parlance_schema::{Millis, RoomId, TenantId, UserId};
 
 use super::{All, Memory};
-use crate::store::{FAMILIES_SWEEP_MAX, fold_case};
+use crate::store::{FAMILIES_SWEEP_MAX, name_key};
 
 #[async_trait]
 impl AccountStore for Memory {
@@ -36,12 +36,12 @@ impl AccountStore for Memory {
         let found = match who {
             Who::Id(user) => all.accounts.get(&user),
             Who::Username(tenant, name) => {
-                let key = fold_case(name);
-                all.accounts.values().find(|a| a.tenant == tenant && fold_case(&a.username) == key)
+                let key = name_key(name);
+                all.accounts.values().find(|a| a.tenant == tenant && name_key(&a.username) == key)
             }
             Who::Email(tenant, address) => {
-                let key = Some(fold_case(address));
-                all.accounts.values().find(|a| a.tenant == tenant && a.email.as_deref().map(fold_case) == key)
+                let key = Some(name_key(address));
+                all.accounts.values().find(|a| a.tenant == tenant && a.email.as_deref().map(name_key) == key)
             }
         };
         Ok(found.cloned())
@@ -53,14 +53,14 @@ impl AccountStore for Memory {
     }
 
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
-        let text = fold_case(text);
+        let text = name_key(text);
         let all = self.lock();
         let mut found: Vec<_> = all
             .accounts
             .values()
             .filter(|a| a.tenant == tenant && a.active)
-            .filter(|a| fold_case(&a.username).contains(&text) || fold_case(&a.full_name).contains(&text))
-            .map(|a| (!fold_case(&a.username).starts_with(&text), fold_case(&a.username), a))
+            .filter(|a| name_key(&a.username).contains(&text) || name_key(&a.full_name).contains(&text))
+            .map(|a| (!name_key(&a.username).starts_with(&text), name_key(&a.username), a))
             .collect();
         found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         Ok(found.into_iter().take(limit).map(|(_, _, account)| account.clone()).collect())
@@ -140,16 +140,16 @@ impl All {
     }
 
     pub(super) fn judge_names(&self, account: &Account) -> Result<(), AccountError> {
-        let username = fold_case(&account.username);
-        if self.others(account).any(|a| fold_case(&a.username) == username) {
+        let username = name_key(&account.username);
+        if self.others(account).any(|a| name_key(&a.username) == username) {
             return Err(AccountError::UsernameTaken);
         }
         self.judge_email(account)
     }
 
     pub(super) fn judge_email(&self, account: &Account) -> Result<(), AccountError> {
-        if let Some(email) = account.email.as_deref().map(fold_case)
-            && self.others(account).any(|a| a.email.as_deref().map(fold_case).is_some_and(|other| other == email))
+        if let Some(email) = account.email.as_deref().map(name_key)
+            && self.others(account).any(|a| a.email.as_deref().map(name_key).is_some_and(|other| other == email))
         {
             return Err(AccountError::EmailTaken);
         }

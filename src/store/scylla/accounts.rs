@@ -12,7 +12,7 @@ use scylla::DeserializeRow;
 use super::cql::{self, Cas, corrupt, int, uint};
 use super::names::{Held, Name};
 use super::{Db, Scylla, directory, families};
-use crate::store::fold_case;
+use crate::store::name_key;
 
 /// Accounts that are read at the same time.
 pub(super) const AT_ONCE: usize = 16;
@@ -72,7 +72,7 @@ pub(super) fn now() -> u64 {
 
 /// The names that an account is to hold.
 pub(super) fn names(account: &Account) -> Vec<Name> {
-    let name = |kind, text: &str| Name { tenant: account.tenant, kind, key: fold_case(text) };
+    let name = |kind, text: &str| Name { tenant: account.tenant, kind, key: name_key(text) };
     let email = account.email.as_deref().map(|email| name("email", email));
     std::iter::once(name("username", &account.username)).chain(email).collect()
 }
@@ -107,7 +107,7 @@ async fn all(db: &Db, ids: &[UserId]) -> Result<Vec<Account>, StoreError> {
 }
 
 async fn by_name(db: &Db, tenant: TenantId, kind: &'static str, text: &str) -> Result<Option<Account>, StoreError> {
-    let name = Name { tenant, kind, key: fold_case(text) };
+    let name = Name { tenant, kind, key: name_key(text) };
     let Some(holder) = name.holder(db).await? else { return Ok(None) };
     let account = open(db, UserId::try_from(holder).map_err(corrupt)?).await?;
     Ok(account.filter(|account| names(account).contains(&name)))
@@ -248,7 +248,7 @@ async fn update(db: &Db, expected: Option<&Account>, account: &Account) -> Resul
         match set(db, account, before.version).await {
             Ok(Cas::Applied) => {
                 let_go(db, id, &leaving).await;
-                if fold_case(&before.account.username) != fold_case(&account.username) {
+                if name_key(&before.account.username) != name_key(&account.username) {
                     directory::drop_row(db, &before.account, before.version + 1).await?;
                 }
                 return Ok(());
@@ -265,7 +265,7 @@ async fn update(db: &Db, expected: Option<&Account>, account: &Account) -> Resul
     Err(failed.unwrap_or_else(|| StoreError::Unavailable("an account is changed by too many".to_owned())).into())
 }
 
-async fn set(db: &Db, account: &Account, version: u64) -> Result<Cas, StoreError> {
+pub(super) async fn set(db: &Db, account: &Account, version: u64) -> Result<Cas, StoreError> {
     let values = (
         int(version + 1),
         &account.username,
@@ -312,7 +312,7 @@ impl AccountStore for Scylla {
     }
 
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
-        directory::search(&self.db, tenant, &fold_case(text), limit).await
+        directory::search(&self.db, tenant, &name_key(text), limit).await
     }
 
     async fn seen(&self, users: &[(UserId, Millis)]) -> Result<(), StoreError> {

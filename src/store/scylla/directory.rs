@@ -7,7 +7,7 @@ use parlance_schema::{TenantId, UserId};
 use super::accounts::AT_ONCE;
 use super::cql::{self, corrupt, int, read_failed, uint};
 use super::{Db, accounts};
-use crate::store::fold_case;
+use crate::store::name_key;
 
 /// Parts that a tenant's accounts are kept in.
 const SHARDS: u64 = 16;
@@ -22,15 +22,20 @@ type Candidate = (String, u64);
 /// Lists an account, as of a version of it.
 pub(super) async fn put(db: &Db, account: &Account, version: u64) -> Result<(), StoreError> {
     let (tenant, user) = (account.tenant.get(), account.id.get());
-    let (name, full) = (fold_case(&account.username), fold_case(&account.full_name));
+    let (name, full) = (name_key(&account.username), name_key(&account.full_name));
     let values = (int(tenant), int(user % SHARDS), name, int(user), full, int(version));
     cql::write(&db.session, &db.statements.directory_put, values).await
 }
 
 /// Takes an account off the list under its username, as of a version of it.
 pub(super) async fn drop_row(db: &Db, account: &Account, version: u64) -> Result<(), StoreError> {
+    drop_key(db, account, &name_key(&account.username), version).await
+}
+
+/// Takes an account off the list under a key that it had, as of a version of it.
+pub(super) async fn drop_key(db: &Db, account: &Account, key: &str, version: u64) -> Result<(), StoreError> {
     let (tenant, user) = (account.tenant.get(), account.id.get());
-    let values = (int(version), int(tenant), int(user % SHARDS), fold_case(&account.username), int(user));
+    let values = (int(version), int(tenant), int(user % SHARDS), key, int(user));
     cql::write(&db.session, &db.statements.directory_drop, values).await
 }
 
@@ -108,7 +113,7 @@ async fn confirm(
             .map(|(_, user)| async move { accounts::open(db, UserId::try_from(*user).map_err(corrupt)?).await });
         for ((listed, _), account) in some.iter().zip(futures_util::future::try_join_all(read).await?) {
             let Some(account) = account.filter(|account| account.active) else { continue };
-            let (name, full) = (fold_case(&account.username), fold_case(&account.full_name));
+            let (name, full) = (name_key(&account.username), name_key(&account.full_name));
             if name == *listed && fits(&name, &full) && found.len() < limit {
                 found.push(account);
             }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fail::{Fail, corrupt, int, uint};
 use super::writer::Size;
 use super::{Sqlite, families};
-use crate::store::fold_case;
+use crate::store::name_key;
 
 /// An account's columns, as [`account`] reads them.
 pub(super) const COLUMNS: &str =
@@ -58,8 +58,8 @@ impl AccountStore for Sqlite {
     async fn account(&self, who: Who<'_>) -> Result<Option<Account>, StoreError> {
         let (column, tenant, key) = match who {
             Who::Id(user) => return Ok(self.accounts(&[user]).await?.pop()),
-            Who::Username(tenant, name) => ("username_key", tenant, fold_case(name)),
-            Who::Email(tenant, address) => ("email_key", tenant, fold_case(address)),
+            Who::Username(tenant, name) => ("username_key", tenant, name_key(name)),
+            Who::Email(tenant, address) => ("email_key", tenant, name_key(address)),
         };
         let read = move |db: &Connection| {
             let sql = format!("SELECT {COLUMNS} FROM account WHERE tenant = ?1 AND {column} = ?2");
@@ -84,7 +84,7 @@ impl AccountStore for Sqlite {
     }
 
     async fn search_accounts(&self, tenant: TenantId, text: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
-        let text = fold_case(text);
+        let text = name_key(text);
         self.readers.run_at_once(move |db| search(db, tenant, &text, limit)).await
     }
 
@@ -172,9 +172,9 @@ pub(super) fn names_taken(db: &Connection, account: &Account) -> Result<NamesTak
         let sql = format!("SELECT 1 FROM account WHERE tenant = ?1 AND {column} = ?2 AND user_id <> ?3");
         Ok(db.prepare_cached(&sql)?.exists(params![int(account.tenant.get()), key, int(account.id.get())])?)
     };
-    let username = has("username_key", &fold_case(&account.username))?;
+    let username = has("username_key", &name_key(&account.username))?;
     let email = match &account.email {
-        Some(email) => has("email_key", &fold_case(email))?,
+        Some(email) => has("email_key", &name_key(email))?,
         None => false,
     };
     Ok(NamesTaken { username, email })
@@ -202,11 +202,11 @@ pub(super) fn insert(db: &Connection, account: &Account) -> Result<(), Fail> {
         int(account.id.get()),
         int(account.tenant.get()),
         account.username,
-        fold_case(&account.username),
+        name_key(&account.username),
         account.email,
-        account.email.as_deref().map(fold_case),
+        account.email.as_deref().map(name_key),
         account.full_name,
-        fold_case(&account.full_name),
+        name_key(&account.full_name),
         account.password,
         account.role.word(),
         account.active,
@@ -228,11 +228,11 @@ fn update(db: &Connection, account: &Account) -> Result<Result<(), Taken>, Fail>
         int(account.id.get()),
         int(account.tenant.get()),
         account.username,
-        fold_case(&account.username),
+        name_key(&account.username),
         account.email,
-        account.email.as_deref().map(fold_case),
+        account.email.as_deref().map(name_key),
         account.full_name,
-        fold_case(&account.full_name),
+        name_key(&account.full_name),
         account.password,
         account.role.word(),
         account.active,

@@ -4,11 +4,22 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::{OpenError, name_keys};
 
 /// All migrations, in order; the first makes version 1.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../schema/sqlite/0001_initial.sql"), include_str!("../../../schema/sqlite/0002_import.sql")];
+const MIGRATIONS: [Migration; 3] = [
+    Migration::Statements(include_str!("../../../schema/sqlite/0001_initial.sql")),
+    Migration::Statements(include_str!("../../../schema/sqlite/0002_import.sql")),
+    Migration::Rows(name_keys::run),
+];
+
+/// How a database gets from one version to the next.
+enum Migration {
+    /// By a file of statements.
+    Statements(&'static str),
+    /// By changing its rows in a way that SQL can't.
+    Rows(fn(&Connection) -> rusqlite::Result<()>),
+}
 
 /// What a database of parlance carries in its header: `PARL` in ASCII.
 const APPLICATION_ID: i32 = 0x5041_524c;
@@ -87,7 +98,10 @@ pub(super) fn run(db: &Connection) -> Result<(), OpenError> {
     }
     let transaction = db.unchecked_transaction()?;
     for migration in &MIGRATIONS[usize::try_from(before).unwrap_or_default()..] {
-        transaction.execute_batch(migration)?;
+        match migration {
+            Migration::Statements(statements) => transaction.execute_batch(statements)?,
+            Migration::Rows(change) => change(&transaction)?,
+        }
     }
     if before == 0 {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

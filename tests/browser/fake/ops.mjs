@@ -27,7 +27,8 @@ export function run(hub, caller, request) {
   };
   const writes = () => {
     if (room.archived) throw new Fault('archived', 409);
-    if (room.members.get(me).muted_until !== undefined) throw new Fault('muted', 403);
+    const { muted_until: until } = room.members.get(me);
+    if (until === 0 || until > Date.now()) throw new Fault('muted', 403);
   };
   switch (op) {
     case 'ping': case 'token': return {};

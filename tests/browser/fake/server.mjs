@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A test double of the server: serves the page and speaks the native API, as far as the page needs it. With it the page
 // can be worked on without building anything (`node fake/server.mjs --listen 127.0.0.1:8080`), and it does on demand what
-// a sound server seldom does: POST /fake/{reset,too_far,gone,reconnect,close,expire}.
+// a sound server seldom does: POST /fake/{reset,too_far,gone,reconnect,close,expire,deaf,fail}; /fake/sessions counts connections.
 
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -25,6 +25,10 @@ const sessions = new Set();
 const tokens = new Map();
 const chosen = new Map();
 let outcome = null;
+/** Whether frames are neither heard nor answered. */
+let deaf = false;
+/** The operation that is refused, and how: `never`, `later`, or not answered at all. */
+let failing = { op: null, retry: null };
 
 const hub = {
   created: new Map(),
@@ -123,6 +127,9 @@ function fake(what, query) {
   if (what === 'expire') tokens.clear();
   else if (what === 'close') sessions.forEach((s) => s.socket.close(Number(query.get('code'))));
   else if (what === 'reconnect') sessions.forEach((s) => { s.send({ push: 'reconnect', after_ms: Number(query.get('ms') ?? 300), reason: 'draining' }); s.socket.close(1012); });
+  else if (what === 'deaf') deaf = query.get('on') === '1';
+  else if (what === 'fail') failing = { op: query.get('op'), retry: query.get('retry') };
+  else if (what === 'sessions') return [200, { sessions: sessions.size }];
   else outcome = what;
   return [200, {}];
 }
@@ -182,11 +189,16 @@ sockets.on('connection', (socket, request) => {
   hub.presence(user);
   socket.on('message', (data) => {
     const frame = JSON.parse(data);
+    if (deaf) return undefined;
+    if (frame.op === failing.op) {
+      if (failing.retry === 'silence') return undefined;
+      return session.send({ re: frame.n, fault: new Fault('internal', 500, failing.retry, 'made to fail').body });
+    }
     try {
       const ok = frame.op === 'resume' ? resume(session, frame) : run(hub, session, frame);
-      session.send({ re: frame.n, ok });
+      return session.send({ re: frame.n, ok });
     } catch (error) {
-      session.send({ re: frame.n, fault: error instanceof Fault ? error.body : new Fault('internal', 500, 'later', String(error)).body });
+      return session.send({ re: frame.n, fault: error instanceof Fault ? error.body : new Fault('internal', 500, 'later', String(error)).body });
     }
   });
   return socket.on('close', () => {

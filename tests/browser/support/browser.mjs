@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import AxeBuilder from '@axe-core/playwright';
 import { chromium } from 'playwright-core';
+import { patient } from './server.mjs';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
@@ -27,7 +28,7 @@ export class Window {
     window.context = context;
     window.problems = [];
     const page = (window.page = await context.newPage());
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(patient(15_000));
     page.on('console', (m) => (m.type() === 'error' || /content.security.policy/i.test(m.text())) && window.problems.push(m.text()));
     page.on('pageerror', (e) => window.problems.push(String(e)));
     page.on('request', (r) => !r.url().startsWith(url) && !r.url().startsWith('data:') && window.problems.push(`foreign request: ${r.url()}`));

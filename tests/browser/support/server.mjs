@@ -8,6 +8,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const START_MS = 60_000;
+
+/** How long tests wait, times this: more than 1 on a machine that does much else (`PATIENCE=4 npm test`). @param {number} ms */
+export const patient = (ms) => ms * Number(process.env.PATIENCE ?? 1);
+
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** The test double; it does on demand what a sound server seldom does. */
@@ -23,7 +27,7 @@ export function binary() {
 
 /** Waits until `check` gives something true. @template T @param {() => T|Promise<T>} check @param {string} what */
 export async function until(check, what, ms = 15_000) {
-  const end = Date.now() + ms;
+  const end = Date.now() + patient(ms);
   for (;;) {
     const value = await check();
     if (value) return value;
@@ -50,7 +54,7 @@ export class Server {
     this.log = '';
     this.ended = new Promise((done) => this.process.once('close', done));
     this.urls = await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`the server did not start:\n${this.log}`)), START_MS);
+      const timer = setTimeout(() => reject(new Error(`the server did not start:\n${this.log}`)), patient(START_MS));
       const read = (chunk) => {
         this.log = (this.log + chunk).slice(-20_000);
         const found = this.log.match(/listening on (http:.*)\n/);

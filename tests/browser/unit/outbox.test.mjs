@@ -6,10 +6,10 @@ import { Disconnected, FaultError } from '../../../web/js/codes.js';
 import { Outbox } from '../../../web/js/outbox.js';
 
 /** An outbox on a connection that the test answers by hand. */
-function rig({ storage = new Map(), live = true } = {}) {
-  const r = { storage, live, sent: [], later: [], renewals: 0 };
+function rig({ kept = new Map(), live = true } = {}) {
+  const r = { kept, live, sent: [], later: [], renewals: 0 };
   r.box = new Outbox({
-    storage: { getItem: (k) => storage.get(k) ?? null, setItem: (k, v) => storage.set(k, v) }, key: 'box', changed: () => {},
+    keep: { put: (item) => kept.set(item.client_id, structuredClone(item)), drop: (ids) => ids.forEach((id) => kept.delete(id)) }, changed: () => {},
     request: (op, fields) => new Promise((resolve, reject) => r.sent.push({ op, ...fields, resolve, reject })),
     live: () => r.live, authenticate: () => { r.renewals += 1; }, later: (run, ms) => r.later.push({ run, ms }),
   });
@@ -54,15 +54,15 @@ test('what was not answered is sent again after a reconnect, in order, under the
   assert.deepEqual(texts(r), ['a', 'b']);
 });
 
-test('a reload keeps what was not answered, and only that', async () => {
+test('what was not answered is kept for the next tab, and only that', async () => {
   const r = rig();
   r.send('done');
   r.send('open');
   r.send('later');
   r.sent[0].resolve({ seq: 1 });
   await settled();
-  const again = rig({ storage: r.storage });
-  again.back();
+  const again = rig();
+  again.box.adopt([...r.kept.values()].reverse());
   assert.deepEqual(again.box.pending(5).map((i) => i.fields.content.text), ['open', 'later']);
   assert.equal(again.sent[0].client_id, r.sent[1].client_id);
 });
@@ -154,4 +154,43 @@ test('leaving a room is done where that is seen before the answer', async () => 
   r.box.dropRoom(5);
   await left;
   assert.deepEqual(r.box.items, []);
+});
+
+test('what another tab left goes in where it was written, and once', async () => {
+  const r = rig({ live: false });
+  r.box.submit('send', 5, { content: { text: 'second' } }, 20);
+  const left = { client_id: 'left', room: 5, op: 'send', fields: { content: { text: 'first' } }, at: 10, state: 'sending' };
+  const refused = { ...left, client_id: 'refused', at: 30, state: 'failed', fault: 'muted' };
+  r.box.adopt([left, refused]);
+  r.box.adopt([left]);
+  assert.deepEqual(r.box.pending(5).map((i) => [i.fields.content.text, i.state]), [['first', 'waiting'], ['second', 'waiting'], ['first', 'failed']]);
+  r.back();
+  assert.deepEqual(texts(r), ['first']);
+});
+
+test('a refusal is kept, an answer, an end and a room that is gone are not', async () => {
+  const r = rig();
+  r.send('refused').catch(() => {});
+  r.send('done');
+  r.send('elsewhere', 6).catch(() => {});
+  assert.equal(r.kept.size, 3);
+  r.sent[0].reject(fault('muted', 'never'));
+  await settled();
+  assert.equal(r.kept.get(r.sent[0].client_id).state, 'failed');
+  r.sent.at(-1).resolve({ seq: 1 });
+  await settled();
+  r.box.dropRoom(6);
+  assert.deepEqual([...r.kept.keys()], [r.sent[0].client_id]);
+  r.box.retry(r.sent[0].client_id);
+  assert.equal(r.kept.get(r.sent[0].client_id).fault, undefined);
+  r.box.discard(r.sent[0].client_id);
+  assert.equal(r.kept.size, 0);
+});
+
+test('messages written in the same millisecond keep their order', () => {
+  const r = rig({ live: false });
+  for (const text of ['a', 'b', 'c']) r.send(text);
+  const again = rig({ live: false });
+  again.box.adopt([...r.kept.values()].reverse());
+  assert.deepEqual(again.box.pending(5).map((i) => i.fields.content.text), ['a', 'b', 'c']);
 });

@@ -97,13 +97,14 @@ async fn accounts_are_one_s_own() {
     let (_folder, setup) = folder();
     let server = setup.start().await;
     let (anna, bert) = (Caller::sign_up(&server, "anna").await, Caller::sign_up(&server, "bert").await);
-    let taken = json!({"username": "ANNA", "email": "other@example.org", "password": "password1"});
+    let taken = json!({"username": "ANNA", "email": "other@example.org", "password": "horse-battery-1"});
     bert.want(409, Method::POST, "users/register", Some(taken)).await;
-    let digits = json!({"username": "12345", "email": "other@example.org", "password": "password1"});
+    let digits = json!({"username": "12345", "email": "other@example.org", "password": "horse-battery-1"});
     bert.want(422, Method::POST, "users/register", Some(digits)).await;
     let form = anna.client.post(format!("http://{}/api/v1/users/login", server.address()));
     let form = form.header("content-type", "application/x-www-form-urlencoded");
-    let reply = form.body("grant_type=password&username=anna%40example.org&password=password1").send().await.unwrap();
+    let reply =
+        form.body("grant_type=password&username=anna%40example.org&password=horse-battery-1").send().await.unwrap();
     assert_eq!(reply.status(), 200);
     let found = bert.get("users/search?q=ann&limit=5").await;
     assert_eq!((&found["total"], &found["items"][0]["id"]), (&json!(1), &json!(anna.id)));
@@ -115,17 +116,19 @@ async fn accounts_are_one_s_own() {
         assert_eq!(found["total"], 0, "{text}");
     }
     assert_eq!(anna.get("users/me/").await["email"], "anna@example.org");
-    let change = json!({"full_name": "Anna Ould", "old_password": "not this", "new_password": "password2"});
+    let change = json!({"full_name": "Anna Ould", "old_password": "not this", "new_password": "horse-battery-2"});
     anna.want(401, Method::PUT, "users/me", Some(change)).await;
     assert_eq!(anna.get("users/me").await["full_name"], "ANNA", "both or neither");
-    let taken = json!({"email": "bert@example.org", "old_password": "password1", "new_password": "password2"});
+    let taken =
+        json!({"email": "bert@example.org", "old_password": "horse-battery-1", "new_password": "horse-battery-2"});
     anna.want(409, Method::PUT, "users/me", Some(taken)).await;
-    anna.want(422, Method::PUT, "users/me", Some(json!({"new_password": "password2"}))).await;
-    let change = json!({"full_name": "Anna Ould", "old_password": "password1", "new_password": "password2"});
+    anna.want(422, Method::PUT, "users/me", Some(json!({"new_password": "horse-battery-2"}))).await;
+    let change =
+        json!({"full_name": "Anna Ould", "old_password": "horse-battery-1", "new_password": "horse-battery-2"});
     assert_eq!(anna.want(200, Method::PUT, "users/me", Some(change)).await["full_name"], "Anna Ould");
     let login = |password: &str| Some(json!({"username": "anna", "password": password}));
-    anna.want(401, Method::POST, "users/login", login("password1")).await;
-    anna.want(200, Method::POST, "users/login", login("password2")).await;
+    anna.want(401, Method::POST, "users/login", login("horse-battery-1")).await;
+    anna.want(200, Method::POST, "users/login", login("horse-battery-2")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

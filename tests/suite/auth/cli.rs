@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use parlance::cli::{self, Backend, Failure};
-use parlance::config::Config;
+use parlance::config::{Config, Sources};
 use parlance::store::{Sqlite, sqlite};
 use parlance_actors::ports::{Clock, Random, Store};
 use serde_json::Value;
@@ -20,7 +20,7 @@ struct Embedded;
 
 #[async_trait]
 impl Backend for Embedded {
-    async fn serve(&self, config: Config) -> Result<(), Failure> {
+    async fn serve(&self, config: Config, _: Sources) -> Result<(), Failure> {
         Err(Failure::Other(format!("would serve on {}", config.server.listen)))
     }
 
@@ -93,7 +93,7 @@ async fn mistakes_are_told_in_words() {
     run(&dir, "user add ada --no-password", "").await.unwrap();
     for (words, typed, told) in [
         ("user add ada --no-password", "", "taken"),
-        ("user add 12345 --no-password", "", "not a number"),
+        ("user add 12345 --no-password", "", "plain number"),
         ("user add bob --password-stdin", "short\n", "8 to 256 bytes"),
         ("user add bob", "correct horse\n", "--password-stdin"),
         ("user add bob --no-password --password-stdin", "", "cannot be used with"),

@@ -94,7 +94,7 @@ fn client_frames_are_operations() {
         let typing = json!({"type": "typing", "chat_id": 12, "content": content});
         assert_eq!(decode(&typing).unwrap(), Op::Typing { room: ROOM, on });
     }
-    assert_eq!(decode(&json!({"type": "ping", "chat_id": 12})).unwrap(), Op::Ping);
+    assert_eq!(decode(&json!({"type": "ping", "chat_id": 12})).unwrap(), Op::Ping {});
 }
 
 #[test]

@@ -12,7 +12,7 @@ const LOGIN: &str = r#"{"username": "nobody", "password": "correct horse"}"#;
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let place = place(|config| {
-        (config.rates.address_per_s, config.rates.address_burst) = (4, 4);
+        (config.rates.address_per_s, config.rates.address_burst) = (4.0, 4);
     })
     .await;
     let began = Instant::now();
@@ -43,7 +43,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 #[tokio::test]
 async fn refusals_are_written_as_the_path_s_service_wrote_them() {
     let place = place(|config| {
-        (config.rates.address_per_s, config.rates.address_burst) = (1, 1);
+        (config.rates.address_per_s, config.rates.address_burst) = (1.0, 1);
         config.gateway.hosts = vec!["chat.example.org".into()];
     })
     .await;
@@ -64,20 +64,92 @@ async fn refusals_are_written_as_the_path_s_service_wrote_them() {
 #[tokio::test]
 async fn upgrades_count_as_requests() {
     let place = place(|config| {
-        (config.rates.address_per_s, config.rates.address_burst) = (1, 2);
+        (config.rates.address_per_s, config.rates.address_burst) = (1.0, 2);
     })
     .await;
     let (first, _kept) = place.upgrade(1, "/dev/echo", "").await;
     let (second, _too) = place.upgrade(1, "/dev/echo", "").await;
-    let (third, _) = place.upgrade(1, "/dev/echo", "Connection: close\r\n").await;
-    assert_eq!((first.status, second.status, third.status), (101, 101, 429));
-    assert!(third.header("retry-after").is_some() && first.header("ratelimit-limit").is_none());
+    assert_eq!((first.status, second.status), (101, 101));
+    assert!(first.header("ratelimit-limit").is_none());
+    let offers = "Sec-WebSocket-Protocol: parlance.v1.json, bearer, abc\r\n";
+    // A script in a browser is shown a close code only where one of the subprotocols was chosen that it offered.
+    let mut stream = loop {
+        let (reply, stream) = place.upgrade(1, "/dev/echo", offers).await;
+        assert_eq!(reply.status, 101, "{reply:?}");
+        if reply.header("sec-websocket-protocol") == Some("parlance.v1.json") {
+            break stream;
+        }
+    };
+    let (code, reason) = closed(&mut stream).await;
+    assert_eq!(code, 4529);
+    assert!(reason.starts_with("too many requests from your address: send the next one in "), "{reason}");
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_limit_it_was_and_when_to_come_back() {
+    let place = place(|config| {
+        (config.rates.address_per_s, config.rates.address_burst) = (200.0, 2_000);
+        (config.rates.attempts_per_s, config.rates.attempts_burst) = (1.0, 1);
+        (config.rates.user_per_s, config.rates.user_burst) = (1.0, 1);
+    })
+    .await;
+    let user = format!("Authorization: {}\r\n", place.gate.bearer("user"));
+    let cases = [
+        ("GET /v1/rooms", user.as_str(), "", "user_rate", "too many requests of your user"),
+        ("POST /v1/auth/login", "", LOGIN, "attempt_rate", "too many logins and registrations from your address"),
+    ];
+    for (line, lines, body, limit, said) in cases {
+        let refused = loop {
+            let reply = place.request(1, line, lines, body).await;
+            if reply.status == 429 {
+                break reply;
+            }
+        };
+        let fault: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+        let (wait, detail) = (fault["retry_after_ms"].as_u64().unwrap(), fault["detail"].as_str().unwrap());
+        assert_eq!(fault["limit"], limit, "{fault}");
+        assert!(detail.starts_with(said) && detail.ends_with(&format!(" in {wait} ms")), "{fault}");
+        assert_eq!(refused.header("retry-after"), Some(wait.div_ceil(1_000).to_string().as_str()), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_subprotocol_is_refused_and_a_missing_one_is_json() {
+    let place = place(|_| {}).await;
+    let user = format!("Authorization: {}\r\n", place.gate.bearer("user"));
+    let token = place.gate.bearer("user").trim_start_matches("Bearer ").to_owned();
+    for (offered, echo) in [
+        ("parlance.v2.json", "parlance.v2.json"),
+        ("chat, superchat", "chat"),
+        (&format!("chat, bearer, {token}"), "bearer"),
+    ] {
+        let (reply, mut stream) =
+            place.upgrade(1, "/v1/connect", &format!("{user}Sec-WebSocket-Protocol: {offered}\r\n")).await;
+        assert_eq!((reply.status, reply.header("sec-websocket-protocol")), (101, Some(echo)), "{offered}");
+        let (code, reason) = closed(&mut stream).await;
+        assert_eq!(
+            (code, reason.as_str()),
+            (4400, "no such subprotocol: offer parlance.v1.json or parlance.v1.msgpack, or none for JSON")
+        );
+    }
+    for (offered, echo) in [
+        ("", None),
+        ("chat, parlance.v1.msgpack", Some("parlance.v1.msgpack")),
+        (&format!("bearer, {token}"), Some("bearer")),
+    ] {
+        let lines =
+            if offered.is_empty() { user.clone() } else { format!("{user}Sec-WebSocket-Protocol: {offered}\r\n") };
+        let (reply, mut stream) = place.upgrade(1, "/v1/connect", &lines).await;
+        assert_eq!((reply.status, reply.header("sec-websocket-protocol")), (101, echo), "{offered}");
+        // So far it came: the fake node has no connections.
+        assert_eq!(closed(&mut stream).await, (1013, "no connections here".to_owned()), "{offered}");
+    }
 }
 
 #[tokio::test]
 async fn passwords_are_tried_less_often_than_other_things() {
     let place = place(|config| {
-        (config.rates.attempts_per_s, config.rates.attempts_burst) = (1, 3);
+        (config.rates.attempts_per_s, config.rates.attempts_burst) = (1.0, 3);
     })
     .await;
     let mut statuses = Vec::new();
@@ -95,7 +167,7 @@ async fn passwords_are_tried_less_often_than_other_things() {
 #[tokio::test]
 async fn a_user_counts_from_everywhere() {
     let place = place(|config| {
-        (config.rates.user_per_s, config.rates.user_burst) = (1, 2);
+        (config.rates.user_per_s, config.rates.user_burst) = (1.0, 2);
     })
     .await;
     let user = format!("Authorization: {}\r\n", place.gate.bearer("user"));
@@ -106,7 +178,10 @@ async fn a_user_counts_from_everywhere() {
     assert_eq!((third.status, third.code().as_str()), (429, "rate_limited"));
     let (reply, mut stream) = place.upgrade(4, "/v1/connect", &user).await;
     let (code, reason) = closed(&mut stream).await;
-    assert!(reply.status == 101 && code == 4529 && reason.contains("come back in"), "{code} {reason}");
+    assert!(
+        reply.status == 101 && code == 4529 && reason.starts_with("too many requests of your user"),
+        "{code} {reason}"
+    );
     let admin = format!("Authorization: {}\r\n", place.gate.bearer("admin"));
     assert_eq!(place.request(1, "GET /v1/rooms", &admin, "").await.status, 200, "another user may");
 }
@@ -132,7 +207,7 @@ async fn the_defaults_let_a_crowd_behind_one_address_in() {
 async fn pages_of_listed_origins_may_call() {
     let place = place(|config| {
         config.gateway.origins = vec!["https://app.example.org".into()];
-        (config.rates.address_per_s, config.rates.address_burst) = (1, 6);
+        (config.rates.address_per_s, config.rates.address_burst) = (1.0, 6);
     })
     .await;
     let asks = "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: authorization, x-any\r\n";
@@ -254,7 +329,7 @@ async fn refusals_are_counted() {
     let _guard = metrics::set_default_local_recorder(&recorder);
     let place = place(|config| {
         config.gateway.hosts = vec!["chat.example.org".into()];
-        (config.rates.address_per_s, config.rates.address_burst) = (1, 3);
+        (config.rates.address_per_s, config.rates.address_burst) = (1.0, 3);
     })
     .await;
     let count = |refusal: Refusal| {

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use warp::Filter;
+use warp::reply::Response;
 
 use super::{PATIENCE, ask, closed, place};
 use crate::socket::client::upgrade_request;
@@ -21,7 +22,10 @@ async fn an_address_with_too_many_connections_is_told_so() {
     let (reply, mut stream) = place.upgrade(1, "/dev/echo", "").await;
     assert_eq!(reply.status, 101, "a script is shown a close code, but no status");
     let (code, reason) = closed(&mut stream).await;
-    assert_eq!((code, reason.as_str()), (4529, "too many connections from your address; come back in 10 s"));
+    assert_eq!(
+        (code, reason.as_str()),
+        (4529, "too many connections from your address: close one, or connect again in 10 s")
+    );
     drop(stream);
     let (reply, other) = place.upgrade(2, "/dev/echo", "").await;
     assert_eq!(reply.status, 101, "another address may");
@@ -54,7 +58,7 @@ async fn others_have_their_turn_while_a_crowd_comes() {
     let address = listener.local_addr().unwrap();
     // They wait in the system's queue before anybody accepts them.
     let crowd: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
-    let handle = serve(listener, warp::path!("nothing").map(warp::reply), Options::default()).unwrap();
+    let handle = serve(listener, warp::path!("nothing").map(Response::default), Options::default()).unwrap();
     let (mut open, mut at_once) = (0, 0);
     let all = async {
         while open < crowd.len() {
@@ -94,7 +98,7 @@ async fn who_does_not_read_its_answer_is_closed() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _guard = metrics::set_default_local_recorder(&recorder);
-    let routes = warp::path!("large").map(|| vec![b'x'; 64 * 1024 * 1024]);
+    let routes = warp::path!("large").map(|| Response::new(vec![b'x'; 64 * 1024 * 1024].into()));
     let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = Options { reply_ms: 200, ..Options::default() };
     let server = serve(listening, routes.boxed(), options).unwrap();

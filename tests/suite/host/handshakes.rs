@@ -113,7 +113,7 @@ fn requests(bearer: &str, token: &str) -> Vec<(&'static str, String, bool)> {
 #[tokio::test]
 async fn one_that_comes_at_once_is_answered_as_the_others() {
     let place = place(|config| {
-        (config.rates.address_per_s, config.rates.address_burst) = (1, BURST);
+        (config.rates.address_per_s, config.rates.address_burst) = (1.0, BURST);
         config.gateway.hosts = vec!["chat.example.org".into()];
     })
     .await;

@@ -6,6 +6,7 @@ use parlance_actors::ports::Store;
 use parlance_actors::ports::store::{ClaimKind, IdKind};
 use parlance_schema::entry::Fact;
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::limits::{ID_MAX, IMPORTED_ID_MAX};
 use parlance_schema::{MessageId, RoomId, UserId};
 
 use parlance::import;
@@ -89,15 +90,37 @@ async fn doubles_are_found_across_pieces() {
 
 #[tokio::test]
 async fn the_largest_ids_that_there_are() {
-    let most = parlance_schema::limits::ID_MAX;
+    let most = IMPORTED_ID_MAX;
     let mut service = Service::small();
     service.users += &format!("{most},max,,Max,t,,\n");
     service.chats += &format!("{most},Max,group,,,\n");
     service.participants += &format!("{most},{most},,\n");
     service.messages = format!("{most},{most},{most},max,2024-01-03T00:00:00Z,,,,\n");
-    let done = import_into(memory().store, &service).await;
-    assert_eq!(done.summary.refused(), 0, "{}", done.report);
-    assert!(done.store.take_ids(IdKind::User, 1).await.is_err(), "there are none left");
+    for bed in [memory(), quick_sqlite()] {
+        let done = import_into(bed.store.clone(), &service).await;
+        assert_eq!(done.summary.refused(), 0, "{}", done.report);
+        for kind in [IdKind::User, IdKind::Room, IdKind::Message] {
+            assert_eq!(done.store.take_ids(kind, 1 << 51).await.unwrap(), most + 1, "there are enough left");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_that_leave_none_for_others_are_refused() {
+    for id in [IMPORTED_ID_MAX + 1, ID_MAX - 1, ID_MAX] {
+        let mut service = Service::small();
+        service.users += &format!("{id},max,,Max,t,,\n");
+        service.chats += &format!("{id},Max,group,,,\n");
+        service.participants += &format!("{id},10,,\n1,{id},,\n");
+        service.messages = format!("{id},10,1,max,2024-01-03T00:00:00Z,,,,\n");
+        for bed in [memory(), quick_sqlite()] {
+            let done = import_into(bed.store.clone(), &service).await;
+            assert_eq!(done.summary.tallies.map(|tally| tally.refused), [1, 1, 2, 1], "{}", done.report);
+            for kind in [IdKind::User, IdKind::Room, IdKind::Message] {
+                assert!(done.store.take_ids(kind, 65_536).await.unwrap() < 100);
+            }
+        }
+    }
 }
 
 #[tokio::test]

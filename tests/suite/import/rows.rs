@@ -24,7 +24,7 @@ async fn names_that_cannot_be_kept_are_changed_and_told() {
     );
     let done = import(&Service { users, ..Service::default() }).await;
     let account = async |id| done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
-    let names = [(1, "ada"), (2, "ADA-2"), (3, "user-12345"), (4, "a_b_c"), (6, "ab-6"), (7, "seven")];
+    let names = [(1, "ada"), (2, "ADA-2"), (3, "user-12345"), (4, "a_b_c"), (6, "ab-6"), (7, "user-7")];
     for (id, name) in names {
         assert_eq!(account(id).await.username, name);
     }
@@ -37,20 +37,21 @@ async fn names_that_cannot_be_kept_are_changed_and_told() {
     assert_eq!(account(6).await.full_name, "ab-6", "whoever has no name is called by the username");
     assert!(account(1).await.password.is_none());
     let tally = done.summary.tallies[0];
-    assert_eq!((tally.read, tally.imported, tally.refused, tally.changed), (10, 7, 3, 5), "{}", done.report);
+    assert_eq!((tally.read, tally.imported, tally.refused, tally.changed), (10, 7, 3, 6), "{}", done.report);
     for told in [
         "changed,users,2,2,\"the username ADA is taken; it is ADA-2 now\"",
         "changed,users,2,2,\"somebody has the e-mail address",
         "changed,users,3,3,\"the e-mail address was left out",
         "changed,users,4,4,\"is_active is neither true nor false: the account is disabled\"",
         "changed,users,4,4,\"created_at is not a time in RFC 3339",
-        "refused,users,7,7,\"username: missing\"",
+        "changed,users,7,7,\"a username has 3 to 50 characters, this one 0; it is user-7 now\"",
+        "refused,users,8,7,\"another user before it has this id\"",
         "refused,users,9,7,\"another user before it has this id\"",
         "refused,users,10,,\"id: not an integer",
     ] {
         assert!(done.report.contains(told), "{told}: {}", done.report);
     }
-    assert!(done.said.contains("refused: users row 7 (id 7): username: missing"), "{}", done.said);
+    assert!(done.said.contains("refused: users row 8 (id 7): another user"), "{}", done.said);
 }
 
 #[tokio::test]
@@ -171,4 +172,23 @@ async fn json_lines_and_csv_come_to_the_same() {
     assert_eq!(summary.refused(), 0, "{said}");
     assert_eq!(summary.tallies, csv.summary.tallies);
     assert_eq!(picture(&*bed.store, 200).await, picture(&*csv.store, 200).await);
+}
+
+#[tokio::test]
+async fn a_user_is_taken_in_whatever_names_are_taken() {
+    let users = "1,ada,,,t,,\n3,ada-2,,,t,,\n5,ada-2-2,,,t,,\n2,ADA,,,t,,\n4,ｱﾀﾞ,,,t,,\n6,アダ,,,t,,\n7,caf\u{e9},,,t,,\n\
+                 8,cafe\u{301},,,t,,\n9,\u{3164}\u{3164}\u{3164},,,t,,\n10,ﬁona x,,,t,,\n";
+    let service = Service { users: users.to_owned(), ..Service::default() };
+    for bed in [memory(), crate::store::quick_sqlite()] {
+        let done = super::import_into(bed.store.clone(), &service).await;
+        let tally = done.summary.tallies[0];
+        assert_eq!((tally.read, tally.imported, tally.refused), (10, 10, 0), "{}", done.report);
+        for (id, name) in
+            [(2, "ADA-2-3"), (4, "アダ-4"), (6, "アダ-6"), (8, "caf\u{e9}-8"), (9, "user-9"), (10, "fiona_x")]
+        {
+            let account = done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
+            assert_eq!(account.username, name);
+        }
+        assert!(done.report.contains("changed,users,4,2,\"the username ADA is taken; it is ADA-2-3 now\""));
+    }
 }

@@ -21,6 +21,7 @@ use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
+use parlance_schema::limits::ID_MAX;
 use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::Op;
 use parlance_schema::view::{
@@ -40,6 +41,8 @@ pub struct FakeNode {
     pub told: Mutex<VecDeque<Result<Answer, Fault>>>,
     /// Whether it takes new work, and whether its store takes writes.
     pub state: Mutex<(bool, bool)>,
+    /// How many ids have been given out of those that there are.
+    pub ids_spent: AtomicU64,
     /// Whether to panic at the next operation.
     pub panics: Mutex<bool>,
     /// Where it is there, each operation waits for a permit of it.
@@ -53,6 +56,7 @@ impl Default for FakeNode {
             asked: Mutex::default(),
             told: Mutex::default(),
             state,
+            ids_spent: AtomicU64::default(),
             panics: Mutex::default(),
             held: Mutex::default(),
         }
@@ -115,7 +119,8 @@ impl Service for FakeNode {
             renewed: true,
             nodes: [(NodeId::alone(), NodeState::Ready)].into(),
         };
-        Health { ready, store, bus: "local".into(), cluster }
+        let ids_left = ID_MAX - self.ids_spent.load(Ordering::SeqCst);
+        Health { ready, store, ids_left, bus: "local".into(), cluster }
     }
 }
 
@@ -270,7 +275,7 @@ fn entries() -> Vec<Entry> {
 /// An answer of the kind that the operation has.
 pub fn sample(op: &Op) -> Answer {
     match op {
-        Op::Rooms => Answer::Rooms { rooms: vec![room()] },
+        Op::Rooms {} => Answer::Rooms { rooms: vec![room()] },
         Op::Room { .. } => Answer::Room(Box::new(room())),
         Op::Create { .. } | Op::Direct { .. } => Answer::Opened(Box::new(room())),
         Op::Members { .. } => {
@@ -298,7 +303,9 @@ pub fn sample(op: &Op) -> Answer {
         }
         Op::Message { .. } | Op::Find { .. } => Answer::Message(Box::new(message())),
         Op::Messages { .. } => Answer::Messages(PageOf { items: vec![message()], more: true }),
-        Op::Entries { .. } => Answer::Entries(PageOf { items: entries(), more: false }),
+        Op::Entries { .. } => {
+            Answer::Entries(PageOf { items: entries().into_iter().map(Into::into).collect(), more: false })
+        }
         Op::Revisions { .. } => {
             let revision = |revision, content| RevisionView { revision, at: 1, content };
             Answer::Revisions { revisions: vec![revision(0, Some(Content::text("a"))), revision(1, None)] }

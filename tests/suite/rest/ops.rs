@@ -39,7 +39,7 @@ fn rooms() -> Vec<Case> {
     let client_id = key();
     let create = |kind, members, history| Op::Create { kind, name: "A".into(), members, history, client_id: key() };
     vec![
-        case("GET /v1/rooms", "", 200, Op::Rooms),
+        case("GET /v1/rooms", "", 200, Op::Rooms {}),
         case(
             "POST /v1/rooms",
             r#"{"kind": "group", "name": "A", "members": [9], "history": "since_joined"}"#,
@@ -186,6 +186,12 @@ fn others() -> Vec<Case> {
         case("GET /v1/users?ids=9,10", "", 200, Op::Users { ids }),
         case("GET /v1/users/9", "", 200, Op::Users { ids: vec![OTHER] }),
     ]
+}
+
+/// The calls that have a body: method, path, a good body.
+pub fn bodies() -> Vec<(&'static str, &'static str, &'static str)> {
+    let all = [rooms(), members(), messages(), others()].into_iter().flatten();
+    all.filter_map(|case| Some((case.method, case.path, case.body?))).collect()
 }
 
 #[tokio::test]

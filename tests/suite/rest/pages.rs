@@ -23,7 +23,7 @@ async fn browsers_get_the_page() {
         let got = gate.send_with("GET", "/?room=12", None, &[("accept", accept)]).await;
         assert_eq!((got.status, got.header("content-type")), (200, "text/html; charset=utf-8"));
         assert!(got.body.starts_with(b"<!doctype html>") || got.body.starts_with(b"<!DOCTYPE html>"));
-        assert_eq!(got.header("vary"), "Accept");
+        assert_eq!(got.header("vary"), "Accept, Accept-Encoding");
         strict(got.header("content-security-policy"));
     }
 }
@@ -51,6 +51,110 @@ async fn static_files_have_tags_and_types() {
     }
     let other = gate.send_with("GET", "/robots.txt", None, &[("if-none-match", "\"other\"")]).await;
     assert_eq!((other.status, &other.body), (200, &got.body));
+}
+
+/// What a compressed body says.
+fn unpacked(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match encoding {
+        "gzip" => std::io::copy(&mut flate2::read::GzDecoder::new(body), &mut out).map(drop).unwrap(),
+        "br" => brotli::BrotliDecompress(&mut &body[..], &mut out).unwrap(),
+        _ => out.extend_from_slice(body),
+    }
+    out
+}
+
+#[tokio::test]
+async fn pages_are_compressed_as_the_client_prefers() {
+    let gate = Gate::new().await;
+    let files = [
+        "/",
+        "/app.css",
+        "/js/main.js",
+        "/icon.svg",
+        "/openapi.json",
+        "/redoc/redoc.standalone.js",
+        "/docs/swagger-ui-bundle.js",
+    ];
+    for path in files {
+        let get = async |accept: &str| {
+            gate.send_with("GET", path, None, &[("accept-encoding", accept), ("accept", "text/html")]).await
+        };
+        let plain = get("").await;
+        assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "{path}");
+        for (accept, encoding) in
+            [("gzip, deflate, br, zstd", "br"), ("gzip", "gzip"), ("br;q=0, *;q=0.3", "gzip"), ("br;q=0, gzip;q=0", "")]
+        {
+            let got = get(accept).await;
+            assert_eq!((got.status, got.header("content-encoding")), (200, encoding), "{path} {accept}");
+            assert!(got.header("vary").ends_with("Accept-Encoding"), "{path}: {}", got.header("vary"));
+            assert_eq!(got.header("content-type"), plain.header("content-type"), "{path}");
+            assert!(unpacked(encoding, &got.body) == plain.body, "{path} {accept} says something else");
+            assert!(encoding.is_empty() || got.body.len() < plain.body.len(), "{path} {accept}: {}", got.body.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_form_has_a_tag_of_its_own() {
+    let gate = Gate::new().await;
+    let forms = ["", "gzip", "br"];
+    let mut tags = Vec::new();
+    for form in forms {
+        let got = gate.send_with("GET", "/app.css", None, &[("accept-encoding", form)]).await;
+        tags.push(got.header("etag").to_owned());
+    }
+    for (asked, form) in forms.iter().enumerate() {
+        for (known, tag) in tags.iter().enumerate() {
+            let headers = [("accept-encoding", *form), ("if-none-match", tag.as_str())];
+            let got = gate.send_with("GET", "/app.css", None, &headers).await;
+            let expected = if asked == known { 304 } else { 200 };
+            assert_eq!(
+                (got.status, got.header("etag"), got.header("vary")),
+                (expected, tags[asked].as_str(), "Accept-Encoding")
+            );
+            assert_eq!(got.header("cache-control"), "no-cache");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_of_the_api_are_never_compressed() {
+    let gate = Gate::new().await;
+    for path in ["/v1/me", "/v1/rooms", "/health", "/v1/users?q=user", "/v1/nothing"] {
+        let token = gate.bearer("user");
+        let headers = [("accept-encoding", "gzip, br"), ("authorization", token.as_str())];
+        let got = gate.send_with("GET", path, None, &headers).await;
+        assert_eq!(got.header("content-encoding"), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_comes_with_all_its_modules_in_one_script() {
+    let gate = Gate::new().await;
+    let script = gate.send_with("GET", "/js/main.js", None, &[]).await;
+    let script = String::from_utf8(script.body.to_vec()).unwrap();
+    assert!(!script.lines().any(|line| line.starts_with("import ") || line.starts_with("export ")));
+    assert!(script.contains("// js/socket.js\n"));
+    let module = gate.send_with("GET", "/js/socket.js", None, &[]).await;
+    assert!(module.body.windows(7).any(|part| part == b"export "), "a module by itself is as it was written");
+}
+
+#[tokio::test]
+async fn browsers_are_told_in_a_page_that_nothing_is_there() {
+    let gate = Gate::new().await;
+    for path in ["/nothing", "/docs/nothing.js", "/js/"] {
+        let headers = [("accept", "text/html,*/*;q=0.8"), ("accept-encoding", "br"), ("if-none-match", "*")];
+        let got = gate.send_with("GET", path, None, &headers).await;
+        assert_eq!((got.status, got.header("content-type")), (404, "text/html; charset=utf-8"), "{path}");
+        assert_eq!((got.header("cache-control"), got.header("etag")), ("no-store", ""));
+        assert_eq!(got.header("vary"), "Accept, Accept-Encoding");
+        strict(got.header("content-security-policy"));
+        let page = String::from_utf8(unpacked(got.header("content-encoding"), &got.body)).unwrap();
+        assert!(page.contains("There is nothing at this address"), "{page}");
+        let got = gate.send_with("GET", path, None, &[("accept", "application/json")]).await;
+        assert_eq!(fault(&got, 404, path).0, "unknown_op", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! Health, metrics, the operator's view, and what every response carries.
 
+use std::sync::atomic::Ordering;
+
+use parlance_schema::limits::{ID_BLOCK, ID_MAX, IDS_LEFT_MIN};
 use serde_json::json;
 
 use super::{Gate, fault};
@@ -25,6 +28,25 @@ async fn health_tells_which_part_is_down() {
         assert_eq!((ready.status, ready.json()), (503, json!({"status": "Unhealthy"})));
         let live = gate.send_with("GET", "/health/live", None, &[]).await;
         assert_eq!((live.status, live.json()), (200, json!({"status": "Healthy"})));
+    }
+}
+
+#[tokio::test]
+async fn ids_that_run_out_are_unhealthy_before_they_are_spent() {
+    let gate = Gate::new().await;
+    for (left, health, ready) in [
+        (IDS_LEFT_MIN, 200, 200),
+        (IDS_LEFT_MIN - 1, 503, 200),
+        (ID_BLOCK, 503, 200),
+        (ID_BLOCK - 1, 503, 503),
+        (0, 503, 503),
+    ] {
+        gate.node.ids_spent.store(ID_MAX - left, Ordering::SeqCst);
+        let got = gate.send_with("GET", "/health", None, &[]).await;
+        assert_eq!((got.status, got.json()["checks"]["ids"]["left"].as_u64()), (health, Some(left)));
+        let verdict = if health == 200 { "Healthy" } else { "Unhealthy" };
+        assert_eq!(got.json()["checks"]["ids"]["status"], verdict);
+        assert_eq!(gate.send_with("GET", "/health/ready", None, &[]).await.status, ready, "{left}");
     }
 }
 

@@ -33,7 +33,7 @@ where
     R: Reply + Send + 'static,
 {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener::serve(socket, routes, options).unwrap()
+    listener::serve(socket, routes.map(|reply: R| reply.into_response()), options).unwrap()
 }
 
 /// Starts a listener whose every path is a WebSocket with the receivers that `make` makes.

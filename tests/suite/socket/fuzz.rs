@@ -111,7 +111,7 @@ fn decode_all(bytes: &[u8]) {
         let room = match &request.op {
             Op::Send { room, .. } | Op::Typing { room, .. } => *room,
             op => {
-                assert_eq!(*op, Op::Ping);
+                assert_eq!(*op, Op::Ping {});
                 RoomId::new(1)
             }
         };

@@ -92,15 +92,27 @@ fn subprotocols_and_tokens() {
     let (json, msgpack) = (Some(KNOWN[0]), Some(KNOWN[1]));
     let cases = [
         ("", Choice::default()),
-        ("chat", Choice::default()),
-        ("parlance.v1.json", Choice { protocol: json, echo: json, token: None }),
-        ("parlance.v1.msgpack, parlance.v1.json", Choice { protocol: msgpack, echo: msgpack, token: None }),
-        ("bearer, abc.def", Choice { protocol: None, echo: Some("bearer"), token: Some("abc.def") }),
-        ("bearer, abc, parlance.v1.json", Choice { protocol: json, echo: json, token: Some("abc") }),
-        ("parlance.v1.json,bearer,abc", Choice { protocol: json, echo: json, token: Some("abc") }),
-        ("bearer, parlance.v1.json", Choice { protocol: None, echo: Some("bearer"), token: Some("parlance.v1.json") }),
-        ("bearer", Choice { protocol: None, echo: Some("bearer"), token: None }),
-        (" , chat ,, parlance.v1.json ", Choice { protocol: json, echo: json, token: None }),
+        ("chat", Choice { has_unknown: true, ..Choice::default() }),
+        ("parlance.v1.json", Choice { protocol: json, echo: json, token: None, has_unknown: false }),
+        (
+            "parlance.v1.msgpack, parlance.v1.json",
+            Choice { protocol: msgpack, echo: msgpack, token: None, has_unknown: false },
+        ),
+        (
+            "bearer, abc.def",
+            Choice { protocol: None, echo: Some("bearer"), token: Some("abc.def"), has_unknown: false },
+        ),
+        (
+            "bearer, abc, parlance.v1.json",
+            Choice { protocol: json, echo: json, token: Some("abc"), has_unknown: false },
+        ),
+        ("parlance.v1.json,bearer,abc", Choice { protocol: json, echo: json, token: Some("abc"), has_unknown: false }),
+        (
+            "bearer, parlance.v1.json",
+            Choice { protocol: None, echo: Some("bearer"), token: Some("parlance.v1.json"), has_unknown: false },
+        ),
+        ("bearer", Choice { protocol: None, echo: Some("bearer"), token: None, has_unknown: false }),
+        (" , chat ,, parlance.v1.json ", Choice { protocol: json, echo: json, token: None, has_unknown: true }),
     ];
     for (header, expected) in cases {
         assert_eq!(choose(&offered(header), KNOWN), expected, "{header}");
