@@ -134,11 +134,11 @@ impl Hasher {
     }
 }
 
-/// How a password may have been written when it was hashed: as hashes are made here, as it was typed, and taken apart as
-/// some keyboards send it. Mostly that is one form.
+/// How a password may have been written when it was hashed: as hashes are made here, as it was typed, and with its
+/// letters composed or taken apart, as keyboards send them. Mostly that is one form.
 fn forms(password: &str) -> Vec<Secret> {
     let mut forms = vec![precis::prepared(password)];
-    for form in [password.to_owned(), precis::decomposed(password)] {
+    for form in [password.to_owned(), precis::composed(password), precis::decomposed(password)] {
         if !forms.contains(&form) {
             forms.push(form);
         }

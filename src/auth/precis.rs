@@ -26,18 +26,15 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
         text.chars().map(|c| if is_wide_or_narrow(c) { compatible(c) } else { c.to_string() }).collect();
     let name = composed(&usual);
     let chars: Vec<char> = name.chars().collect();
-    let mut marks = 0;
+    if chars.first().copied().is_some_and(is_mark) {
+        return Err(Fault::invalid("a username must not begin with a combining mark"));
+    }
+    if marks_in_a_row(&name) > MARKS_IN_A_ROW_MAX {
+        return Err(Fault::invalid(format!(
+            "a username must have at most {MARKS_IN_A_ROW_MAX} combining marks in a row"
+        )));
+    }
     for (at, c) in chars.iter().copied().enumerate() {
-        let mark = is_mark(c);
-        marks = if mark { marks + 1 } else { 0 };
-        if at == 0 && mark {
-            return Err(Fault::invalid("a username must not begin with a combining mark"));
-        }
-        if marks > MARKS_IN_A_ROW_MAX {
-            return Err(Fault::invalid(format!(
-                "a username must have at most {MARKS_IN_A_ROW_MAX} combining marks in a row"
-            )));
-        }
         if matches!(c, ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER) {
             if !joins(&chars, at) {
                 return Err(Fault::invalid("a username must not contain an invisible character; remove it"));
@@ -115,7 +112,7 @@ pub(super) fn decomposed(text: &str) -> String {
     icu_normalizer::DecomposingNormalizerBorrowed::new_nfd().normalize(text).into_owned()
 }
 
-fn composed(text: &str) -> String {
+pub(super) fn composed(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
@@ -139,6 +136,11 @@ fn is_mark(c: char) -> bool {
         general(c),
         GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
     )
+}
+
+/// The most marks that follow one another, of letters that are taken apart.
+fn marks_in_a_row(name: &str) -> usize {
+    decomposed(name).split(|c| !is_mark(c)).map(|marks| marks.chars().count()).max().unwrap_or(0)
 }
 
 fn is_ignorable(c: char) -> bool {

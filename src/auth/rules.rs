@@ -29,7 +29,7 @@ pub(crate) fn username(text: &str) -> Result<String, Fault> {
     let name = name?;
     // A number would be taken for an id, and punctuation alone can't be read out.
     if name.chars().all(char::is_numeric) || !name.chars().any(char::is_alphanumeric) {
-        return Err(Fault::invalid("a username must have a letter, or a digit beside other characters"));
+        return Err(Fault::invalid("a username must not be a plain number: add a letter"));
     }
     Ok(name)
 }

@@ -90,13 +90,11 @@ impl Mistake {
         }
     }
 
-    /// The same, of something within the place, where what is at the place can't be meant.
-    fn at(self, value: &Value) -> Self {
+    /// The same, of a field of what is at the place.
+    fn inside(self) -> Self {
         match self {
-            Mistake::Word(known) if value.is_object() => Mistake::WordInside(known),
-            Mistake::Value(expected) if value.is_object() && !expected.starts_with("an object") => {
-                Mistake::ValueInside(expected)
-            }
+            Mistake::Word(known) => Mistake::WordInside(known),
+            Mistake::Value(expected) => Mistake::ValueInside(expected),
             other => other,
         }
     }
@@ -132,7 +130,15 @@ impl Located {
         {
             path.pop();
         }
-        let mistake = here.map_or(mistake.clone(), |value| mistake.at(value));
+        // A key that can't be read is a mistake of the object that has it.
+        if matches!(&mistake, Mistake::Value(expected) if expected.starts_with("an object whose keys"))
+            && path.len() > 1
+        {
+            path.pop();
+            return Self { path, mistake };
+        }
+        let is_inside = here.is_some_and(|value| is_inside(&error.inner().to_string(), value));
+        let mistake = if is_inside { mistake.inside() } else { mistake };
         Self { path, mistake }
     }
 
@@ -148,6 +154,14 @@ impl Located {
         }
         self.mistake.tell(&place, whole)
     }
+}
+
+/// Whether what serde says of a value must be about a field of it: the way into what serde buffers, such as an object whose
+/// `type` says what else it has, isn't told. Of an object it can't be where serde found something else, and is taken not to
+/// be where serde found an object and no field is one.
+fn is_inside(error: &str, value: &Value) -> bool {
+    let Value::Object(fields) = value else { return false };
+    !error.starts_with("invalid type: map") || fields.values().any(Value::is_object)
 }
 
 /// A client's word, cut, and without what could break a log line.
@@ -188,7 +202,8 @@ fn in_json(expected: &str) -> String {
         "f32" | "f64" => "a number".to_owned(),
         "bool" | "a boolean" => "true or false".to_owned(),
         "null" | "unit" => "null".to_owned(),
-        _ if kind(&["a string", "string", "a borrowed string", "str", "a character", "enum ", "variant"]) => {
+        "str" => "a string".to_owned(),
+        _ if kind(&["a string", "string", "a borrowed string", "a character", "enum ", "variant"]) => {
             "a string".to_owned()
         }
         _ if kind(&["a map", "map", "struct ", "internally tagged", "an object"]) => "an object".to_owned(),
@@ -266,10 +281,15 @@ mod tests {
         assert_eq!(told(&serde_json::json!({"list": [1]})), "`list[0]` must be an object");
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "song"}]})),
-            "a field of `list[0]` must be one of these words: code, image, file, data"
+            "`list[0].type` must be one of these words: code, image, file, data"
         );
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": 1}]})),
+            "a field of `list[0]` must be a string"
+        );
+        assert_eq!(told(&serde_json::json!({"list": {}})), "`list` must be an array");
+        assert_eq!(
+            told(&serde_json::json!({"list": [{"type": "code", "text": {}}]})),
             "a field of `list[0]` must be a string"
         );
         assert_eq!(

@@ -73,7 +73,8 @@ fn request() -> impl Strategy<Value = serde_json::Value> {
         any::<bool>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
+        // JSON has one kind of numbers, and 2.0 is an integer there; in MessagePack it is none.
+        any::<f64>().prop_map(|n| if n.fract() == 0.0 { 0.5 } else { n }).prop_map(Value::from),
         "\\PC{0,20}".prop_map(Value::from),
         Just(json!({"text": "नमस्ते"})),
         Just(json!({"12": {"epoch": 1, "seq": 2}})),

@@ -183,7 +183,7 @@ fn the_place_of_a_mistake_is_named() {
         (
             "/content/parts/1/type",
             json!("song"),
-            "a field of `content.parts[1]` must be one of these words: code, image, file, data",
+            "`content.parts[1].type` must be one of these words: code, image, file, data",
         ),
         ("/mentions/0", json!(0), "`mentions[0]` must be an integer from 1 to 9007199254740991"),
         ("/mentions", json!(7), "`mentions` must be an array"),
