@@ -12,7 +12,6 @@ pub(crate) mod password;
 mod precis;
 mod profile;
 pub(crate) mod rules;
-mod secret;
 mod seen;
 mod standing;
 mod strength;
@@ -25,6 +24,7 @@ use parlance_actors::ids::Ids;
 use parlance_actors::ports::store::{Account, AccountError, StoreError, Who};
 use parlance_actors::ports::{Bus, Clock, Random, Store};
 use parlance_schema::account::{MeView, Principal, UserView};
+use parlance_schema::limits::TOKEN_LIFE_S_MAX;
 use parlance_schema::{Code, Fault, Millis, UserId};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -32,9 +32,9 @@ pub use admin::By;
 pub use body::{ChangePassword, Grant, Login, Refresh, Register, UpdateProfile};
 pub use foreign::{Algorithm, Issuer};
 pub use keys::KeyRing;
-pub use secret::Secret;
 
 use crate::config;
+use crate::secret::Secret;
 use standing::Standings;
 
 /// What accounts need from outside.
@@ -112,20 +112,23 @@ impl Accounts {
         self.admit(checked, now).await
     }
 
-    /// As [`Self::authenticate`], where another issuer's tokens are good as well; whom that one names and nobody has seen
+    /// As [`Self::authenticate`], where other issuers' tokens are good as well; whom one of them names and nobody has seen
     /// yet becomes a user.
     ///
     /// # Errors
     /// As for [`Self::authenticate`].
-    pub async fn authenticate_with(&self, issuer: Option<&Issuer>, token: &str) -> Result<Authenticated, Fault> {
+    pub async fn authenticate_with(&self, issuers: &[Issuer], token: &str) -> Result<Authenticated, Fault> {
         let now = self.ports.clock.now();
-        let checked = match (token::check(&self.keys, token, now), issuer) {
-            (Err(fault), Some(issuer)) if fault.code == Code::Unauthenticated => {
-                self.check_foreign(issuer, token, now).await?
+        let mut checked = token::check(&self.keys, token, now);
+        for issuer in issuers {
+            match &checked {
+                Err(fault) if fault.code == Code::Unauthenticated => {
+                    checked = self.check_foreign(issuer, token, now).await;
+                }
+                _ => break,
             }
-            (checked, _) => checked?,
-        };
-        self.admit(checked, now).await
+        }
+        self.admit(checked?, now).await
     }
 
     /// Lets whoever a checked token names in as the account stands now.
@@ -158,8 +161,8 @@ impl Accounts {
     /// # Errors
     /// When the life is longer than 30 days, or the token can't be signed.
     pub fn token_for(&self, account: &Account, life_s: u64) -> Result<Secret, Fault> {
-        if !(1..=keys::TOKEN_LIFE_S_MAX).contains(&life_s) {
-            return Err(Fault::invalid(format!("a token must be good for 1 to {} seconds", keys::TOKEN_LIFE_S_MAX)));
+        if !(1..=TOKEN_LIFE_S_MAX).contains(&life_s) {
+            return Err(Fault::invalid(format!("a token must be good for 1 to {TOKEN_LIFE_S_MAX} seconds")));
         }
         self.sign(account, None, life_s)
     }

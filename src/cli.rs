@@ -51,6 +51,9 @@ pub trait Backend: Send + Sync {
     /// When one of them can't be used, has in it what must not be there, or they differ in the end.
     async fn sqlite_to_scylla(&self, config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure>;
 
+    /// What the settings may say of dialects.
+    fn dialects(&self) -> Vec<config::dialects::Spec>;
+
     /// The time.
     fn clock(&self) -> Arc<dyn Clock>;
 
@@ -159,7 +162,7 @@ pub fn run(backend: &dyn Backend) -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let (mut input, mut out) = (Input::stdin(), std::io::stdout());
-    let done = runtime.block_on(execute(backend, cli, config::environment(), &mut input, &mut out));
+    let done = runtime.block_on(execute(backend, cli, config::environment(&backend.dialects()), &mut input, &mut out));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
@@ -209,7 +212,8 @@ async fn execute(
         dev_echo: cli.serve.dev_echo || inner.is_some_and(|s| s.dev_echo),
         dev_faults: cli.serve.dev_faults || inner.is_some_and(|s| s.dev_faults),
     };
-    let sources = Sources { file: cli.common.config, environment, overrides };
+    let dialects = backend.dialects();
+    let sources = Sources { file: cli.common.config, environment, overrides, dialects };
     let config = || sources.read();
     match cli.command {
         None | Some(Command::Serve(_)) => backend.serve(config()?, sources).await,

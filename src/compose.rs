@@ -17,15 +17,18 @@ use parlance_schema::account::Principal;
 use parlance_schema::{Fault, Millis};
 use warp::{Filter, Rejection};
 
+use crate::api::call::Deps;
+use crate::api::dialect::{Dialect, Dialects};
 use crate::auth::keys::KeyRing;
 use crate::auth::{self, Accounts};
 use crate::bus;
 use crate::cli::{Backend, Failure};
 use crate::clock::System;
+use crate::config::dialects::Spec;
 use crate::config::{Config, Sources, StoreKind};
-use crate::dialect::{self, Dialects, Name};
+use crate::dialect;
 use crate::gateway::checks::{Checks, Current};
-use crate::gateway::{connect, dev, echo, listener, routes, tls};
+use crate::gateway::{connect, dev, echo, listener, openapi, routes, tls};
 use crate::import;
 use crate::store::{memory, moving, scylla, sqlite};
 use crate::telemetry;
@@ -50,7 +53,7 @@ impl Backend for Real {
         let telemetry = telemetry::install(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
         tokio::spawn(telemetry.clone().upkeep());
         let rendering = telemetry.clone();
-        let running = start(&config, Arc::new(move || rendering.render())).await?;
+        let running = start(&config, dialect::ALL, Arc::new(move || rendering.render())).await?;
         let address = running.listener.address();
         let scheme = if config.tls.certificate.as_os_str().is_empty() { "http" } else { "https" };
         writeln!(std::io::stdout(), "listening on {scheme}://{address}")?;
@@ -95,6 +98,10 @@ impl Backend for Real {
             moving::MoveError::Io(error) => Failure::Io(error),
             other => Failure::Other(other.to_string()),
         })
+    }
+
+    fn dialects(&self) -> Vec<Spec> {
+        dialect::specs()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -195,11 +202,16 @@ fn listener_options(config: &Config, dialects: Arc<Dialects>) -> Result<listener
     })
 }
 
-/// Starts a node with the configured backends.
+/// Starts a node with the configured backends and those dialects of a list that are on.
 ///
 /// # Errors
-/// When the store, the keys or the address can't be used.
-pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync>) -> Result<Running, Failure> {
+/// When the store, the keys, the settings of a dialect or the address can't be used.
+pub async fn start(
+    config: &Config,
+    dialects: &[&'static Dialect],
+    render: Arc<dyn Fn() -> String + Send + Sync>,
+) -> Result<Running, Failure> {
+    let dialects = Arc::new(Dialects::open(dialects, &config.dialects).map_err(Failure::Other)?);
     let store = open_store(config).await?;
     match import::unfinished(store.as_ref()).await {
         Ok(None) => {}
@@ -219,7 +231,6 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     let keys = KeyRing::configured(&config.auth, &config.data.dir, random.as_ref(), clock.now())?;
     let ports = auth::Ports { store: store.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
     let accounts = Arc::new(Accounts::new(ports, ids.clone(), keys, &config.auth).map_err(Failure::Other)?);
-    let dialects = Arc::new(Dialects::new(&config.dialects));
     let authority: Arc<dyn Authority> = Arc::new(Tokens { accounts: accounts.clone(), dialects: dialects.clone() });
     let options = node::Options {
         heartbeat_ms: config.limits.heartbeat_ms,
@@ -233,12 +244,13 @@ pub async fn start(config: &Config, render: Arc<dyn Fn() -> String + Send + Sync
     };
     let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
     let node = Arc::new(node);
-    let doors = connect::Deps { service: node.clone(), accounts: accounts.clone() };
-    let socket = connect::route(doors.clone()).or(dialect::sockets(doors, dialects.clone())).unify();
-    let rest =
-        routes::routes(routes::Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render })
-            // The listener takes filters that may reject; this one answers everything.
-            .and_then(async |reply| Ok::<_, Rejection>(reply));
+    let document = openapi::served(&dialects);
+    let deps = Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render, document };
+    let deps = Arc::new(deps);
+    let socket = connect::route(deps.clone());
+    let rest = routes::routes(deps)
+        // The listener takes filters that may reject; this one answers everything.
+        .and_then(async |reply| Ok::<_, Rejection>(reply));
     let tcp = listener::bind(config.server.listen)
         .map_err(|error| Failure::Other(format!("{} can't be listened on: {error}", config.server.listen)))?;
     let options = listener_options(config, dialects.clone())?;
@@ -263,12 +275,8 @@ struct Tokens {
 
 #[async_trait]
 impl Authority for Tokens {
-    async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault> {
-        self.accounts.authenticate(token).await.map(|who| (who.principal, who.expires_at))
-    }
-
-    async fn check_again(&self, token: &str) -> Result<(Principal, Millis), Fault> {
-        let issuer = self.dialects.issuer(Name::ChatService);
-        self.accounts.authenticate_with(issuer, token).await.map(|who| (who.principal, who.expires_at))
+    async fn check(&self, token: &str, wire: usize) -> Result<(Principal, Millis), Fault> {
+        let issuers = self.dialects.issuers_of_wire(wire);
+        self.accounts.authenticate_with(issuers, token).await.map(|who| (who.principal, who.expires_at))
     }
 }

@@ -4,7 +4,7 @@
 
 mod check;
 mod cluster;
-mod dialects;
+pub mod dialects;
 mod read;
 mod scylla;
 mod source;
@@ -17,7 +17,6 @@ use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Cluster, Nats};
-pub use dialects::{ChatService, Dialects};
 pub use read::{Overrides, environment};
 pub use scylla::Scylla;
 pub use source::Sources;
@@ -58,7 +57,7 @@ pub struct Config {
     /// How it reaches them.
     pub nats: Nats,
     /// Services whose clients are served as well.
-    pub dialects: Dialects,
+    pub dialects: dialects::Dialects,
 }
 
 /// Where the server listens.

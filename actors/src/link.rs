@@ -11,13 +11,14 @@ use std::task::Waker;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parlance_schema::account::Principal;
+use parlance_schema::entry::Entry;
 use parlance_schema::frame::{Push, ReplyOutcome};
 use parlance_schema::limits::{CREDITS, OUTBOX_BYTES_EPHEMERAL, OUTBOX_BYTES_LOW, OUTBOX_BYTES_MAX};
-use parlance_schema::{Code, Fault, RoomId};
+use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::wire::{self, Wire};
+use crate::wire::{self, Asked, Wire};
 
 /// What happened to a frame that was pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,29 @@ pub fn ticks() -> u64 {
     u64::try_from(elapsed.as_millis()).map_or(u64::MAX, |ms| ms + 1)
 }
 
+/// Commands that a connection remembers to have sent, where it is not pushed their entries.
+const SENT_KEPT: usize = 4 * CREDITS;
+
 /// Frames for which an empty queue keeps its memory.
 const QUEUE_KEPT: usize = 8;
+
+/// What a connection gets, and what its being there does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whether what is pushed on it counts as read by its user.
+    pub reads: bool,
+    /// Whether a room's members are told of its user's first such connection, and of the end of the last one.
+    pub announces: bool,
+    /// Whether it is closed when its user stops being a member of a room that is pushed on it.
+    pub ends_on_removal: bool,
+    /// Whether what was sent on it is pushed on it too. Where it isn't, its position moves all the same.
+    pub echoes: bool,
+}
+
+impl Delivery {
+    /// That of the native wires: clients say themselves what they have read.
+    pub const NATIVE: Self = Self { reads: false, announces: false, ends_on_removal: false, echoes: true };
+}
 
 /// One connection, as rooms, relays and its Session see it.
 pub struct Link {
@@ -52,6 +74,8 @@ pub struct Link {
     pub wire: Arc<dyn Wire>,
     /// The one room that it is for; absent where it is for all rooms of its user.
     pub room: Option<RoomId>,
+    /// What it gets, and what its being there does.
+    pub delivery: Delivery,
     /// When the client was last heard, in [`ticks`].
     heard: AtomicU64,
     /// Since when the outbox has not moved, in the same milliseconds; 0 when it is not full.
@@ -68,6 +92,8 @@ pub struct Link {
     out: Mutex<Out>,
     waker: AtomicWaker,
     low: Notify,
+    /// The latest commands that came on it, where their entries are not pushed on it.
+    sent: Mutex<VecDeque<ClientId>>,
 }
 
 #[derive(Default)]
@@ -98,8 +124,7 @@ fn in_flight(n: u64) -> Fault {
 
 /// A request that waits for its reply.
 struct Pending {
-    /// The client's number for it.
-    n: u64,
+    asked: Asked,
     /// Ours, as the client may use its own again.
     id: u64,
     /// When its outcome counts as unknown, in [`ticks`]; 0 for what has no deadline.
@@ -107,25 +132,28 @@ struct Pending {
 }
 
 impl Link {
-    /// Makes the link of a new connection.
+    /// Makes the link of a new connection for all rooms of its user, as the native wires have it.
     #[must_use]
     pub fn new(id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
-        Self::serving(None, id, principal, wire, expires)
+        Self::serving(None, Delivery::NATIVE, id, principal, wire, expires)
     }
 
-    /// Makes the link of a new connection that is for one room. What is pushed on it counts as read, and the members are
-    /// told of its user's first one and last one.
+    /// Makes the link of a new connection: for one room, or for all rooms of its user.
     #[must_use]
-    pub fn for_room(room: RoomId, id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
-        Self::serving(Some(room), id, principal, wire, expires)
-    }
-
-    fn serving(room: Option<RoomId>, id: u64, principal: Principal, wire: Arc<dyn Wire>, expires: u64) -> Arc<Self> {
+    pub fn serving(
+        room: Option<RoomId>,
+        delivery: Delivery,
+        id: u64,
+        principal: Principal,
+        wire: Arc<dyn Wire>,
+        expires: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             principal,
             wire,
             room,
+            delivery,
             heard: AtomicU64::new(ticks()),
             stuck: AtomicU64::new(0),
             expires: AtomicU64::new(expires),
@@ -136,6 +164,7 @@ impl Link {
             out: Mutex::new(Out::default()),
             waker: AtomicWaker::new(),
             low: Notify::new(),
+            sent: Mutex::default(),
         })
     }
 
@@ -229,18 +258,18 @@ impl Link {
     ///
     /// # Errors
     /// When its number is in flight already, or all credits are used; the number where the fault may be told as its reply.
-    pub fn begin(&self, n: u64) -> Result<u64, (Option<u64>, Fault)> {
+    pub fn begin(&self, asked: Asked) -> Result<u64, (Option<u64>, Fault)> {
         let mut out = self.out();
-        if out.pending.iter().any(|pending| pending.n == n) {
-            return Err((None, in_flight(n)));
+        if out.pending.iter().any(|pending| pending.asked.n == asked.n) {
+            return Err((None, in_flight(asked.n)));
         }
         if out.pending.len() >= CREDITS {
             let detail = format!("{CREDITS} requests wait for their replies: wait for one before you send the next");
-            return Err((Some(n), Fault::new(Code::NoCredit, detail).after(100)));
+            return Err((Some(asked.n), Fault::new(Code::NoCredit, detail).after(100)));
         }
         let id = out.begun;
         out.begun += 1;
-        out.pending.push(Pending { n, id, deadline: 0 });
+        out.pending.push(Pending { asked, id, deadline: 0 });
         Ok(id)
     }
 
@@ -251,16 +280,16 @@ impl Link {
         }
     }
 
-    /// Requests whose deadline has passed: the client's number and ours of each.
-    pub(crate) fn overdue(&self, now: u64) -> Vec<(u64, u64)> {
+    /// Requests whose deadline has passed, each with our number for it.
+    pub(crate) fn overdue(&self, now: u64) -> Vec<(Asked, u64)> {
         let out = self.out();
         let late = out.pending.iter().filter(|pending| (1..now).contains(&pending.deadline));
-        late.map(|pending| (pending.n, pending.id)).collect()
+        late.map(|pending| (pending.asked, pending.id)).collect()
     }
 
-    /// Replies to request `n`, once: a second reply under the same id is dropped, and false is returned.
-    pub fn reply(&self, n: u64, id: u64, outcome: &ReplyOutcome) -> bool {
-        let frame = self.wire.reply(n, outcome);
+    /// Replies to a request, once: a second reply under the same id is dropped, and false is returned.
+    pub fn reply(&self, asked: Asked, id: u64, outcome: &ReplyOutcome) -> bool {
+        let frame = self.wire.reply(asked, outcome);
         let mut out = self.out();
         let Some(at) = out.pending.iter().position(|pending| pending.id == id) else { return false };
         out.pending.swap_remove(at);
@@ -299,12 +328,12 @@ impl Link {
     pub fn refuse(&self, n: Option<u64>, fault: Fault) {
         self.count_refusal(&fault);
         let (n, fault) = match n {
-            Some(n) if self.out().pending.iter().any(|pending| pending.n == n) => (None, in_flight(n)),
+            Some(n) if self.out().pending.iter().any(|pending| pending.asked.n == n) => (None, in_flight(n)),
             n => (n, fault),
         };
         match n {
             Some(n) => {
-                if let Some(frame) = self.wire.reply(n, &ReplyOutcome::Fault(fault)) {
+                if let Some(frame) = self.wire.reply(Asked { n, op: None }, &ReplyOutcome::Fault(fault)) {
                     self.push_raw(frame);
                 }
             }
@@ -405,6 +434,27 @@ impl Link {
     /// Notes a renewed token.
     pub fn renew(&self, expires: u64) {
         self.expires.store(expires, Ordering::Relaxed);
+    }
+
+    /// Notes a command that came on this connection, where its entry is not to be pushed on it.
+    pub(crate) fn note_sent(&self, client_id: &ClientId) {
+        if self.delivery.echoes {
+            return;
+        }
+        let mut sent = self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if sent.len() >= SENT_KEPT {
+            sent.pop_front();
+        }
+        sent.push_back(client_id.clone());
+    }
+
+    /// Whether an entry is passed over on this connection, as what it says came on it.
+    pub(crate) fn passes_over(&self, entry: &Entry) -> bool {
+        if self.delivery.echoes || entry.by != self.principal.user {
+            return false;
+        }
+        let sent = self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sent.contains(&entry.client_id)
     }
 
     /// Since when the client has read nothing while its outbox was full, by a clock that the caller ticks; `None` while

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parlance_schema::account::Principal;
-use parlance_schema::frame::Answer;
+use parlance_schema::answer::{Answer, FromAnswer};
 use parlance_schema::node::{NodeId, NodeState};
-use parlance_schema::op::Op;
+use parlance_schema::op::{Op, Operation};
 use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub trait Service: Send + Sync {
     /// When the node takes no more connections, or is draining.
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault>;
 
-    /// Gives a new connection that is for one room (see [`Link::for_room`]) its Session, and has the room's entries come:
+    /// Gives a new connection that is for one room (see [`Link::room`]) its Session, and has the room's entries come:
     /// those after a message, or from now on. Where what is after the message can't be told, or is too much, the client is
     /// pushed a fault of the code `reset`, and live entries follow.
     ///
@@ -51,6 +51,17 @@ pub trait Service: Send + Sync {
 
     /// What works and what does not.
     async fn health(&self) -> Health;
+}
+
+impl dyn Service {
+    /// Performs an operation whose answer has a type.
+    ///
+    /// # Errors
+    /// As for [`Service::perform`].
+    pub async fn ask<O: Operation>(&self, who: Principal, operation: O) -> Result<O::Answer, Fault> {
+        let answer = self.perform(who, operation.into()).await?;
+        O::Answer::from_answer(answer).ok_or_else(|| Fault::internal("the operation was answered as another one"))
+    }
 }
 
 /// Where the entries of a connection that is for one room begin.

@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::op::OpWord;
 use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 
@@ -52,8 +53,17 @@ pub trait Wire: Send + Sync {
     /// Writes something that concerns one session only.
     fn push(&self, push: &Push) -> Option<Bytes>;
 
-    /// Writes the reply to request `n`.
-    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes>;
+    /// Writes the reply to a request.
+    fn reply(&self, asked: Asked, outcome: &ReplyOutcome) -> Option<Bytes>;
+}
+
+/// A request, as its reply is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The client's number for it.
+    pub n: u64,
+    /// Which operation it asks for; absent where it could not be read that far.
+    pub op: Option<OpWord>,
 }
 
 /// What a wire needs for an entry is not in memory.

@@ -8,7 +8,7 @@ use parlance_actors::wire::Wire;
 use parlance_schema::RoomId;
 
 fuzz_target!(|bytes: &[u8]| {
-    let chat = Frames::new(RoomId::new(1)).decode(true, bytes);
+    let chat = Frames::new(2, RoomId::new(1)).decode(true, bytes);
     for outcome in [Json.decode(true, bytes), Msgpack.decode(false, bytes), chat] {
         if let Err((_, fault)) = outcome {
             assert!(matches!(fault.code.word(), "malformed" | "invalid" | "unknown_op" | "too_large"), "{fault:?}");

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::account::UserView;
 use crate::event::Ephemeral;
 use crate::fault::Fault;
 use crate::id::{Millis, RoomId, Seq, UserId};
@@ -11,9 +10,8 @@ use crate::id::{Millis, RoomId, Seq, UserId};
 use crate::limits::ID_MAX;
 use crate::op::Op;
 use crate::shown::Shown;
-use crate::view::{
-    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
-};
+
+pub use crate::answer::{Answer, InviteView, PageOf};
 
 /// The version that this build speaks.
 pub const SUBPROTOCOL_JSON: &str = "parlance.v1.json";
@@ -49,94 +47,6 @@ pub enum ReplyOutcome {
     Ok(Box<Answer>),
     /// It was refused, or failed.
     Fault(Fault),
-}
-
-/// The content of a good reply; its fields are those of the one shape that the operation has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum Answer {
-    // Reading takes the first shape that fits, so a message stands before `Done`, whose fields it has too.
-    /// One message.
-    Message(Box<MessageView>),
-    /// A command was done.
-    Done(Done),
-    /// An invite was made.
-    Invited(InviteView),
-    /// One room.
-    Room(Box<RoomView>),
-    /// One room, which this operation opened; written as [`Answer::Room`] is.
-    #[serde(skip_deserializing)]
-    Opened(Box<RoomView>),
-    /// The caller's rooms.
-    Rooms {
-        /// Latest activity first.
-        rooms: Vec<RoomView>,
-    },
-    /// A room's members.
-    Members {
-        /// In order of joining.
-        members: Vec<MemberView>,
-    },
-    /// Who is banned from a room.
-    Bans {
-        /// The earliest first.
-        bans: Vec<BanView>,
-    },
-    /// A room's open invites.
-    Invites {
-        /// Those that expire next first.
-        invites: Vec<OpenInvite>,
-    },
-    /// Where each room stands.
-    Resumed {
-        /// All rooms of the caller, and those that the client named.
-        resumed: Vec<Resumed>,
-    },
-    /// A page of messages.
-    Messages(PageOf<MessageView>),
-    /// A message's wordings.
-    Revisions {
-        /// The first one first.
-        revisions: Vec<RevisionView>,
-    },
-    /// Users' presence.
-    Whereabouts {
-        /// Those that may be shown.
-        presence: Vec<PresenceView>,
-    },
-    /// Users.
-    Users {
-        /// Those that there are.
-        users: Vec<UserView>,
-    },
-    /// A page of the log.
-    Entries(PageOf<Shown>),
-    /// How many are connected.
-    Stats(StatsView),
-    /// Nothing to add.
-    Empty {},
-}
-
-/// A page, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PageOf<T> {
-    /// In the log's order, oldest first.
-    pub items: Vec<T>,
-    /// Whether there is more in the direction that was asked for.
-    pub more: bool,
-}
-
-/// A new invite.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct InviteView {
-    /// The room.
-    pub room: RoomId,
-    /// The number of the entry that made it.
-    pub seq: Seq,
-    /// What to pass on; shown this once.
-    pub code: String,
-    /// The log's name for it, to withdraw it by.
-    pub hash: String,
 }
 
 /// What the server sends by itself, besides [`Ephemeral`]s, which have the same form.

@@ -4,6 +4,7 @@
 //! happen is `domain`'s business, how it happens is `actors`'.
 
 pub mod account;
+pub mod answer;
 pub mod command;
 pub mod content;
 pub mod entry;

@@ -126,6 +126,8 @@ pub const PASSWORD_BYTES_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Seconds that an access token is good for.
 pub const ACCESS_TOKEN_S: u64 = 30 * 60;
+/// Most seconds that an access token can be made good for.
+pub const TOKEN_LIFE_S_MAX: u64 = 30 * 24 * 3600;
 /// Seconds that a refresh token is good for.
 pub const REFRESH_TOKEN_S: u64 = 30 * 24 * 3600;
 

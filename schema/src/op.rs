@@ -5,53 +5,131 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::account::UserView;
+use crate::answer::{Answer, FromAnswer, InviteView, Opening, PageOf};
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
 use crate::event::Status;
 use crate::id::{ClientId, MessageId, Millis, Position, RoomId, Seq, UserId};
+use crate::shown::Shown;
+use crate::view::{
+    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
+};
 
-/// An operation. Those that change a room may carry a `client_id`, which makes sending them again harmless.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Op {
+/// An operation whose answer has a type. Each operation of [`Op`] has a struct of its name that is one; `Op` itself is one whose
+/// answer may be any.
+pub trait Operation: Into<Op> + std::marker::Send {
+    /// What it is answered with.
+    type Answer: FromAnswer;
+}
+
+impl Operation for Op {
+    type Answer = Answer;
+}
+
+/// Declares the operations: each becomes a variant of [`Op`], a word of [`OpWord`], and a struct with a typed answer.
+macro_rules! operations {
+    ($(
+        $(#[doc = $about:literal])*
+        $name:ident -> $answer:ty { $(
+            $(#[doc = $note:literal])*
+            $(#[serde $serde:tt])*
+            $field:ident: $kind:ty,
+        )* },
+    )*) => {
+        /// An operation. Those that change a room may carry a `client_id`, which makes sending them again harmless.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+        pub enum Op {
+            $(
+                $(#[doc = $about])*
+                $name { $(
+                    $(#[doc = $note])*
+                    $(#[serde $serde])*
+                    $field: $kind,
+                )* },
+            )*
+        }
+
+        /// Which operation it is, without what it is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum OpWord {
+            $($(#[doc = $about])* $name,)*
+        }
+
+        impl Op {
+            /// Which operation it is.
+            #[must_use]
+            pub const fn word(&self) -> OpWord {
+                match self {
+                    $(Op::$name { .. } => OpWord::$name,)*
+                }
+            }
+        }
+
+        $(
+            $(#[doc = $about])*
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $name {
+                $(
+                    $(#[doc = $note])*
+                    pub $field: $kind,
+                )*
+            }
+
+            impl From<$name> for Op {
+                fn from(operation: $name) -> Self {
+                    let $name { $($field,)* } = operation;
+                    Op::$name { $($field,)* }
+                }
+            }
+
+            impl Operation for $name {
+                type Answer = $answer;
+            }
+        )*
+    };
+}
+
+operations! {
     /// Says which positions the client has, and starts the pushes.
-    Resume {
+    Resume -> Vec<Resumed> {
         /// The client's last position per room. Rooms that it doesn't name start at their present end.
         #[serde(default, deserialize_with = "crate::id::room_keys")]
         positions: BTreeMap<RoomId, Position>,
     },
     /// Renews the token without reconnecting.
-    Token {
+    Token -> () {
         /// The new access token, of the same user.
         token: String,
     },
     /// Asks for a sign of life.
-    Ping {},
+    Ping -> () {},
 
     /// Lists the caller's rooms, latest activity first.
-    Rooms {},
+    Rooms -> Vec<RoomView> {},
     /// Shows one room.
-    Room {
+    Room -> RoomView {
         /// Which.
         room: RoomId,
     },
     /// Lists a room's members.
-    Members {
+    Members -> Vec<MemberView> {
         /// Which.
         room: RoomId,
     },
     /// Lists who is banned; for admins.
-    Bans {
+    Bans -> Vec<BanView> {
         /// Which.
         room: RoomId,
     },
     /// Lists the open invites; for admins.
-    Invites {
+    Invites -> Vec<OpenInvite> {
         /// Which.
         room: RoomId,
     },
     /// Opens a group or a conversation. Without a `client_id` each call opens another one.
-    Create {
+    Create -> Opening {
         /// `group` or `conversation`.
         kind: Kind,
         /// Its name, 1 to 100 characters.
@@ -67,12 +145,12 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Opens the direct room with a user, or finds it.
-    Direct {
+    Direct -> Opening {
         /// The other one.
         user: UserId,
     },
     /// Sends a message.
-    Send {
+    Send -> Done {
         /// Where.
         room: RoomId,
         /// The caller's name for this message.
@@ -91,7 +169,7 @@ pub enum Op {
         meta: Meta,
     },
     /// Replaces what one's own message says.
-    Edit {
+    Edit -> Done {
         /// Where.
         room: RoomId,
         /// The message's number.
@@ -106,7 +184,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Erases a message's words.
-    Delete {
+    Delete -> Done {
         /// Where.
         room: RoomId,
         /// The message's number.
@@ -116,7 +194,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Adds a reaction.
-    React {
+    React -> Done {
         /// Where.
         room: RoomId,
         /// The message's number.
@@ -128,7 +206,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Takes a reaction back.
-    Unreact {
+    Unreact -> Done {
         /// Where.
         room: RoomId,
         /// The message's number.
@@ -140,7 +218,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Adds users, all or none.
-    Add {
+    Add -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -150,7 +228,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Makes an invite; the answer holds its code, which is shown this once.
-    Invite {
+    Invite -> InviteView {
         /// Where.
         room: RoomId,
         /// When it expires; absent: never.
@@ -161,7 +239,7 @@ pub enum Op {
         uses: Option<u32>,
     },
     /// Withdraws an invite.
-    Uninvite {
+    Uninvite -> Done {
         /// Where.
         room: RoomId,
         /// The invite's hash, as the log names it.
@@ -171,7 +249,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Joins with an invite's code.
-    Join {
+    Join -> Done {
         /// The code.
         code: String,
         /// The caller's name for this command.
@@ -179,7 +257,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Leaves a room.
-    Leave {
+    Leave -> Done {
         /// Which.
         room: RoomId,
         /// The caller's name for this command.
@@ -187,7 +265,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Removes a member.
-    Kick {
+    Kick -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -197,7 +275,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Removes a user and keeps them out.
-    Ban {
+    Ban -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -210,7 +288,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Lets a user back in.
-    Unban {
+    Unban -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -220,7 +298,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Keeps a member from writing.
-    Mute {
+    Mute -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -233,7 +311,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Lets a member write again.
-    Unmute {
+    Unmute -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -243,7 +321,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Changes a member's role.
-    Promote {
+    Promote -> Done {
         /// Where.
         room: RoomId,
         /// Who.
@@ -255,7 +333,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Gives a room another name.
-    Rename {
+    Rename -> Done {
         /// Which.
         room: RoomId,
         /// The name, 1 to 100 characters.
@@ -265,7 +343,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Changes what later members may read.
-    Configure {
+    Configure -> Done {
         /// Which.
         room: RoomId,
         /// The setting.
@@ -275,7 +353,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Closes a room for writing.
-    Archive {
+    Archive -> Done {
         /// Which.
         room: RoomId,
         /// The caller's name for this command.
@@ -283,7 +361,7 @@ pub enum Op {
         client_id: Option<ClientId>,
     },
     /// Opens it again.
-    Unarchive {
+    Unarchive -> Done {
         /// Which.
         room: RoomId,
         /// The caller's name for this command.
@@ -292,7 +370,7 @@ pub enum Op {
     },
 
     /// Shows messages as they are now: the latest, or those before or after a number.
-    Messages {
+    Messages -> PageOf<MessageView> {
         /// Where.
         room: RoomId,
         /// Only below this number.
@@ -312,26 +390,26 @@ pub enum Op {
         read: bool,
     },
     /// Finds a message by its id.
-    Find {
+    Find -> MessageView {
         /// The message's id.
         message: MessageId,
     },
     /// Shows one message as it is now.
-    Message {
+    Message -> MessageView {
         /// Where.
         room: RoomId,
         /// Its number.
         seq: Seq,
     },
     /// Shows a message's wordings.
-    Revisions {
+    Revisions -> Vec<RevisionView> {
         /// Where.
         room: RoomId,
         /// Its number.
         seq: Seq,
     },
     /// Shows lines of the log: the latest, or those before or after a number.
-    Entries {
+    Entries -> PageOf<Shown> {
         /// Where.
         room: RoomId,
         /// Only below this number.
@@ -346,36 +424,36 @@ pub enum Op {
     },
 
     /// Marks everything up to a number as read.
-    Read {
+    Read -> () {
         /// Where.
         room: RoomId,
         /// Up to this number.
         seq: Seq,
     },
     /// Tells the others that one is writing, or stopped.
-    Typing {
+    Typing -> () {
         /// Where.
         room: RoomId,
         /// False when one stopped.
         on: bool,
     },
     /// Sets one's own status.
-    Presence {
+    Presence -> () {
         /// `online`, `away` or `do_not_disturb`.
         status: Status,
     },
     /// Shows users' presence; only of those who share a room with the caller.
-    Whereabouts {
+    Whereabouts -> Vec<PresenceView> {
         /// Who; at most 100.
         users: Vec<UserId>,
     },
     /// Shows users.
-    Users {
+    Users -> Vec<UserView> {
         /// Who; at most 200.
         ids: Vec<UserId>,
     },
     /// Counts connections, in all and per room: per room of the caller's, or of all of the tenant's for those who moderate it.
-    Stats {
+    Stats -> StatsView {
         /// For a wire that has always told everybody the numbers of all rooms.
         #[serde(skip)]
         all_rooms: bool,

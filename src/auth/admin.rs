@@ -5,7 +5,8 @@ use parlance_schema::account::{MeView, Principal, Role};
 use parlance_schema::{Fault, TenantId, UserId};
 
 use super::login::NewAccount;
-use super::{Accounts, Secret, me_view, rules, store_fault};
+use super::{Accounts, me_view, rules, store_fault};
+use crate::secret::Secret;
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

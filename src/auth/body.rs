@@ -5,7 +5,7 @@ use parlance_schema::account::MeView;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::Secret;
+use crate::secret::Secret;
 
 /// A new account.
 #[derive(Clone, Debug, Deserialize, ToSchema)]

@@ -11,7 +11,8 @@ use parlance_schema::{Code, Fault, Millis, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::token::{Checked, TOKEN_BYTES_MAX, not_valid};
-use super::{Accounts, Secret, account_fault, rules, store_fault};
+use super::{Accounts, account_fault, rules, store_fault};
+use crate::secret::Secret;
 
 /// Bytes of a subject.
 const SUBJECT_BYTES_MAX: usize = 255;

@@ -19,12 +19,12 @@ use parlance_actors::ports::Random;
 use parlance_schema::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::random_bytes;
 use super::seen::Seen;
-use super::{Secret, random_bytes};
 use crate::config;
+use crate::secret::Secret;
+use parlance_schema::limits::TOKEN_LIFE_S_MAX;
 
-/// The longest life of an access token, in seconds: what the command line may hand out at most.
-pub const TOKEN_LIFE_S_MAX: u64 = 30 * 24 * 3600;
 /// How often the file's time stamp is looked at, at most, in milliseconds.
 const LOOK_MS: u64 = 1_000;
 /// The file's name in the data folder.

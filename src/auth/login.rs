@@ -7,8 +7,9 @@ use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX};
 use parlance_schema::{Code, Fault, Millis, TenantId};
 
 use super::body::{Grant, Login, Refresh, Register};
-use super::{Accounts, Secret, account_fault, me_view, rules, secret, store_fault, token};
+use super::{Accounts, account_fault, me_view, rules, store_fault, token};
 use crate::config::Registration;
+use crate::secret::{self, Secret};
 
 /// What a new account is made of.
 pub(super) struct NewAccount {

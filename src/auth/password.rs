@@ -7,8 +7,9 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use parlance_schema::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Secret, precis};
+use super::precis;
 use crate::config;
+use crate::secret::Secret;
 
 /// Hashes that may wait for a core; one more is refused. At some 30 ms a hash, the last one waits for two seconds or so.
 const WAITING_PER_CORE_MAX: usize = 64;

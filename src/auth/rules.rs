@@ -6,7 +6,7 @@ use parlance_schema::limits::{
     EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, USERNAME_CHARS_MAX,
 };
 
-use super::Secret;
+use crate::secret::Secret;
 
 /// Unicode scalar values that a username has at least.
 const USERNAME_CHARS_MIN: usize = 3;

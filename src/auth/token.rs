@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::keys::KeyRing;
 use super::seen::Seen;
-use super::{Secret, hex, random_bytes};
+use super::{hex, random_bytes};
+use crate::secret::Secret;
 use parlance_actors::ports::Random;
 
 /// Who issues the tokens.

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::Failure;
-use crate::auth::Secret;
+use crate::secret::Secret;
 
 /// Bytes of a line that are read at all; a password has 256 at most.
 const LINE_BYTES_MAX: u64 = 1_024;

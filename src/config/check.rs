@@ -1,8 +1,10 @@
 //! The bounds of the settings.
 
-use super::{Config, Error, cluster, dialects, scylla};
-use crate::gateway::origin::{Hosts, Origins};
-use crate::gateway::proxy::Proxies;
+use parlance_schema::limits;
+
+use super::{Config, Error, cluster, scylla};
+use crate::origin::{Hosts, Origins};
+use crate::proxy::Proxies;
 
 /// The slowest rate that can be set besides 0: one in a little over a day.
 const RATE_MIN: f64 = 0.000_01;
@@ -21,7 +23,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         let l = &self.limits;
         let a = &self.auth;
-        between("auth.access_token_s", a.access_token_s, 10, crate::auth::keys::TOKEN_LIFE_S_MAX)?;
+        between("auth.access_token_s", a.access_token_s, 10, limits::TOKEN_LIFE_S_MAX)?;
         between("auth.refresh_token_s", a.refresh_token_s, a.access_token_s, 366 * 24 * 3600)?;
         between("auth.argon2.lanes", u64::from(a.argon2.lanes), 1, 16)?;
         between("auth.argon2.iterations", u64::from(a.argon2.iterations), 1, 64)?;
@@ -40,7 +42,6 @@ impl Config {
         between("limits.request_ms", l.request_ms, 1_000, 3_600_000)?;
         between("limits.reply_ms", l.reply_ms, 100, 3_600_000)?;
         self.check_gateway()?;
-        dialects::check(self)?;
         cluster::check(self)?;
         scylla::check(self)?;
         let url = &self.server.public_url;
@@ -106,7 +107,7 @@ fn rate([rate, burst]: [&'static str; 2], per_s: f64, most: u32) -> Result<(), E
     Ok(())
 }
 
-pub(super) fn bounds(setting: &str, value: &str, why: &str) -> Error {
-    let (place, setting) = (String::new(), setting.to_owned());
+pub(super) fn bounds(setting: impl Into<String>, value: &str, why: &str) -> Error {
+    let (place, setting) = (String::new(), setting.into());
     Error::Bounds { place, setting, value: format!("{value:?}").replace('"', "'"), why: why.to_owned() }
 }

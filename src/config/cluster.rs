@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use parlance_schema::limits::NODE_ID_BYTES_MAX;
 use parlance_schema::node::NodeId;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::check::{between, bounds};
 use super::{Config, Error};
-use crate::auth::Secret;
 use crate::bus::nats::{Credentials, Options};
+use crate::secret::Secret;
 
 /// Who this node is in a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,10 +33,10 @@ pub struct Nats {
     /// A user, who has a password.
     pub user: String,
     /// The user's password.
-    #[serde(serialize_with = "masked")]
+    #[serde(serialize_with = "crate::secret::masked")]
     pub password: Secret,
     /// A token.
-    #[serde(serialize_with = "masked")]
+    #[serde(serialize_with = "crate::secret::masked")]
     pub token: Secret,
     /// A file with the seed of an nkey.
     pub nkey_file: PathBuf,
@@ -79,11 +79,6 @@ impl Default for Nats {
             required: false,
         }
     }
-}
-
-/// Settings are listed in logs, where a secret has no place.
-fn masked<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(if secret.reveal().is_empty() { "" } else { "…" })
 }
 
 /// Variables that are read as they stand, since a secret may look like a number.

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 
+use super::dialects::Spec;
 use super::source::{Places, parsed};
 use super::{Config, DEV_PREFIX, Error, FILE, FILE_VARIABLE, PREFIX, cluster, dialects, scylla, values};
 
 /// The variables of the process's environment that are settings of ours.
 #[must_use]
-pub fn environment() -> Vec<(String, String)> {
+pub fn environment(dialects: &[Spec]) -> Vec<(String, String)> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).filter(is_ours).collect()
+    std::env::vars_os().filter_map(text).filter(|pair| is_ours(pair, dialects)).collect()
 }
 
 /// What the command line says; it wins over file and environment.
@@ -31,7 +32,8 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`.
+    /// Reads the settings: `file` (else `cluster.toml` where there is one), then `environment`, then `overrides`; those of the
+    /// dialects as their specifications say.
     ///
     /// # Errors
     /// When the file can't be read, or a setting is unknown, of the wrong type or out of bounds; the message names the
@@ -40,6 +42,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &Overrides,
+        dialects: &[Spec],
     ) -> Result<Self, Error> {
         let path = file.unwrap_or(Path::new(FILE));
         let text = if file.is_some() || path.exists() {
@@ -49,23 +52,24 @@ impl Config {
         };
         let environment: Vec<(String, String)> = environment.into_iter().collect();
         let places = Places { path, file: parsed(path, &text)?, environment: &environment, overrides };
-        Self::combined(&text, &environment, overrides, &places).map_err(|error| places.named(error))
+        Self::combined(&text, &environment, overrides, dialects, &places).map_err(|error| places.named(error))
     }
 
     fn combined(
         text: &str,
         environment: &[(String, String)],
         overrides: &Overrides,
+        specs: &[Spec],
         places: &Places<'_>,
     ) -> Result<Self, Error> {
-        let settings = environment.iter().filter(|pair| is_setting(pair)).cloned().collect();
+        let settings = environment.iter().filter(|pair| is_setting(pair, specs)).cloned().collect();
         // Variables stay text here; what each stands for, its setting decides.
         let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").source(Some(settings));
         let builder = config::Config::builder().add_source(File::from_str(text, FileFormat::Toml)).add_source(source);
         let read = builder.build().map_err(|error| Error::Setting(format!("settings: {error}")))?;
         let typed = values::typed(&read.cache)?;
         let mut config: Self = serde_path_to_error::deserialize(typed).map_err(|error| places.mistyped(&error))?;
-        dialects::apply(&mut config, environment)?;
+        dialects::apply(&mut config, environment, specs)?;
         cluster::apply(&mut config, environment);
         scylla::apply(&mut config, environment);
         overrides.apply(&mut config);
@@ -92,12 +96,13 @@ impl Config {
     }
 }
 
-fn is_ours((name, _): &(String, String)) -> bool {
-    name.starts_with(PREFIX) || dialects::VARIABLES.contains(&name.as_str())
+fn is_ours((name, _): &(String, String), dialects: &[Spec]) -> bool {
+    name.starts_with(PREFIX) || dialects::is_documented(name, dialects)
 }
 
-fn is_setting((name, _): &(String, String)) -> bool {
-    ![FILE_VARIABLE, dialects::SECRET, scylla::PASSWORD].contains(&name.as_str())
+fn is_setting((name, _): &(String, String), dialects: &[Spec]) -> bool {
+    ![FILE_VARIABLE, scylla::PASSWORD].contains(&name.as_str())
+        && !dialects::is_secret(name, dialects)
         && !cluster::SECRETS.contains(&name.as_str())
         && !name.starts_with(DEV_PREFIX)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{between, bounds};
 use super::{Config, Error, StoreKind};
-use crate::auth::Secret;
+use crate::secret::Secret;
 
 /// The password's variable: read as it stands, as it may look like a number.
 pub(super) const PASSWORD: &str = "PARLANCE_STORE__SCYLLA__PASSWORD";
@@ -26,7 +26,7 @@ pub struct Scylla {
     /// The account; empty: none.
     pub user: String,
     /// Its password.
-    #[serde(serialize_with = "super::dialects::masked")]
+    #[serde(serialize_with = "crate::secret::masked")]
     pub password: Secret,
     /// Milliseconds that a request may take.
     pub request_ms: u64,

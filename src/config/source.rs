@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config::{File, FileFormat};
 
+use super::dialects::Spec;
 use super::{Config, Error, FILE, Overrides, PREFIX};
 
 /// The places that settings are read from, so that they can be read again while the process runs.
@@ -15,6 +16,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// What the command line says.
     pub overrides: Overrides,
+    /// What the settings may say of dialects.
+    pub dialects: Vec<Spec>,
 }
 
 impl Sources {
@@ -23,7 +26,7 @@ impl Sources {
     /// # Errors
     /// As for [`Config::load`].
     pub fn read(&self) -> Result<Config, Error> {
-        Config::load(self.file.as_deref(), self.environment.iter().cloned(), &self.overrides)
+        Config::load(self.file.as_deref(), self.environment.iter().cloned(), &self.overrides, &self.dialects)
     }
 
     /// The file's path, whether it is there or not.

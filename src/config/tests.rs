@@ -1,11 +1,7 @@
-//! Where settings come from, who wins, and that `cluster.toml` tells the truth.
+//! Where settings come from, and who wins.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use config::{File, FileFormat};
-
-use super::read::flatten;
 use super::*;
 
 fn load(toml: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Config, Error> {
@@ -13,7 +9,7 @@ fn load(toml: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Resu
     let path = dir.path().join("some.toml");
     std::fs::write(&path, toml).unwrap();
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    Config::load(Some(&path), environment, overrides)
+    Config::load(Some(&path), environment, overrides, &[])
 }
 
 fn refused(toml: &str, environment: &[(&str, &str)]) -> String {
@@ -213,72 +209,6 @@ fn secrets_of_the_cluster_are_taken_as_they_stand_and_not_shown() {
 
 #[test]
 fn a_named_file_must_be_there() {
-    let error = Config::load(Some(Path::new("/no/such.toml")), [], &Overrides::default()).unwrap_err();
+    let error = Config::load(Some(Path::new("/no/such.toml")), [], &Overrides::default(), &[]).unwrap_err();
     assert!(error.to_string().contains("/no/such.toml"), "{error}");
-}
-
-/// `cluster.toml` with its settings uncommented: prose lines begin with `##`, settings with `# `.
-fn uncommented() -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
-    let lines = text.lines().filter(|l| !l.starts_with("##"));
-    lines.map(|l| l.strip_prefix("# ").unwrap_or(l)).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn cluster_toml_names_every_setting_with_its_default() {
-    let text = uncommented();
-    assert_eq!(load(&text, &[], &Overrides::default()).unwrap(), Config::default());
-    let mut settings = BTreeMap::new();
-    let parsed = config::Config::builder().add_source(File::from_str(&text, FileFormat::Toml)).build().unwrap();
-    flatten("", &parsed.try_deserialize::<serde_json::Value>().unwrap(), &mut settings);
-    assert_eq!(settings, Config::default().listed());
-}
-
-#[test]
-fn cluster_toml_changes_nothing_as_it_is() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
-    assert!(text.lines().all(|l| l.is_empty() || l.starts_with('#') || l.starts_with('[')));
-    assert_eq!(load(&text, &[], &Overrides::default()).unwrap(), Config::default());
-}
-
-#[test]
-fn the_documented_variables_hold_unless_ours_are_set() {
-    let documented = [
-        ("SECRET_KEY", "0123456789"),
-        ("ALGORITHM", "HS512"),
-        ("ACCESS_TOKEN_EXPIRE_MINUTES", "45"),
-        ("HOST", "0.0.0.0"),
-        ("PORT", "8000"),
-    ];
-    let config = load("[server]\nlisten = '127.0.0.1:1'", &documented, &Overrides::default()).unwrap();
-    let service = &config.dialects.chat_service;
-    assert_eq!(service.secret_key.reveal(), "0123456789", "a secret that looks like a number stays as it is");
-    assert_eq!((service.algorithm, service.access_token_expire_minutes), (crate::auth::Algorithm::HS512, 45));
-    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8000");
-    let listed = format!("{config:?} {:?}", config.listed());
-    assert!(!listed.contains("0123456789"), "{listed}");
-    let ours = [
-        ("PARLANCE_DIALECTS__CHAT_SERVICE__SECRET_KEY", "1e5"),
-        ("PARLANCE_DIALECTS__CHAT_SERVICE__ALGORITHM", "HS384"),
-        ("PARLANCE_DIALECTS__CHAT_SERVICE__ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
-        ("PARLANCE_SERVER__LISTEN", "127.0.0.1:2"),
-    ];
-    let both: Vec<_> = documented.into_iter().chain(ours).collect();
-    let config = load("", &both, &Overrides::default()).unwrap();
-    let service = &config.dialects.chat_service;
-    assert_eq!((service.secret_key.reveal(), service.access_token_expire_minutes), ("1e5", 5));
-    assert_eq!(config.server.listen.to_string(), "127.0.0.1:2");
-    let port = load("", &[("PORT", "9000"), ("HOST", "")], &Overrides::default()).unwrap();
-    assert_eq!(port.server.listen.to_string(), "127.0.0.1:9000");
-    for (name, value) in [
-        ("ALGORITHM", "none"),
-        ("ALGORITHM", "RS256"),
-        ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
-        ("HOST", "example.org"),
-        ("PORT", "70000"),
-    ] {
-        let error = refused("", &[(name, value)]);
-        assert!(error.contains(name), "{error}");
-    }
-    assert!(refused("", &[("ACCESS_TOKEN_EXPIRE_MINUTES", "0")]).contains("access_token_expire_minutes"));
 }

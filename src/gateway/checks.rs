@@ -14,15 +14,15 @@ use warp::http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, STRI
 use warp::http::{Request, StatusCode};
 use warp::reply::Response;
 
-use super::errors::Failure;
 use super::limits::{Bucket, Left, Net, Open, Seat};
 use super::listener::Peer;
-use super::origin::{Hosts, Origins};
-use super::proxy::Proxies;
-use super::rest::route::Style;
 use super::{routes, upgrade};
+use crate::api::dialect::Dialects;
+use crate::api::error::{ErrorStyle, Failure};
+use crate::api::refusal::Refusal;
 use crate::config::{Config, Rates};
-use crate::dialect::Dialects;
+use crate::origin::{Hosts, Origins};
+use crate::proxy::Proxies;
 
 const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -32,112 +32,6 @@ const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const CONNECTIONS_RETRY_MS: u64 = 10_000;
 /// Connections over an address's number that are told so, at once; others are closed without a word.
 const TURNED_AWAY_MAX: usize = 256;
-
-/// Why a connection or a request was refused, as the metric `parlance_refused_total` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// An address asked for too much.
-    AddressRate,
-    /// A user asked for too much.
-    UserRate,
-    /// An address tried too many passwords, or made too many accounts.
-    AttemptRate,
-    /// An address has too many connections.
-    AddressConnections,
-    /// A user has too many connections.
-    UserConnections,
-    /// A host name that is not the server's.
-    Host,
-    /// A page that may not call.
-    Origin,
-    /// A named proxy sent no PROXY header that can be read.
-    ProxyHeader,
-    /// The TLS handshake failed or took too long.
-    Tls,
-    /// A request's header took too long.
-    HeaderTime,
-    /// A request's header is too large.
-    HeaderSize,
-    /// A request can't be read as HTTP.
-    Header,
-    /// A body took too long.
-    BodyTime,
-    /// A body is too large.
-    BodySize,
-    /// A request took too long altogether.
-    RequestTime,
-    /// The client didn't read the answer.
-    ReplyTime,
-    /// A WebSocket was asked for with a token that is not valid, or while the server takes none.
-    Connect,
-    /// A WebSocket's message is too large.
-    FrameSize,
-    /// What came over a WebSocket is against its protocol.
-    Frame,
-}
-
-impl Refusal {
-    /// All of them.
-    pub const ALL: [Refusal; 19] = [
-        Refusal::AddressRate,
-        Refusal::UserRate,
-        Refusal::AttemptRate,
-        Refusal::AddressConnections,
-        Refusal::UserConnections,
-        Refusal::Host,
-        Refusal::Origin,
-        Refusal::ProxyHeader,
-        Refusal::Tls,
-        Refusal::HeaderTime,
-        Refusal::HeaderSize,
-        Refusal::Header,
-        Refusal::BodyTime,
-        Refusal::BodySize,
-        Refusal::RequestTime,
-        Refusal::ReplyTime,
-        Refusal::Connect,
-        Refusal::FrameSize,
-        Refusal::Frame,
-    ];
-
-    /// The metric's label.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Refusal::AddressRate => "address_rate",
-            Refusal::UserRate => "user_rate",
-            Refusal::AttemptRate => "attempt_rate",
-            Refusal::AddressConnections => "address_connections",
-            Refusal::UserConnections => "user_connections",
-            Refusal::Host => "host",
-            Refusal::Origin => "origin",
-            Refusal::ProxyHeader => "proxy_header",
-            Refusal::Tls => "tls",
-            Refusal::HeaderTime => "header_time",
-            Refusal::HeaderSize => "header_size",
-            Refusal::Header => "header",
-            Refusal::BodyTime => "body_time",
-            Refusal::BodySize => "body_size",
-            Refusal::RequestTime => "request_time",
-            Refusal::ReplyTime => "reply_time",
-            Refusal::Connect => "connect",
-            Refusal::FrameSize => "frame_size",
-            Refusal::Frame => "frame",
-        }
-    }
-
-    /// Counts a WebSocket that the node refused, where its user has too many.
-    pub fn count_session(fault: &Fault) {
-        if fault.code == Code::RateLimited {
-            Refusal::UserConnections.count();
-        }
-    }
-
-    /// Counts it.
-    pub fn count(self) {
-        counter!("parlance_refused_total", "why" => self.word()).increment(1);
-    }
-}
 
 /// The rules of one listener that hold now: read again, others take their place while it goes on.
 #[derive(Default)]
@@ -176,7 +70,7 @@ pub struct Checks {
     open: Arc<Open>,
     connections_per_address: usize,
     turned_away: Arc<Semaphore>,
-    /// They know in what manner refusals are written.
+    /// They know in which style refusals are written.
     dialects: Option<Arc<Dialects>>,
 }
 
@@ -357,9 +251,10 @@ impl Checks {
     }
 
     fn refusal<B>(&self, request: &Request<B>, fault: Fault) -> Response {
-        let style = self.dialects.as_ref().map_or(Style::Native, |dialects| dialects.style(request.uri().path()));
+        let style =
+            self.dialects.as_ref().map_or(ErrorStyle::Native, |dialects| dialects.errors_at(request.uri().path()));
         let failure = Failure::from(fault);
-        // A request that is not for this server stays 400 in every manner of writing, and names no field.
+        // A request that is not for this server stays 400 in every style, and names no field.
         if failure.fault.code == Code::Malformed { failure.response() } else { failure.styled(style) }
     }
 

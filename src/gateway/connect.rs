@@ -1,99 +1,135 @@
-//! `/v1/connect`: from a handshake to a Session.
+//! From a handshake to a connection, for the native socket and those of the dialects: the token, the counts, the link, and the
+//! Session or the one room behind it.
 
 use std::sync::Arc;
 
-use parlance_actors::link::Link;
-use parlance_actors::service::Service;
-use parlance_actors::wire::Wire;
-use parlance_schema::Fault;
-use parlance_schema::frame::{SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK};
+use parlance_actors::link::{Link, Receiver};
+use parlance_actors::service::What;
 use parlance_schema::limits::FRAME_BYTES_MAX;
+use parlance_schema::{Code, Fault};
 use warp::http::HeaderMap;
-use warp::reply::{Reply, Response};
+use warp::path::FullPath;
+use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::checks::Refusal;
-use super::native;
-use super::rest::call;
+use super::rest::{self, table as paths};
 use super::upgrade::{Choice, Handshake, NotUpgraded, choose, handshake};
-use crate::auth::Accounts;
+use crate::api::call::{self, Deps};
+use crate::api::dialect::MountedSocket;
+use crate::api::error::Failure;
+use crate::api::refusal::Refusal;
+use crate::api::socket::{Entrance, Opening, Refusals, Rooms};
 
-/// What the route calls.
-#[derive(Clone)]
-pub struct Deps {
-    /// The node.
-    pub service: Arc<dyn Service>,
-    /// Accounts and tokens.
-    pub accounts: Arc<Accounts>,
+/// A request for a connection.
+struct Request {
+    socket: MountedSocket,
+    path: String,
+    query: String,
+    headers: HeaderMap,
 }
 
-/// The route `/v1/connect`.
-pub fn route(deps: Deps) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+/// All WebSockets that are served; requests for other paths are rejected.
+pub fn route(deps: Arc<Deps>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    let table = Arc::new(rest::table(&deps.dialects));
+    let find = move |path: FullPath| {
+        let found = table.socket(path.as_str()).cloned();
+        std::future::ready(found.map(|socket| (socket, path)).ok_or_else(warp::reject::not_found))
+    };
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::path!("v1" / "connect")
-        .and(warp::any().map(move || deps.clone()))
+    warp::path::full()
+        .and_then(find)
         .and(query)
         .and(warp::header::headers_cloned())
+        .map(|(socket, path): (MountedSocket, FullPath), query, headers| Request {
+            socket,
+            path: path.as_str().to_owned(),
+            query,
+            headers,
+        })
         .and(handshake())
-        .then(answer)
+        .then(move |request, handshake| answer(deps.clone(), request, handshake))
 }
 
-async fn answer(deps: Deps, query: String, headers: HeaderMap, handshake: Result<Handshake, NotUpgraded>) -> Response {
+async fn answer(deps: Arc<Deps>, request: Request, handshake: Result<Handshake, NotUpgraded>) -> Response {
     let handshake = match handshake {
         Ok(handshake) => handshake,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => return refused.response(request.socket.errors()),
     };
     let offered = handshake.offered();
-    let choice = choose(&offered, &[SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK]);
+    let choice = choose(&offered, request.socket.socket.subprotocols);
     let echo = choice.echo;
-    if choice.protocol.is_none() && choice.has_unknown {
-        return handshake.refuse(echo, &unknown_subprotocol());
-    }
-    match admit(&deps, &query, &headers, &choice).await {
-        Ok(link) => match handshake.count_user(link.principal.user) {
-            Ok(()) => connect(deps.service, handshake, echo, link).await,
-            Err(fault) => handshake.refuse(echo, &fault),
+    match connect(&deps, &request, &choice, &handshake).await {
+        Ok((link, receiver)) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
+        Err(fault) => match request.socket.socket.refusals {
+            Refusals::Close => handshake.refuse(echo, &fault),
+            Refusals::Status => {
+                Refusal::count_connect(&fault);
+                Failure::from(fault).styled(request.socket.errors())
+            }
         },
-        Err(fault) => handshake.refuse(echo, &fault),
     }
 }
 
-/// What a client is told that offers none of the subprotocols which are spoken here.
-fn unknown_subprotocol() -> Fault {
-    Fault::malformed("no such subprotocol: offer parlance.v1.json or parlance.v1.msgpack, or none for JSON")
+/// What a client is told that offers none of the subprotocols which the socket speaks.
+fn unknown_subprotocol(known: &[&str]) -> Fault {
+    let known = known.join(" or ");
+    Fault::malformed(format!("no such subprotocol: offer {known}, or none"))
 }
 
-/// Checks the token, and makes the connection's link.
-async fn admit(deps: &Deps, query: &str, headers: &HeaderMap, choice: &Choice<'_>) -> Result<Arc<Link>, Fault> {
-    let token = token(query, choice, headers)?;
-    let who = deps.accounts.authenticate(token).await?;
-    // A client that names no subprotocol speaks JSON.
-    let wire: Arc<dyn Wire> = match choice.protocol {
-        Some(SUBPROTOCOL_MSGPACK) => Arc::new(native::Msgpack),
-        _ => Arc::new(native::Json),
-    };
-    let link = Link::new(deps.service.next_session(), who.principal, wire, who.expires_at);
-    link.keep_token(Some(token));
-    Ok(link)
-}
-
+/// Checks the token and the rates, asks the socket what the client is to be connected to, and connects it.
 async fn connect(
-    service: Arc<dyn Service>,
-    handshake: Handshake,
-    echo: Option<&'static str>,
-    link: Arc<Link>,
-) -> Response {
-    match service.connect(link.clone()).await {
-        Ok(receiver) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
-        Err(fault) => {
-            Refusal::count_session(&fault);
-            handshake.refuse(echo, &fault)
+    deps: &Arc<Deps>,
+    request: &Request,
+    choice: &Choice<'_>,
+    handshake: &Handshake,
+) -> Result<(Arc<Link>, Box<dyn Receiver>), Fault> {
+    let mounted = &request.socket;
+    let known = mounted.socket.subprotocols;
+    if !known.is_empty() && choice.protocol.is_none() && choice.has_unknown {
+        return Err(unknown_subprotocol(known));
+    }
+    let token = token(&request.query, choice, &request.headers)?;
+    let who = deps.accounts.authenticate_with(mounted.issuers(), token).await?;
+    handshake.count_user(who.principal.user)?;
+    let opening = Opening {
+        deps: deps.clone(),
+        who: who.principal,
+        subprotocol: choice.protocol,
+        wire: mounted.wire(choice.protocol),
+        params: paths::params(mounted.socket.path, &request.path).map_err(|failure| failure.fault)?,
+        query: request.query.clone(),
+        serving: mounted.serving.clone(),
+    };
+    let place = opening.wire;
+    let Entrance { wire, rooms } = (mounted.socket.open)(opening).await?;
+    if wire.index() != place {
+        tracing::error!(path = mounted.socket.path, index = wire.index(), place, "a wire is not at its place");
+        return Err(Fault::internal("the server failed to set up the connection: try again"));
+    }
+    let room = match rooms {
+        Rooms::All => None,
+        Rooms::One(room, _) => Some(room),
+    };
+    let (session, delivery) = (deps.service.next_session(), mounted.socket.delivery);
+    let link = Link::serving(room, delivery, session, who.principal, wire, who.expires_at);
+    link.keep_token(Some(token));
+    let receiver = enter(deps, &link, rooms).await.inspect_err(Refusal::count_session)?;
+    Ok((link, receiver))
+}
+
+async fn enter(deps: &Deps, link: &Arc<Link>, rooms: Rooms) -> Result<Box<dyn Receiver>, Fault> {
+    let Rooms::One(room, after) = rooms else { return deps.service.connect(link.clone()).await };
+    match deps.service.enter(link.clone(), after).await {
+        Err(fault) if fault.code == Code::NotFound => {
+            let there = deps.service.is_there(link.principal.tenant, What::Room(room)).await?;
+            Err(if there { Fault::forbidden("you are not a member of this room") } else { fault })
         }
+        entered => entered,
     }
 }
 
 /// The token of whoever opens a socket: from the query, beside the subprotocols, or in a header.
-pub(crate) fn token<'a>(query: &'a str, choice: &Choice<'a>, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
+fn token<'a>(query: &'a str, choice: &Choice<'a>, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
     // A JWT is written in characters that need no escape.
     let named = query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty());
     named.or(choice.token).map_or_else(|| call::bearer(headers), Ok)

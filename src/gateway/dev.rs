@@ -10,8 +10,8 @@ use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
-use super::errors::Failure;
-use super::explain::Mistake;
+use crate::api::error::Failure;
+use crate::api::explain::Mistake;
 
 /// Bytes of a body here.
 const BODY_BYTES_MAX: u64 = 1_024;

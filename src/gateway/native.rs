@@ -5,26 +5,38 @@
 
 mod explain;
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use parlance_actors::wire::{Around, Missing, Opcode, Wire, frame};
+use parlance_actors::wire::{Around, Asked, Missing, Wire};
 use parlance_schema::entry::Entry;
 use parlance_schema::event::Ephemeral;
-use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::frame::{Push, ReplyOutcome, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK};
 use parlance_schema::limits::{DEPTH_MAX, FRAME_BYTES_MAX};
 use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::number;
+use crate::api::frame::{json, msgpack};
+use crate::api::number;
+use crate::api::socket::{Delivery, Entrance, Opening, Refusals, Rooms, Socket};
 
-/// Bytes of the encoding buffer that a thread keeps between frames.
-const SCRATCH_BYTES_KEPT: usize = 64 * 1024;
+/// `/v1/connect`: all rooms of a user. A client that names no subprotocol speaks JSON.
+pub static SOCKET: Socket = Socket {
+    path: "/v1/connect",
+    subprotocols: &[SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK],
+    delivery: Delivery::NATIVE,
+    refusals: Refusals::Close,
+    open: |opening| Box::pin(async move { Ok(enter(&opening)) }),
+};
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+fn enter(opening: &Opening) -> Entrance {
+    let wire: Arc<dyn Wire> = match opening.subprotocol {
+        Some(SUBPROTOCOL_MSGPACK) => Arc::new(Msgpack),
+        _ => Arc::new(Json),
+    };
+    Entrance { wire, rooms: Rooms::All }
 }
 
 /// The wire `parlance.v1.json`.
@@ -86,8 +98,8 @@ impl Wire for Json {
         json(push)
     }
 
-    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes> {
-        json(&ReplyFrame { re: n, outcome })
+    fn reply(&self, asked: Asked, outcome: &ReplyOutcome) -> Option<Bytes> {
+        json(&ReplyFrame { re: asked.n, outcome })
     }
 }
 
@@ -129,8 +141,8 @@ impl Wire for Msgpack {
         msgpack(push)
     }
 
-    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes> {
-        msgpack(&ReplyFrame { re: n, outcome })
+    fn reply(&self, asked: Asked, outcome: &ReplyOutcome) -> Option<Bytes> {
+        msgpack(&ReplyFrame { re: asked.n, outcome })
     }
 }
 
@@ -172,27 +184,4 @@ fn is_too_deep(json: &[u8]) -> bool {
         }
     }
     false
-}
-
-pub(crate) fn json(value: &impl Serialize) -> Option<Bytes> {
-    encode(Opcode::Text, |scratch| serde_json::to_writer(scratch, value).map_err(|error| error.to_string()))
-}
-
-fn msgpack(value: &impl Serialize) -> Option<Bytes> {
-    encode(Opcode::Binary, |scratch| rmp_serde::encode::write_named(scratch, value).map_err(|error| error.to_string()))
-}
-
-/// Encodes in the thread's buffer, so that the frame is one allocation of the right size.
-fn encode(opcode: Opcode, write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Option<Bytes> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        scratch.shrink_to(SCRATCH_BYTES_KEPT);
-        match write(scratch) {
-            Ok(()) => Some(frame(opcode, scratch)),
-            Err(error) => {
-                tracing::error!(error, "a frame could not be encoded");
-                None
-            }
-        }
-    })
 }

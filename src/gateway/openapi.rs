@@ -20,13 +20,12 @@ use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
     Schema, tag::TagBuilder,
 };
-use warp::http::HeaderMap;
 
-use super::errors::{Detail, Details};
-use super::pages::Asset;
 use super::rest;
-use super::rest::route::{Access, Action, Answered, Body, Content, Holds, Query, Route, Shape, Style, Verb};
-use crate::dialect;
+use crate::api::asset::Asset;
+use crate::api::dialect::{Dialects, Mounted};
+use crate::api::error::{Detail, Details, ErrorStyle};
+use crate::api::route::{Access, Action, Answered, Body, Content, Holds, Query, Shape, Verb};
 
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Registering, logging in, renewing tokens."),
@@ -39,38 +38,22 @@ const TAGS: &[(&str, &str)] = &[
     ("users", "Other users."),
     ("admin", "The operator's view."),
     ("server", "Health, metrics, this document."),
-    ("chat-service", "The paths of chat-service, for its clients."),
 ];
 
 const ABOUT: &str = "Real-time messaging: rooms that never lose, repeat or reorder a message. The same operations, and \
     what happens in one's rooms as it happens, are on the WebSocket `/v1/connect`.\n\nAn error's body is a fault: a \
     stable `code`, a `detail` for developers, and in `retry` whether trying again can help.";
 
-/// The document as it is served, compressed for those who take it so.
-#[derive(Clone, Debug)]
-pub struct Served(Arc<Asset>);
-
-impl Served {
-    /// The document of our routes and of those dialects that are served.
-    #[must_use]
-    pub fn new(dialects: impl Iterator<Item = &'static Route>) -> Self {
-        let text = document_of(dialects).to_string();
-        Self(Arc::new(Asset::new(text.into(), "application/json", None)))
-    }
-
-    /// Answers with the document.
-    pub async fn answer(&self, headers: &HeaderMap) -> warp::reply::Response {
-        self.0.answer(headers).await
-    }
-}
-
-/// Makes the document with all dialects.
+/// Makes the document as it is served, compressed for those who take it so.
 #[must_use]
-pub fn document() -> Value {
-    document_of(dialect::all_routes())
+pub fn served(dialects: &Dialects) -> Arc<Asset> {
+    let text = document(dialects).to_string();
+    Arc::new(Asset::new(text.into(), "application/json", None))
 }
 
-fn document_of(dialects: impl Iterator<Item = &'static Route>) -> Value {
+/// Makes the document of the native API and the dialects that are on.
+#[must_use]
+pub fn document(dialects: &Dialects) -> Value {
     match serde_json::to_value(described(dialects)) {
         Ok(mut document) => {
             tidy(&mut document);
@@ -143,16 +126,16 @@ fn inline(value: &mut Value, reference: &str, plain: &Value) {
     }
 }
 
-fn described(dialects: impl Iterator<Item = &'static Route>) -> OpenApi {
+fn described(dialects: &Dialects) -> OpenApi {
     let mut schemas = BTreeMap::new();
     collect(&mut schemas, Shape::of::<Fault>());
     let mut paths = PathsBuilder::new();
-    let dialects: Vec<_> = dialects.collect();
-    if !dialects.is_empty() {
+    if dialects.serving().next().is_some() {
         collect(&mut schemas, Shape::of::<Detail<'_>>());
         collect(&mut schemas, Shape::of::<Details<'_>>());
     }
-    for route in rest::routes().chain(dialects) {
+    for mounted in rest::mounted().chain(dialects.routes()) {
+        let route = mounted.route;
         let shapes = route.answers.iter().filter_map(|a| match a.content {
             Content::Json(shape) => Some(shape),
             _ => None,
@@ -160,7 +143,7 @@ fn described(dialects: impl Iterator<Item = &'static Route>) -> OpenApi {
         for shape in shapes.chain(route.body.map(|b| b.shape)) {
             collect(&mut schemas, shape);
         }
-        paths = paths.path(route.path, PathItem::new(http_method(route.verb), operation(route)));
+        paths = paths.path(route.path, PathItem::new(http_method(route.verb), operation(&mounted)));
     }
     let mut components = Components::new();
     components.schemas = schemas;
@@ -177,7 +160,9 @@ fn described(dialects: impl Iterator<Item = &'static Route>) -> OpenApi {
         .description(Some(ABOUT))
         .license(Some(license))
         .build();
-    let tags = TAGS.iter().map(|(name, about)| TagBuilder::new().name(*name).description(Some(*about)).build());
+    let chapters = dialects.serving().map(|serving| (serving.dialect.name, serving.dialect.about));
+    let tags = TAGS.iter().copied().chain(chapters);
+    let tags = tags.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).tags(Some(tags)).build()
 }
 
@@ -201,8 +186,10 @@ fn named(shape: Shape) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name((shape.name)()))
 }
 
-fn operation(route: &'static Route) -> OperationBuilder {
-    let mut operation = OperationBuilder::new().tag(route.tag).summary(Some(route.about)).operation_id(Some(route.id));
+fn operation(mounted: &Mounted) -> OperationBuilder {
+    let route = mounted.route;
+    let mut operation =
+        OperationBuilder::new().tag(mounted.tag()).summary(Some(route.about)).operation_id(Some(route.id));
     for name in route.params() {
         operation = operation.parameter(path_parameter(name));
     }
@@ -218,7 +205,7 @@ fn operation(route: &'static Route) -> OperationBuilder {
     if route.access != Access::Public {
         operation = operation.security(SecurityRequirement::new("bearer", Vec::<String>::new()));
     }
-    for (status, response) in responses(route) {
+    for (status, response) in responses(mounted) {
         operation = operation.response(status.to_string(), response);
     }
     operation
@@ -308,28 +295,29 @@ fn request_body(body: Body, form: bool) -> RequestBody {
 }
 
 /// All responses of a route: its own good ones, and faults by status.
-fn responses(route: &'static Route) -> BTreeMap<u16, Response> {
+fn responses(mounted: &Mounted) -> BTreeMap<u16, Response> {
+    let (route, style) = (mounted.route, mounted.errors());
     let mut found = BTreeMap::new();
     for answer in route.answers {
         add(&mut found, answer);
     }
     let mut statuses: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in faults(route) {
+    for code in faults(mounted) {
         let codes = statuses.entry(code.http()).or_default();
         if !codes.contains(&code) {
             codes.push(code);
         }
     }
-    if route.body.is_some() && route.style() == Style::Native {
+    if route.body.is_some() && style == ErrorStyle::Native {
         statuses.entry(415).or_default().push(Code::Malformed);
     }
-    if route.style() == Style::Detail {
+    if style == ErrorStyle::Detail {
         // What can't be read is not valid, to these services.
         let unread = statuses.remove(&400).unwrap_or_default();
         statuses.entry(422).or_default().extend(unread);
     }
     for (status, codes) in statuses {
-        found.entry(status).or_insert_with(|| refusal(status, &codes, route.style()));
+        found.entry(status).or_insert_with(|| refusal(status, &codes, style));
     }
     found
 }
@@ -347,12 +335,13 @@ fn add(found: &mut BTreeMap<u16, Response>, answer: &Answered) {
 }
 
 /// Codes that a route can answer with, from what it takes, and its own.
-fn faults(route: &'static Route) -> Vec<Code> {
+fn faults(mounted: &Mounted) -> Vec<Code> {
     use Code::{
         Already, Archived, BadCredentials, Banned, Busy, Deleted, Forbidden, Internal, Invalid, Malformed, Muted,
         NotFound, OutcomeUnknown, RateLimited, Restarting, Revoked, Silent, Stale, StoreUnavailable, TokenExpired,
         TooLarge, Unauthenticated,
     };
+    let (route, is_dialect) = (mounted.route, mounted.serving.is_some());
     // What every request passes can refuse it for its host name and for its rate.
     let mut codes = vec![Internal, Malformed, RateLimited];
     if route.access != Access::Public {
@@ -361,10 +350,10 @@ fn faults(route: &'static Route) -> Vec<Code> {
     if route.access == Access::SuperAdmin {
         codes.push(Forbidden);
     }
-    if route.path.starts_with("/v1/") || route.dialect.is_some() {
+    if route.path.starts_with("/v1/") || is_dialect {
         codes.extend([Malformed, Invalid]);
     }
-    if route.dialect.is_some() && route.verb != Verb::Get {
+    if is_dialect && route.verb != Verb::Get {
         codes.push(OutcomeUnknown);
     }
     if route.body.is_some() {
@@ -383,12 +372,12 @@ fn faults(route: &'static Route) -> Vec<Code> {
     codes
 }
 
-fn refusal(status: u16, codes: &[Code], style: Style) -> Response {
+fn refusal(status: u16, codes: &[Code], style: ErrorStyle) -> Response {
     let words: Vec<_> = codes.iter().map(|c| format!("`{}`", c.word())).collect();
     let name = match style {
-        Style::Native => <Fault as ToSchema>::name(),
-        Style::Detail if status == 422 => <Details<'_> as ToSchema>::name(),
-        Style::Detail => <Detail<'_> as ToSchema>::name(),
+        ErrorStyle::Native => <Fault as ToSchema>::name(),
+        ErrorStyle::Detail if status == 422 => <Details<'_> as ToSchema>::name(),
+        ErrorStyle::Detail => <Detail<'_> as ToSchema>::name(),
     };
     let schema = RefOr::Ref(Ref::from_schema_name(name));
     let mut response = ResponseBuilder::new()

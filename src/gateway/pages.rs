@@ -1,9 +1,7 @@
 //! Static pages, from the binary itself: the web app, Swagger UI at `/docs`, ReDoc at `/redoc`, and the page for addresses at
 //! which there is nothing.
 
-mod asset;
 mod bundle;
-mod encoding;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -16,9 +14,8 @@ use warp::http::header::{ACCEPT, CACHE_CONTROL, ETAG, LOCATION, VARY};
 use warp::http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
-pub use asset::Asset;
-
-use super::errors::{Failure, set};
+use crate::api::asset::Asset;
+use crate::api::error::{Failure, set};
 
 /// What the web app may do: everything comes from this server, WebSockets included.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \

@@ -2,8 +2,6 @@
 
 pub mod admin;
 pub mod auth;
-pub mod body;
-pub mod call;
 pub mod invites;
 pub mod lists;
 pub mod me;
@@ -13,7 +11,6 @@ pub mod presence;
 pub mod probes;
 pub mod reactions;
 pub mod rooms;
-pub mod route;
 pub mod table;
 pub mod users;
 
@@ -23,11 +20,19 @@ use parlance_schema::{Code, Fault};
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 
-use super::errors::{Failure, json};
-use call::Call;
-use route::{Action, Content, Route};
+use super::native;
+use crate::api::call::Call;
+use crate::api::dialect::{Dialects, Mounted, MountedSocket};
+use crate::api::error::{Failure, json};
+use crate::api::route::{self, Action, Content, Route};
+use table::Table;
 
-/// All routes, chapter by chapter.
+/// All routes of the native API, ready to be served.
+pub fn mounted() -> impl Iterator<Item = Mounted> {
+    routes().map(Mounted::native)
+}
+
+/// All routes of the native API, chapter by chapter.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
     let chapters: [&'static [Route]; 11] = [
         auth::ROUTES,
@@ -43,6 +48,13 @@ pub fn routes() -> impl Iterator<Item = &'static Route> {
         probes::ROUTES,
     ];
     chapters.into_iter().flatten()
+}
+
+/// All that is served, the native API and the dialects that are on, ready to be matched.
+#[must_use]
+pub fn table(dialects: &Dialects) -> Table {
+    let native = MountedSocket { socket: &native::SOCKET, serving: None, first_wire: 0 };
+    Table::new(mounted().chain(dialects.routes()), std::iter::once(native).chain(dialects.sockets()))
 }
 
 /// Runs a route.

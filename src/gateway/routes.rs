@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use parlance_actors::service::Service;
 use parlance_schema::Fault;
 use parlance_schema::account::Role;
 use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
@@ -19,17 +18,17 @@ use warp::http::header::{
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::reply::Response;
 
-use crate::auth::{Accounts, Authenticated};
-use crate::dialect::Dialects;
+use crate::auth::Authenticated;
 
 use super::checks::Visit;
-use super::errors::{self, Failure, set};
 use super::pages;
 use super::rest;
-use super::rest::body::{self, Incoming};
-use super::rest::call::{self, Call};
-use super::rest::route::{Access, Route, Verb};
 use super::rest::table::{self, Found, Table};
+use crate::api::body::{self, Incoming};
+use crate::api::call::{self, Call, Deps};
+use crate::api::dialect::Mounted;
+use crate::api::error::{self, Failure, set};
+use crate::api::route::{Access, Verb};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -37,27 +36,15 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// JSON is no page: nothing in it may load or run, and nobody may frame it.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What the gateway calls.
-pub struct Deps {
-    /// The node.
-    pub service: Arc<dyn Service>,
-    /// Accounts and tokens.
-    pub accounts: Arc<Accounts>,
-    /// Other services whose paths are served.
-    pub dialects: Arc<Dialects>,
-    /// Writes the node's metrics in the text format of Prometheus.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-}
-
 struct Gate {
     deps: Arc<Deps>,
     table: Table,
 }
 
 /// All of HTTP but the WebSocket, as one filter that answers every request. Mount what is to come first before it.
-pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
-    let table = Table::new(rest::routes().chain(deps.dialects.routes()));
-    let gate = Arc::new(Gate { deps: Arc::new(deps), table });
+pub fn routes(deps: Arc<Deps>) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
+    let table = rest::table(&deps.dialects);
+    let gate = Arc::new(Gate { deps, table });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || Arc::clone(&gate))
@@ -71,7 +58,7 @@ pub fn routes(deps: Deps) -> impl Filter<Extract = (Response,), Error = Infallib
             let request = Request { method, path: path.as_str().to_owned(), query, headers, visit };
             answer(gate, request, body::stream(body)).boxed()
         })
-        .recover(errors::recover)
+        .recover(error::recover)
         .unify()
 }
 
@@ -91,13 +78,13 @@ async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Respon
     let id = request_id(&request.headers);
     let found = gate.table.find(request.method.as_str(), &request.path);
     let pattern = match &found {
-        Found::Route(route) | Found::Method(route, _) => route.path,
+        Found::Route(mounted) | Found::Method(mounted, _) => mounted.route.path,
         Found::Nothing => pages::label(&request.path),
     };
     let method = known(&request.method);
     let style = match &found {
-        Found::Route(route) | Found::Method(route, _) => route.style(),
-        Found::Nothing => gate.deps.dialects.style(&request.path),
+        Found::Route(mounted) | Found::Method(mounted, _) => mounted.errors(),
+        Found::Nothing => gate.deps.dialects.errors_at(&request.path),
     };
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
@@ -123,17 +110,18 @@ async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Respon
     response
 }
 
-async fn handle(gate: &Gate, found: Found, request: Request, body: &mut Incoming) -> Result<Response, Failure> {
-    let route = match found {
-        Found::Route(route) => route,
+async fn handle(gate: &Gate, found: Found<'_>, request: Request, body: &mut Incoming) -> Result<Response, Failure> {
+    let mounted = match found {
+        Found::Route(mounted) => mounted,
         Found::Method(_, allow) => return Err(Failure::wrong_method(allow)),
         Found::Nothing => return pages::serve(request.method.as_str(), &request.path, &request.headers).await,
     };
+    let route = mounted.route;
     let visit = request.visit.as_deref();
     if let Some(visit) = visit.filter(|_| route.attempt) {
         visit.attempt()?;
     }
-    let who = authorize(gate, route, &request.headers).await?;
+    let who = authorize(gate, mounted, &request.headers).await?;
     if let (Some(visit), Some(who)) = (visit, &who) {
         visit.user(who.principal.user)?;
     }
@@ -142,15 +130,16 @@ async fn handle(gate: &Gate, found: Found, request: Request, body: &mut Incoming
         route,
         who,
         key: if route.keyed { call::key(&request.headers)? } else { None },
-        params: table::params(route, &request.path)?,
+        params: table::params(route.path, &request.path)?,
         // Outside `/v1` a query means nothing, and pages are given all sorts.
-        query: if route.path.starts_with("/v1/") || route.dialect.is_some() {
-            call::query(route, &request.query)?
+        query: if route.path.starts_with("/v1/") || mounted.serving.is_some() {
+            call::query(mounted, &request.query)?
         } else {
             Vec::new()
         },
         body: if route.body.is_some() { body::read(&request.headers, body, route.form).await? } else { Bytes::new() },
         headers: request.headers,
+        serving: mounted.serving.clone(),
     };
     if route.verb == Verb::Get { rest::run(call).await } else { to_the_end(call).await }
 }
@@ -161,13 +150,13 @@ async fn to_the_end(call: Call) -> Result<Response, Failure> {
     task.await.unwrap_or_else(|_| Err(Fault::internal("the server failed to handle the request: try again").into()))
 }
 
-async fn authorize(gate: &Gate, route: &Route, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {
-    if route.access == Access::Public {
+async fn authorize(gate: &Gate, mounted: &Mounted, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {
+    let access = mounted.route.access;
+    if access == Access::Public {
         return Ok(None);
     }
-    let issuer = route.dialect.and_then(|name| gate.deps.dialects.issuer(name));
-    let who = gate.deps.accounts.authenticate_with(issuer, call::bearer(headers)?).await?;
-    if route.access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
+    let who = gate.deps.accounts.authenticate_with(mounted.issuers(), call::bearer(headers)?).await?;
+    if access == Access::SuperAdmin && who.principal.role != Role::SuperAdmin {
         return Err(Fault::forbidden("only a super_admin may do this").into());
     }
     Ok(Some(who))

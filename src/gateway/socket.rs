@@ -23,8 +23,8 @@ use parlance_schema::limits::OUTBOX_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::checks::Refusal;
 use super::codec::{Decoder, Event};
+use crate::api::refusal::Refusal;
 
 /// Milliseconds from the beginning of a close to the end of the connection, whatever the peer does.
 pub const CLOSE_MS: u64 = 5_000;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::checks::Refusal;
+use crate::api::refusal::Refusal;
 
 /// What a connection runs on.
 pub enum Io {

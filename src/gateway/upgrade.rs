@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use parlance_actors::link::{Link, Receiver};
 use parlance_actors::wire;
-use parlance_schema::{Code, Fault, UserId};
+use parlance_schema::{Fault, UserId};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -23,10 +23,12 @@ use warp::http::header::{
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::{Reply, Response};
 
-use super::checks::{Refusal, Visit};
+use super::checks::Visit;
 use super::listener::Peer;
 use super::socket::{CLOSE_MS, Connection};
 use super::stream::{Io, Stream};
+use crate::api::error::{ErrorStyle, Failure};
+use crate::api::refusal::Refusal;
 
 /// The subprotocol after which a client names its token, for browsers, which can set no header.
 pub const BEARER: &str = "bearer";
@@ -101,14 +103,22 @@ impl NotUpgraded {
     }
 }
 
-impl Reply for NotUpgraded {
-    fn into_response(self) -> Response {
-        let mut response = warp::reply::json(&self.fault()).into_response();
-        *response.status_mut() = self.status();
+impl NotUpgraded {
+    /// The response, in a style; it names the version that is spoken here (RFC 6455, 4.4).
+    #[must_use]
+    pub fn response(self, style: ErrorStyle) -> Response {
+        let failure = Failure { status: self.status(), ..self.fault().into() };
+        let mut response = failure.styled(style);
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         response
+    }
+}
+
+impl Reply for NotUpgraded {
+    fn into_response(self) -> Response {
+        self.response(ErrorStyle::Native)
     }
 }
 
@@ -254,10 +264,7 @@ impl Handshake {
     /// Answers 101 and closes at once: a browser's script is shown a close code, but never an HTTP status, and the code only
     /// where one of the subprotocols was chosen that it offers. Where none is given to `echo`, that is the first one.
     pub fn refuse(self, echo: Option<&'static str>, fault: &Fault) -> Response {
-        if fault.code != Code::RateLimited {
-            // Whoever found that it is too much has counted it.
-            Refusal::Connect.count();
-        }
+        Refusal::count_connect(fault);
         let frame = wire::close_frame(fault.code.close(), &fault.detail);
         let peer = self.peer.clone();
         let first_offered = self.offered().first().map(|word| (*word).to_owned());

@@ -12,9 +12,11 @@ mod scene;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use parlance::api::dialect::{Dialects, Mounted};
+use parlance::api::error::ErrorStyle;
+use parlance::api::route::{Access, Route};
 use parlance::dialect;
 use parlance::gateway::rest;
-use parlance::gateway::rest::route::{Access, Route, Style};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use utoipa::PartialSchema;
@@ -28,8 +30,9 @@ use rows::{Case, Row, rows};
 use scene::{PASSWORD, People, Scene, Sockets, Troupe};
 
 /// Our own routes, and those of all dialects.
-fn all_routes() -> impl Iterator<Item = &'static Route> {
-    rest::routes().chain(dialect::all_routes())
+fn all_routes() -> Vec<Mounted> {
+    let dialects = Dialects::open(dialect::ALL, &Default::default()).unwrap();
+    rest::mounted().chain(dialects.routes()).collect()
 }
 
 /// A route's name in the table.
@@ -39,7 +42,7 @@ fn name(route: &Route) -> String {
 
 #[test]
 fn each_route_and_each_operation_has_its_row_and_each_row_its_route() {
-    let routes: Vec<String> = all_routes().map(name).collect();
+    let routes: Vec<String> = all_routes().iter().map(|mounted| name(mounted.route)).collect();
     let named: Vec<&str> = rows().map(|row| row.route).filter(|route| !route.is_empty()).collect();
     let (table, listed): (BTreeSet<&str>, BTreeSet<&str>) =
         (routes.iter().map(String::as_str).collect(), named.iter().copied().collect());
@@ -112,7 +115,7 @@ struct Rest {
 impl Rest {
     /// Asks as whoever has the token; status and body.
     async fn ask(&self, route: &Route, case: &Case, scene: &Scene, token: Option<&str>) -> (u16, Value) {
-        let segments = route.path.split('/').map(|segment| match rest::route::parameter(segment) {
+        let segments = route.path.split('/').map(|segment| match parlance::api::route::parameter(segment) {
             Some(name) => {
                 let other = case.with.iter().find(|(parameter, _)| *parameter == name).map_or(name, |(_, other)| other);
                 let value = scene.get(other).unwrap_or_else(|| panic!("{}: no {other}", route.path));
@@ -222,14 +225,15 @@ impl Cell {
 }
 
 fn cells() -> Vec<Cell> {
-    let routes: HashMap<String, &'static Route> = all_routes().map(|route| (name(route), route)).collect();
+    let routes: HashMap<String, Mounted> = all_routes().into_iter().map(|m| (name(m.route), m)).collect();
     let mut cells = Vec::new();
     for row in rows() {
         for case in row.cases {
             for role in 0..ROLES.len() {
                 for column in 0..case.grid.columns.names().len() {
-                    let route = routes.get(row.route).copied();
-                    let tells = route.is_some_and(|route| route.style() == Style::Detail);
+                    let mounted = routes.get(row.route);
+                    let tells = mounted.is_some_and(|mounted| mounted.errors() == ErrorStyle::Detail);
+                    let route = mounted.map(|mounted| mounted.route);
                     let mark = if tells { case.grid.mark_told(role, column) } else { case.grid.mark(role, column) };
                     cells.push(Cell { row, case, route, role, column, mark });
                 }

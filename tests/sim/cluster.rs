@@ -58,7 +58,7 @@ struct Nobody;
 
 #[async_trait]
 impl Authority for Nobody {
-    async fn check(&self, _: &str) -> Result<(Principal, Millis), Fault> {
+    async fn check(&self, _: &str, _: usize) -> Result<(Principal, Millis), Fault> {
         Err(Fault::unauthenticated("tokens have no part in the simulation"))
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
+use parlance::api::refusal::Refusal;
 use parlance::cli::Cli;
-use parlance::gateway::checks::Refusal;
 use parlance::telemetry::METRICS;
 use parlance_schema::fault::Retry;
 use parlance_schema::{Code, limits};

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlance::config::Config;
-use parlance::dialect::Dialects;
 use parlance::gateway::checks::{Checks, Current};
 use parlance::gateway::listener::{self, Handle, Options};
 use parlance::gateway::{connect, echo};
@@ -20,7 +19,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use warp::{Filter, Rejection};
 
-use crate::rest::Gate;
+use crate::rest::{Gate, all_dialects};
 use crate::socket::client::{PATIENCE, upgrade_request};
 
 /// A listener with the API before fakes, `/v1/connect` and `/dev/echo`.
@@ -40,11 +39,10 @@ async fn place_with(change: impl FnOnce(&mut Config), options: Options) -> Place
     let mut config = Config::default();
     change(&mut config);
     config.check().unwrap();
-    let checks = Checks::new(&config).unwrap().styled(Arc::new(Dialects::new(&config.dialects)));
+    let checks = Checks::new(&config).unwrap().styled(Arc::new(all_dialects()));
     let checks = Arc::new(Current::from(checks));
-    let deps = connect::Deps { service: gate.node.clone(), accounts: gate.accounts.clone() };
     let rest = gate.routes().and_then(async |reply| Ok::<_, Rejection>(reply));
-    let routes = connect::route(deps).or(echo::route()).unify().or(rest).unify();
+    let routes = connect::route(gate.deps()).or(echo::route()).unify().or(rest).unify();
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener::serve(socket, routes, Options { checks: checks.clone(), ..options }).unwrap();
     Place { gate, server, checks }

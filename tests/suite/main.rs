@@ -12,6 +12,7 @@ mod import;
 mod membership;
 mod protocol;
 mod rest;
+mod settings;
 mod socket;
 mod store;
 mod yaml;

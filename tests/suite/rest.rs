@@ -18,17 +18,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use fake::{FakeClock, FakeNode};
+use parlance::api::call::Deps;
+use parlance::api::dialect::Dialects;
 use parlance::auth::Accounts;
-use parlance::dialect::Dialects;
+use parlance::dialect;
 use parlance::gateway::openapi;
-use parlance::gateway::routes::{Deps, routes};
+use parlance::gateway::routes::routes;
 use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
 use serde_json::Value;
 use warp::Filter;
 use warp::http::{Response, StatusCode};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| openapi::document(&all_dialects()));
+
+/// All dialects, as they are without any settings.
+pub fn all_dialects() -> Dialects {
+    Dialects::open(dialect::ALL, &Default::default()).unwrap()
+}
 
 /// A gateway before fakes.
 pub struct Gate {
@@ -83,10 +90,16 @@ impl Gate {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
-    pub fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
+    /// What handlers may call.
+    pub fn deps(&self) -> Arc<Deps> {
         let (service, accounts) = (self.node.clone(), self.accounts.clone());
-        let dialects = Arc::new(Dialects::new(&parlance::config::Dialects::default()));
-        routes(Deps { service, accounts, dialects, metrics: Arc::new(|| "parlance_up 1\n".to_owned()) })
+        let dialects = Arc::new(all_dialects());
+        let document = openapi::served(&dialects);
+        Arc::new(Deps { service, accounts, dialects, metrics: Arc::new(|| "parlance_up 1\n".to_owned()), document })
+    }
+
+    pub fn routes(&self) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + use<> {
+        routes(self.deps())
     }
 
     /// Sends a request as a user and checks the response against the document.

@@ -5,7 +5,7 @@
     tests/texts/faults.py --write  writes the appendix
 
 The texts are found in the sources: wherever a fault is made, its text must stand there as a literal, or in a `let` before
-it. What is made of an explained mistake (`src/gateway/explain.rs`) is listed by the sentences of that file.
+it. What is made of an explained mistake (`src/api/explain.rs`) is listed by the sentences of that file.
 """
 
 import re
@@ -18,7 +18,7 @@ BEGIN = "<!-- Made by tests/texts/faults.py --write: begin -->\n"
 END = "<!-- end -->\n"
 
 SOURCES = ["schema/src", "domain/src", "actors/src", "src"]
-EXPLAINER = "src/gateway/explain.rs"
+EXPLAINER = "src/api/explain.rs"
 # Words that belong to the program, not to those who talk to it.
 FOREIGN = re.compile(
     r"\b(struct|enum|tuple|variant|serde|[ui](8|16|32|64|128)|usize|isize|Option|None|Some|Vec|actor|mailbox|ractor|"
@@ -30,11 +30,11 @@ FOR_TESTS = ["src/gateway/dev.rs", "src/gateway/echo.rs"]
 
 # Which texts come when: by a part of the path, the first that fits.
 WHEN = [
-    ("A request that can't be read", ["src/gateway/explain", "src/gateway/native", "gateway/rest/body", "gateway/rest/call", "gateway/rest/table"]),
-    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/codec", "gateway/socket"]),
+    ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/frame", "gateway/rest/table"]),
+    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/codec", "gateway/socket", "api/socket"]),
     ("A request that is refused before any route", ["gateway/checks"]),
     ("A service that is spoken as well", ["src/dialect"]),
-    ("REST: paths, methods and parameters", ["src/gateway"]),
+    ("REST: paths, methods and parameters", ["src/gateway", "src/api"]),
     ("Accounts and logins", ["src/auth"]),
     ("What people write", ["domain/src/text"]),
     ("A command to a room", ["domain/src/room", "ops/open", "domain/src"]),

@@ -7,17 +7,10 @@ use parlance_schema::{Fault, Millis};
 /// Checks access tokens.
 #[async_trait]
 pub trait Authority: Send + Sync {
-    /// Says whose a token is, and when it expires.
+    /// Says whose a token is, and when it expires. Which tokens are good depends on the wire of the connection, by its
+    /// [index](crate::wire::Wire::index): some wires take those of other services too.
     ///
     /// # Errors
     /// `unauthenticated`, `token_expired` or `revoked`.
-    async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault>;
-
-    /// The same for a token that a connection was let in with, by whichever wire.
-    ///
-    /// # Errors
-    /// As for [`Authority::check`].
-    async fn check_again(&self, token: &str) -> Result<(Principal, Millis), Fault> {
-        self.check(token).await
-    }
+    async fn check(&self, token: &str, wire: usize) -> Result<(Principal, Millis), Fault>;
 }

@@ -10,6 +10,7 @@ use parlance_domain::visibility::{Visible, is_whole, names, visible};
 use parlance_schema::entry::Entry;
 use parlance_schema::{RoomId, Seq};
 
+use crate::link::Link;
 use crate::wire::{Around, Missing, WIRES_MAX, Wire};
 
 /// An entry as a wire writes it for somebody who may read from `first` on; empty where the wire has no frame for it.
@@ -73,6 +74,16 @@ impl<'a> Batch<'a> {
         let (room, entries, around) = (self.room, self.entries, self.around);
         let made = self.whole[wire.index()].get_or_insert_with(|| Made::new(wire, room, entries, around));
         made.as_ref().map_err(|missing| *missing)
+    }
+
+    /// The entries that a connection doesn't pass over, for its reader, who may read from `first` on.
+    pub fn others(&mut self, link: &Link, first: Seq) -> Result<Vec<Bytes>, Missing> {
+        let (wire, entries) = (link.wire.as_ref(), self.entries);
+        let mut frames = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !link.passes_over(entry)) {
+            frames.push(if is_whole(entry, first) { self.single(wire, at)? } else { self.masked(wire, at)? });
+        }
+        Ok(frames)
     }
 
     fn mixed(&mut self, wire: &dyn Wire, first: Seq) -> Result<Bytes, Missing> {

@@ -164,7 +164,7 @@ impl State {
         self.piece = None;
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
-        let (mut delivered, mut alone, mut slots) = (0, false, Vec::with_capacity(entries.len()));
+        let (mut delivered, mut read, mut slots) = (0, false, Vec::with_capacity(entries.len()));
         {
             let ring = &self.ring;
             let posted = |seq: Seq| {
@@ -174,16 +174,22 @@ impl State {
             let around = Around::at_hand(&self.shared.names, &posted);
             let mut batch = Batch::new(self.room, entries, &around);
             for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
-                let Ok(joined) = batch.joined(sub.link.wire.as_ref(), sub.first) else {
+                let pushed = if entries.iter().any(|entry| sub.link.passes_over(entry)) {
+                    batch.others(&sub.link, sub.first).map(|frames| sub.link.push_entries(&frames))
+                } else {
+                    let joined = batch.joined(sub.link.wire.as_ref(), sub.first);
+                    joined.map(|joined| sub.link.push_entries(&[joined]))
+                };
+                let Ok(pushed) = pushed else {
                     sub.mode = Mode::Behind;
                     self.late.push(sub.link.id);
                     continue;
                 };
-                match sub.link.push_entries(&[joined]) {
+                match pushed {
                     Pushed::Queued => {
                         sub.position = last;
                         delivered += entries.len() as u64;
-                        alone |= sub.link.room.is_some();
+                        read |= sub.link.delivery.reads;
                     }
                     Pushed::Full => sub.mode = Mode::Behind,
                     Pushed::Closed => {}
@@ -191,7 +197,7 @@ impl State {
             }
             slots.extend((0..entries.len()).map(|at| batch.frames(at)));
         }
-        if alone {
+        if read {
             self.settle_later(me);
         }
         self.shared.meters.deliveries.increment(delivered);
@@ -216,8 +222,7 @@ impl State {
     pub(super) fn part(&self, subs: &mut Vec<Sub>) {
         subs.retain(|sub| {
             let done = sub.mode != Mode::Waiting && sub.until.is_some_and(|until| sub.position >= until);
-            if done && sub.link.room.is_some() {
-                // It was for this room alone.
+            if done && sub.link.delivery.ends_on_removal {
                 sub.link.close_for(&Fault::forbidden("you are no longer a member of this room"));
             } else if done {
                 sub.link.push(&Push::RoomGone { room: self.room });

@@ -136,13 +136,21 @@ impl State {
         let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
         let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
         while sub.position < end {
-            let Some(piece) = self.piece(sub.position + 1, end, sub.link.wire.as_ref(), sub.first) else {
+            let from = sub.position + 1;
+            let next = if sub.link.delivery.echoes {
+                let piece = self.piece(from, end, sub.link.wire.as_ref(), sub.first);
+                piece.map(|piece| (piece.last, sub.link.push_entries(&piece.frames)))
+            } else {
+                let others = self.others_frames(from, end, &sub.link, sub.first);
+                others.map(|(last, frames)| (last, sub.link.push_entries(&frames)))
+            };
+            let Some((last, pushed)) = next else {
                 sub.mode = Mode::Reading;
-                let range = Range { from: sub.position + 1, to: end, limit: PAGE_MAX, backwards: false };
+                let range = Range { from, to: end, limit: PAGE_MAX, backwards: false };
                 return self.read_log(me, &sub.link, range);
             };
-            match sub.link.push_entries(&piece.frames) {
-                Pushed::Queued => sub.position = piece.last,
+            match pushed {
+                Pushed::Queued => sub.position = last,
                 Pushed::Full => return,
                 Pushed::Closed => break,
             }
@@ -150,7 +158,7 @@ impl State {
         let mut read = false;
         if sub.until.is_none() && sub.position == self.last() {
             sub.mode = Mode::Live;
-            read = sub.link.room.is_some();
+            read = sub.link.delivery.reads;
         }
         self.part(&mut subs);
         drop(subs);
@@ -193,6 +201,18 @@ impl State {
             frames.push(frame);
         }
         (!frames.is_empty()).then_some(frames)
+    }
+
+    /// Frames of the ring as [`Self::frames`] gives them, but for what came on the connection itself; and the last number.
+    fn others_frames(&mut self, from: Seq, to: Seq, link: &Link, first: Seq) -> Option<(Seq, Vec<Bytes>)> {
+        let mut frames = self.frames(from, to, link.wire.as_ref(), first)?;
+        let last = from + frames.len() as Seq - 1;
+        let mut seqs = from..=last;
+        frames.retain(|_| {
+            let slot = seqs.next().and_then(|seq| self.ring.get(seq));
+            !slot.is_some_and(|slot| link.passes_over(&slot.entry))
+        });
+        Some((last, frames))
     }
 
     fn read_log(&self, me: &ActorRef<Msg>, link: &Link, range: Range) {
@@ -255,7 +275,10 @@ fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool 
     let around = Around::whole(names, &posted);
     for entry in &log.entries {
         // What was read is whole.
-        let frame = encode(sub.link.wire.as_ref(), room, entry, sub.first, &around).unwrap_or_default();
+        let mut frame = encode(sub.link.wire.as_ref(), room, entry, sub.first, &around).unwrap_or_default();
+        if sub.link.passes_over(entry) {
+            frame = Bytes::new();
+        }
         if sub.link.push_entries(&[frame]) != Pushed::Queued {
             return false;
         }

@@ -1,5 +1,5 @@
-//! Connections that are for one room alone: who opens the first and closes the last one, and that what is pushed on them is
-//! read.
+//! Connections whose being there means something: who opens the first and closes the last one is announced, and what is
+//! pushed on them is read.
 
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use crate::ports::store::ReadMark;
 const SETTLE_MS: u64 = 5_000;
 
 impl State {
-    /// Tells the members of a user's first connection for this room.
+    /// Tells the members of a user's first connection, where it is one that is announced.
     pub(super) fn welcome(&self, session: u64) {
         let user = {
             let mut subs = lock(&self.subs);
-            let new = |sub: &Sub| sub.link.id == session && sub.link.room.is_some() && !sub.announced && sub.started();
+            let new =
+                |sub: &Sub| sub.link.id == session && sub.link.delivery.announces && !sub.announced && sub.started();
             let Some(at) = subs.iter().position(new) else { return };
             let user = subs[at].link.principal.user;
             let first = !subs.iter().any(|sub| sub.announced && sub.link.principal.user == user);
@@ -32,10 +33,10 @@ impl State {
         }
     }
 
-    /// Ends subscriptions, and tells the members of a user's last connection for this room.
+    /// Ends subscriptions, and tells the members of a user's last connection of those that are announced.
     pub(super) fn unsubscribe(&mut self, gone: impl Fn(&Sub) -> bool) {
         let subs = self.subs.clone();
-        if !lock(&subs).iter().any(|sub| gone(sub) && sub.link.room.is_some()) {
+        if !lock(&subs).iter().any(|sub| gone(sub) && (sub.link.delivery.reads || sub.announced)) {
             lock(&subs).retain(|sub| !gone(sub));
             return;
         }
@@ -69,13 +70,13 @@ impl State {
         }
     }
 
-    /// Marks as read what was delivered to connections that are for this room alone: all of it, where they are not behind.
+    /// Marks as read what was delivered to connections where that counts: all of it, where they are not behind.
     pub(super) fn settle(&mut self) {
         let Some(folded) = &self.folded else { return };
         let mut read = Vec::new();
         for sub in lock(&self.subs).iter() {
             let user = sub.link.principal.user;
-            let there = sub.link.room.is_some() && sub.mode == Mode::Live && sub.until.is_none();
+            let there = sub.link.delivery.reads && sub.mode == Mode::Live && sub.until.is_none();
             let Some(member) = folded.members.get(&user).filter(|_| there) else { continue };
             let mark = ReadMark { seq: folded.last, posts: folded.posts, own: member.own };
             let unread = self.marks.get(&user).is_none_or(|mark| mark.seq < folded.last_post);

@@ -8,6 +8,7 @@ use parlance_schema::{Code, Fault};
 use tokio::sync::oneshot;
 
 use crate::link::Link;
+use crate::wire::Asked;
 
 /// Who waits for the outcome: a request on a connection, or a caller in this process.
 ///
@@ -19,18 +20,18 @@ pub(crate) struct ReplyTo(Option<To>);
 pub(crate) type Routed = oneshot::Receiver<Option<Result<Done, Fault>>>;
 
 enum To {
-    /// The client's number for the request, and the link's.
-    Link(Arc<Link>, u64, u64),
+    /// The request, and the link's number for it.
+    Link(Arc<Link>, Asked, u64),
     Call(oneshot::Sender<Result<Done, Fault>>),
     /// A lane, here or on another node; nothing: it was not done here, as the room moves.
     Routed(oneshot::Sender<Option<Result<Done, Fault>>>),
 }
 
 impl ReplyTo {
-    /// Request `n` of a connection, by the id with which it was begun.
+    /// A request of a connection, by the id with which it was begun.
     #[must_use]
-    pub fn link(link: Arc<Link>, n: u64, id: u64) -> Self {
-        Self(Some(To::Link(link, n, id)))
+    pub fn link(link: Arc<Link>, asked: Asked, id: u64) -> Self {
+        Self(Some(To::Link(link, asked, id)))
     }
 
     /// Sets when the outcome counts as unknown, in ticks; a caller in this process has a deadline of its own.
@@ -89,15 +90,15 @@ impl ReplyTo {
     /// As [`Self::finish`]; false where the request was answered before, as its time was over.
     pub(crate) fn finish_in_time(mut self, outcome: Result<Answer, Fault>) -> bool {
         match self.0.take() {
-            Some(To::Link(link, n, id)) => reply(&link, n, id, outcome),
+            Some(To::Link(link, asked, id)) => reply(&link, asked, id, outcome),
             _ => false,
         }
     }
 
     fn answer(&mut self, outcome: Result<Done, Fault>) {
         match self.0.take() {
-            Some(To::Link(link, n, id)) => {
-                reply(&link, n, id, outcome.map(Answer::Done));
+            Some(To::Link(link, asked, id)) => {
+                reply(&link, asked, id, outcome.map(Answer::Done));
             }
             Some(To::Call(call)) => {
                 let _ = call.send(outcome);
@@ -110,12 +111,12 @@ impl ReplyTo {
     }
 }
 
-fn reply(link: &Link, n: u64, id: u64, outcome: Result<Answer, Fault>) -> bool {
+fn reply(link: &Link, asked: Asked, id: u64, outcome: Result<Answer, Fault>) -> bool {
     let outcome = match outcome {
         Ok(answer) => ReplyOutcome::Ok(Box::new(answer)),
         Err(fault) => ReplyOutcome::Fault(fault),
     };
-    link.reply(n, id, &outcome)
+    link.reply(asked, id, &outcome)
 }
 
 impl Drop for ReplyTo {

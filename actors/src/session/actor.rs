@@ -230,7 +230,7 @@ impl State {
     fn renew(&self, reply: ReplyTo, token: String) {
         let (shared, link) = (self.sessions.shared.clone(), self.link.clone());
         tokio::spawn(async move {
-            let outcome = match shared.authority.check(&token).await {
+            let outcome = match shared.authority.check(&token, link.wire.index()).await {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.renew(expires);
                     if link.token().is_some() {

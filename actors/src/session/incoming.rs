@@ -14,6 +14,7 @@ use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::ops::{self, Plan};
 use crate::room::{Ask, ReplyTo};
+use crate::wire::Asked;
 
 /// What a socket hands its frames to: it limits the rate, gives rooms their commands, and the Session everything else.
 pub(super) struct Incoming {
@@ -47,12 +48,12 @@ impl Receiver for Incoming {
             Ok(request) => request,
             Err((n, fault)) => return link.refuse(n, fault),
         };
-        let n = request.n;
-        let id = match link.begin(n) {
+        let asked = Asked { n: request.n, op: Some(request.op.word()) };
+        let id = match link.begin(asked) {
             Ok(id) => id,
             Err((n, fault)) => return link.refuse(n, fault),
         };
-        let reply = ReplyTo::link(link.clone(), n, id);
+        let reply = ReplyTo::link(link.clone(), asked, id);
         self.sessions.shared.meters.requests.increment(1);
         let now = ticks();
         if let Err(wait) = self.rate.take(now, self.sessions.shared.options.commands_per_s) {
@@ -65,6 +66,7 @@ impl Receiver for Incoming {
             Ok(Plan::Command { room, client_id, command }) => {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.sessions.operations));
                 reply.limit(now + COMMAND_DEADLINE_MS);
+                link.note_sent(&client_id);
                 let ask = Ask { who: link.principal, client_id, command, reply };
                 return self.sessions.operations.route(room, ask);
             }

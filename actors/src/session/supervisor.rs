@@ -150,8 +150,8 @@ fn answer_late(sessions: &Registry) {
     let mut late: Vec<_> = sessions.sessions.iter().filter_map(|slot| late(&slot.0)).collect();
     late.sort_unstable_by_key(|(link, _)| link.id);
     for (link, overdue) in late {
-        for (n, id) in overdue {
-            link.reply(n, id, &ReplyOutcome::Fault(Fault::no_answer()));
+        for (asked, id) in overdue {
+            link.reply(asked, id, &ReplyOutcome::Fault(Fault::no_answer()));
         }
     }
 }

@@ -17,7 +17,7 @@ impl State {
         let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             if let Some(token) = link.token() {
-                match sessions.shared.authority.check_again(&token).await {
+                match sessions.shared.authority.check(&token, link.wire.index()).await {
                     Ok((principal, _)) if principal == link.principal => {}
                     Ok(_) => {
                         link.close_for(&Fault::new(Code::Revoked, "your account or its role has changed: log in again"))

@@ -2,23 +2,18 @@
 
 use std::str::FromStr;
 
-use parlance_actors::service::What;
-use parlance_schema::frame::Answer;
 use parlance_schema::limits::ID_MAX;
-use parlance_schema::op::Op;
+use parlance_schema::op::{self, Operation};
 use parlance_schema::view::{MemberView, MessageView, RoomView};
 use parlance_schema::{Code, Fault, MessageId, RoomId, UserId};
 
 use super::view::Names;
-use crate::gateway::errors::Failure;
-use crate::gateway::rest::call::Call;
+use crate::api::call::Call;
+use crate::api::error::Failure;
+use crate::api::socket::What;
 
 /// Users that one operation shows at most.
 const USERS_AT_ONCE: usize = 200;
-
-fn other() -> Failure {
-    Fault::internal("something else was answered than was asked for").into()
-}
 
 /// An id of the path.
 ///
@@ -44,11 +39,11 @@ pub fn query_id<T: FromStr>(call: &Call, name: &str) -> Result<Option<T>, Failur
 ///
 /// # Errors
 /// The fault that the client is to see; `forbidden` where the chat is there, but not the caller's.
-pub async fn in_chat(call: &Call, chat: RoomId, op: Op) -> Result<Answer, Failure> {
-    match call.deps.service.perform(call.who()?, op).await {
+pub async fn in_chat<O: Operation>(call: &Call, chat: RoomId, operation: O) -> Result<O::Answer, Failure> {
+    match call.ask(operation).await {
         Err(fault) if fault.code == Code::NotFound => {
             // It may be something else that isn't there, such as a user who is to be added.
-            let inside = call.deps.service.perform(call.who()?, Op::Room { room: chat }).await.is_ok();
+            let inside = call.ask(op::Room { room: chat }).await.is_ok();
             Err(if inside { fault.into() } else { hidden(call, What::Room(chat), fault).await })
         }
         answer => Ok(answer?),
@@ -72,10 +67,7 @@ async fn hidden(call: &Call, what: What, fault: Fault) -> Failure {
 /// # Errors
 /// As for [`in_chat`].
 pub async fn chat(call: &Call, chat: RoomId) -> Result<RoomView, Failure> {
-    match in_chat(call, chat, Op::Room { room: chat }).await? {
-        Answer::Room(room) | Answer::Opened(room) => Ok(*room),
-        _ => Err(other()),
-    }
+    in_chat(call, chat, op::Room { room: chat }).await
 }
 
 /// Who is in a chat of the caller's.
@@ -83,10 +75,7 @@ pub async fn chat(call: &Call, chat: RoomId) -> Result<RoomView, Failure> {
 /// # Errors
 /// As for [`in_chat`].
 pub async fn members(call: &Call, chat: RoomId) -> Result<Vec<MemberView>, Failure> {
-    match in_chat(call, chat, Op::Members { room: chat }).await? {
-        Answer::Members { members } => Ok(members),
-        _ => Err(other()),
-    }
+    in_chat(call, chat, op::Members { room: chat }).await
 }
 
 /// A message that the caller may read.
@@ -94,9 +83,8 @@ pub async fn members(call: &Call, chat: RoomId) -> Result<Vec<MemberView>, Failu
 /// # Errors
 /// `forbidden` where it is in somebody else's chat, `not_found` where it isn't there.
 pub async fn message(call: &Call, id: MessageId) -> Result<MessageView, Failure> {
-    match call.deps.service.perform(call.who()?, Op::Find { message: id }).await {
-        Ok(Answer::Message(message)) => Ok(*message),
-        Ok(_) => Err(other()),
+    match call.ask(op::Find { message: id }).await {
+        Ok(message) => Ok(message),
         Err(fault) if fault.code == Code::NotFound => Err(hidden(call, What::Message(id), fault).await),
         Err(fault) => Err(fault.into()),
     }
@@ -112,10 +100,8 @@ pub async fn names(call: &Call, users: impl Iterator<Item = UserId>) -> Result<N
     ids.dedup();
     let mut names = Names::new();
     for ids in ids.chunks(USERS_AT_ONCE) {
-        match call.deps.service.perform(call.who()?, Op::Users { ids: ids.to_vec() }).await? {
-            Answer::Users { users } => names.extend(users.into_iter().map(|user| (user.id, user.username))),
-            _ => return Err(other()),
-        }
+        let users = call.ask(op::Users { ids: ids.to_vec() }).await?;
+        names.extend(users.into_iter().map(|user| (user.id, user.username)));
     }
     Ok(names)
 }

@@ -1,37 +1,30 @@
 //! Chats: opening, listing, renaming, leaving.
 
 use parlance_schema::command::{History, Kind};
-use parlance_schema::frame::Answer;
-use parlance_schema::op::Op;
+use parlance_schema::op;
 use parlance_schema::{ClientId, Code, Fault, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 
-use super::TAG;
 use super::ask::{self, of_body, path_id};
 use super::view::{Chat, ChatDetails, Chats, ListedChat, Participant};
-use crate::dialect::Name;
-use crate::dialect::page::Page;
-use crate::gateway::errors::{Failure, json};
-use crate::gateway::rest::body::decode_at;
-use crate::gateway::rest::call::Call;
-use crate::gateway::rest::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
+use crate::api::body::decode_at;
+use crate::api::call::Call;
+use crate::api::error::{Failure, json};
+use crate::api::page::Page;
+use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
 
 /// The chats' routes.
 pub const ROUTES: &[Route] = &[
     post("/api/v1/chats/", "chatServiceOpenChat", "Opens a chat; of a direct one there is one per pair.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .keyed()
         .body::<NewChat>(r#"{"chat_type": "group", "name": "Kitchen", "participant_ids": []}"#)
         .run(|call| Box::pin(open(call)))
         .answers(&[created::<Chat>("The chat."), ok::<Chat>("The chat, which was there already.")])
         .faults(&[Code::NotFound, Code::Forbidden, Code::RoomFull]),
     get("/api/v1/chats/", "chatServiceListChats", "Lists one's chats, newest activity first.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .query(&[
             Query::new("page", "Which page; all chats where neither this nor a size is given.", Holds::Page),
             Query::new("page_size", "How many chats a page has.", Holds::PageSize),
@@ -40,21 +33,15 @@ pub const ROUTES: &[Route] = &[
         .run(|call| Box::pin(list(call)))
         .answers(&[ok::<Chats>("The chats.")]),
     get("/api/v1/chats/{chat_id}", "chatServiceShowChat", "Shows a chat and who is in it.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(show(call)))
         .answers(&[ok::<ChatDetails>("The chat.")])
         .faults(&[Code::NotFound, Code::Forbidden]),
     put("/api/v1/chats/{chat_id}", "chatServiceRenameChat", "Gives a group another name.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .body::<ChatChange>(r#"{"name": "Kitchen"}"#)
         .run(|call| Box::pin(rename(call)))
         .answers(&[ok::<Chat>("The chat.")])
         .faults(&[Code::NotFound, Code::Forbidden, Code::Archived]),
     delete("/api/v1/chats/{chat_id}", "chatServiceLeaveChat", "Leaves a chat.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(leave(call)))
         .answers(&[empty("One has left.")])
         .faults(&[Code::NotFound, Code::Forbidden, Code::Already]),
@@ -91,35 +78,31 @@ async fn open(call: Call) -> Result<Response, Failure> {
     let me = call.who()?;
     let mut others = participant_ids;
     others.retain(|user| *user != me.user);
-    let op = match chat_type {
+    let opened = match chat_type {
         ChatType::Direct => {
             others.dedup();
             let [user] = others[..] else {
                 let fault = Fault::invalid("`participant_ids` must name one other user for a direct chat");
                 return Err(Failure::from(fault).at(&["body", "participant_ids"], "value_error"));
             };
-            Op::Direct { user }
+            call.ask(op::Direct { user }).await
         }
         ChatType::Group => {
             let missing =
                 || Failure::from(Fault::invalid("`name` is missing: add this field")).at(&["body", "name"], "missing");
             let (name, client_id) = (name.ok_or_else(missing)?, client_id.or_else(|| call.key.clone()));
-            Op::Create { kind: Kind::Group, name, members: others, history: History::All, client_id }
+            let kind = Kind::Group;
+            call.ask(op::Create { kind, name, members: others, history: History::All, client_id }).await
         }
     };
-    let answer = call.deps.service.perform(me, op).await;
-    match answer.map_err(|fault| of_body(fault.into(), "name"))? {
-        Answer::Opened(room) => Ok(json(StatusCode::CREATED, &Chat::from(&*room))),
-        Answer::Room(room) => Ok(json(StatusCode::OK, &Chat::from(&*room))),
-        _ => Err(Fault::internal("a chat was opened, something else came").into()),
-    }
+    let opened = opened.map_err(|fault| of_body(fault.into(), "name"))?;
+    let status = if opened.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &Chat::from(&opened.room)))
 }
 
 async fn list(call: Call) -> Result<Response, Failure> {
     let asked = Page::asked(&call)?;
-    let Answer::Rooms { rooms } = call.deps.service.perform(call.who()?, Op::Rooms {}).await? else {
-        return Err(Fault::internal("chats were asked for, something else came").into());
-    };
+    let rooms = call.ask(op::Rooms {}).await?;
     let total = rooms.len() as u64;
     // Who asks for no page gets all chats, as there are no more than one user may be in.
     let page = asked.unwrap_or(Page { page: 1, size: total.max(Page::default().size) });
@@ -149,7 +132,7 @@ pub struct ChatChange {
 async fn rename(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "chat_id")?;
     let ChatChange { name } = decode_at(&call.body)?;
-    let renamed = ask::in_chat(&call, id, Op::Rename { room: id, name, client_id: None }).await;
+    let renamed = ask::in_chat(&call, id, op::Rename { room: id, name, client_id: None }).await;
     renamed.map_err(|failure| of_body(failure, "name"))?;
     let room = ask::chat(&call, id).await?;
     Ok(json(StatusCode::OK, &Chat::from(&room)))
@@ -157,6 +140,6 @@ async fn rename(call: Call) -> Result<Response, Failure> {
 
 async fn leave(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "chat_id")?;
-    ask::in_chat(&call, id, Op::Leave { room: id, client_id: None }).await?;
+    ask::in_chat(&call, id, op::Leave { room: id, client_id: None }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

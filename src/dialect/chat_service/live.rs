@@ -3,38 +3,29 @@
 use std::collections::BTreeMap;
 
 use parlance_schema::event::Status;
-use parlance_schema::frame::Answer;
 use parlance_schema::limits::{DIALECT_PAGE_MAX, MEMBERS_MAX, MESSAGE_CHARS_MAX};
-use parlance_schema::op::Op;
-use parlance_schema::{Code, Fault, RoomId, UserId};
+use parlance_schema::op;
+use parlance_schema::{Code, RoomId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::TAG;
 use super::ask::{self, path_id};
-use crate::dialect::Name;
-use crate::gateway::errors::{Failure, json};
-use crate::gateway::rest::call::Call;
-use crate::gateway::rest::route::{Access, Route, get, ok};
+use crate::api::call::Call;
+use crate::api::error::{Failure, json};
+use crate::api::route::{Access, Route, get, ok};
 
 /// The routes of what goes on now.
 pub const ROUTES: &[Route] = &[
     get("/api/v1/ws/stats", "chatServiceStats", "Counts connections, in all and per chat.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(stats(call)))
         .answers(&[ok::<ChatStats>("The counts.")]),
     get("/api/v1/ws/chat/{chat_id}/online", "chatServiceOnline", "Lists who of a chat is connected.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(online(call)))
         .answers(&[ok::<ChatOnline>("The users.")])
         .faults(&[Code::NotFound, Code::Forbidden]),
     get("/api/v1/info", "chatServiceInfo", "Tells what the service is and can.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .access(Access::Public)
         .run(|_| Box::pin(async { Ok(json(StatusCode::OK, &INFO)) }))
         .answers(&[ok::<ChatInfo>("The service.")]),
@@ -53,9 +44,7 @@ pub struct ChatStats {
 }
 
 async fn stats(call: Call) -> Result<Response, Failure> {
-    let Answer::Stats(stats) = call.deps.service.perform(call.who()?, Op::Stats { all_rooms: true }).await? else {
-        return Err(Fault::internal("counts were asked for, something else came").into());
-    };
+    let stats = call.ask(op::Stats { all_rooms: true }).await?;
     let stats = ChatStats {
         active_connections: stats.connections,
         active_chats: stats.open_rooms,

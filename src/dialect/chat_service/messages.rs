@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlance_schema::content::{Content, MESSAGE_TYPE};
-use parlance_schema::frame::Answer;
-use parlance_schema::op::Op;
+use parlance_schema::op;
 use parlance_schema::view::MessageView;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq};
 use serde::Deserialize;
@@ -12,29 +11,23 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 
-use super::TAG;
 use super::ask::{self, of_body, path_id, query_id};
 use super::view::{ChatMessages, Message};
-use crate::dialect::Name;
-use crate::dialect::page::Page;
-use crate::gateway::errors::{Failure, json};
-use crate::gateway::rest::body::decode_at;
-use crate::gateway::rest::call::Call;
-use crate::gateway::rest::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
+use crate::api::body::decode_at;
+use crate::api::call::Call;
+use crate::api::error::{Failure, json};
+use crate::api::page::Page;
+use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
 
 /// The messages' routes.
 pub const ROUTES: &[Route] = &[
     post("/api/v1/messages/", "chatServiceSendMessage", "Sends a message.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .keyed()
         .body::<NewChatMessage>(r#"{"chat_id": 12, "content": "Grüß Gott"}"#)
         .run(|call| Box::pin(send(call)))
         .answers(&[created::<Message>("It is stored."), ok::<Message>("An earlier try had stored it.")])
         .faults(&[Code::NotFound, Code::Forbidden, Code::Muted, Code::Archived, Code::Deleted]),
     get("/api/v1/messages/chat/{chat_id}", "chatServiceListMessages", "Shows a chat's messages, newest first.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .query(&[
             Query::new("page", "Which page; not together with `before` and `after`.", Holds::Page),
             Query::new("page_size", "How many messages a page has.", Holds::PageSize),
@@ -46,15 +39,11 @@ pub const ROUTES: &[Route] = &[
         .answers(&[ok::<ChatMessages>("The messages.")])
         .faults(&[Code::NotFound, Code::Forbidden]),
     put("/api/v1/messages/{message_id}", "chatServiceEditMessage", "Replaces what one's own message says.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .body::<ChatWording>(r#"{"content": "Servus"}"#)
         .run(|call| Box::pin(edit(call)))
         .answers(&[ok::<Message>("The message.")])
         .faults(&[Code::NotFound, Code::Forbidden, Code::Muted, Code::Archived, Code::Deleted]),
     delete("/api/v1/messages/{message_id}", "chatServiceDeleteMessage", "Deletes one's own message, or as an admin.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(remove(call)))
         .answers(&[empty("It is deleted.")])
         .faults(&[Code::NotFound, Code::Forbidden]),
@@ -92,11 +81,8 @@ async fn send(call: Call) -> Result<Response, Failure> {
     };
     let client_id = client_id.or_else(|| call.key.clone());
     let (content, meta) = (Content::text(content), typed(message_type));
-    let op = Op::Send { room, client_id, content, reply_to, mentions: Vec::new(), meta };
-    let sent = ask::in_chat(&call, room, op).await.map_err(|failure| of_body(failure, "content"))?;
-    let Answer::Done(done) = sent else {
-        return Err(Fault::internal("a message was sent, something else came").into());
-    };
+    let op = op::Send { room, client_id, content, reply_to, mentions: Vec::new(), meta };
+    let done = ask::in_chat(&call, room, op).await.map_err(|failure| of_body(failure, "content"))?;
     let status = if done.again { StatusCode::OK } else { StatusCode::CREATED };
     let message = shown(&call, room, done.seq).await?;
     Ok(json(status, &message))
@@ -104,11 +90,9 @@ async fn send(call: Call) -> Result<Response, Failure> {
 
 /// A message of a chat, as it is now.
 async fn shown(call: &Call, room: RoomId, seq: Seq) -> Result<Message, Failure> {
-    let Answer::Message(message) = ask::in_chat(call, room, Op::Message { room, seq }).await? else {
-        return Err(Fault::internal("a message was asked for, something else came").into());
-    };
+    let message = ask::in_chat(call, room, op::Message { room, seq }).await?;
     let names = ask::names(call, std::iter::once(message.by)).await?;
-    Ok(Message::new(*message, &names))
+    Ok(Message::new(message, &names))
 }
 
 /// The number of a chat's message.
@@ -159,7 +143,7 @@ async fn stretch(
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     loop {
         let first = found.is_empty();
-        let op = Op::Messages {
+        let op = op::Messages {
             room,
             before,
             after,
@@ -167,9 +151,7 @@ async fn stretch(
             skip: (first && skip > 0).then_some(skip),
             read: first && skip == 0 && before.is_none() && after.is_none(),
         };
-        let Answer::Messages(page) = ask::in_chat(call, room, op).await? else {
-            return Err(Fault::internal("messages were asked for, something else came").into());
-        };
+        let page = ask::in_chat(call, room, op).await?;
         let ends = page.items.first().zip(page.items.last()).map(|(first, last)| (first.seq, last.seq));
         found.extend(page.items);
         let Some((oldest, newest)) = ends.filter(|_| page.more && found.len() < size) else { return Ok(found) };
@@ -192,7 +174,7 @@ async fn edit(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "message_id")?;
     let ChatWording { content } = decode_at(&call.body)?;
     let MessageView { room, seq, .. } = ask::message(&call, id).await?;
-    let op = Op::Edit { room, seq, revision: None, content: Content::text(content), client_id: None };
+    let op = op::Edit { room, seq, revision: None, content: Content::text(content), client_id: None };
     ask::in_chat(&call, room, op).await.map_err(|failure| of_body(failure, "content"))?;
     Ok(json(StatusCode::OK, &shown(&call, room, seq).await?))
 }
@@ -200,7 +182,7 @@ async fn edit(call: Call) -> Result<Response, Failure> {
 async fn remove(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "message_id")?;
     let MessageView { room, seq, .. } = ask::message(&call, id).await?;
-    match ask::in_chat(&call, room, Op::Delete { room, seq, client_id: None }).await {
+    match ask::in_chat(&call, room, op::Delete { room, seq, client_id: None }).await {
         Err(failure) if failure.fault.code != Code::Deleted => Err(failure),
         _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }

@@ -1,27 +1,23 @@
 //! Who is in a chat.
 
-use parlance_schema::op::Op;
+use parlance_schema::op;
 use parlance_schema::{Code, Fault, RoomId, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 
-use super::TAG;
 use super::ask::{self, of_body, path_id, query_id};
 use super::view::{Participant, Participants};
-use crate::dialect::Name;
-use crate::dialect::page::Page;
-use crate::gateway::errors::{Failure, json};
-use crate::gateway::rest::body::decode_at;
-use crate::gateway::rest::call::Call;
-use crate::gateway::rest::route::{Holds, Query, Route, created, delete, empty, get, ok, post};
+use crate::api::body::decode_at;
+use crate::api::call::Call;
+use crate::api::error::{Failure, json};
+use crate::api::page::Page;
+use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post};
 
 /// The participants' routes.
 pub const ROUTES: &[Route] = &[
     post("/api/v1/chats/{chat_id}/participants", "chatServiceAddParticipants", "Adds users to a group, all or none.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .body::<NewParticipants>(r#"{"user_ids": [9, 10]}"#)
         .run(|call| Box::pin(add(call)))
         .answers(&[
@@ -34,16 +30,12 @@ pub const ROUTES: &[Route] = &[
         "chatServiceRemoveParticipant",
         "Removes a user from a group, or oneself.",
     )
-    .of(Name::ChatService)
-    .tag(TAG)
     .query(&[Query::new("user_id", "Who, where the body doesn't say.", Holds::Id)])
     .optional_body::<OldParticipant>()
     .run(|call| Box::pin(remove(call)))
     .answers(&[empty("They are removed.")])
     .faults(&[Code::NotFound, Code::Forbidden, Code::Already]),
     get("/api/v1/chats/{chat_id}/participants", "chatServiceListParticipants", "Lists who is in a chat.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .query(&[
             Query::new("page", "Which page; all participants where neither this nor a size is given.", Holds::Page),
             Query::new("page_size", "How many participants a page has.", Holds::PageSize),
@@ -64,7 +56,7 @@ pub struct NewParticipants {
 async fn add(call: Call) -> Result<Response, Failure> {
     let id = path_id(&call, "chat_id")?;
     let NewParticipants { user_ids } = decode_at(&call.body)?;
-    let added = ask::in_chat(&call, id, Op::Add { room: id, users: user_ids.clone(), client_id: None }).await;
+    let added = ask::in_chat(&call, id, op::Add { room: id, users: user_ids.clone(), client_id: None }).await;
     let status = match added.map_err(|failure| of_body(failure, "user_ids")) {
         Ok(_) => StatusCode::CREATED,
         Err(failure) if failure.fault.code == Code::Already => StatusCode::OK,
@@ -102,12 +94,11 @@ async fn remove(call: Call) -> Result<Response, Failure> {
     let user = named.user_id.or(asked).ok_or_else(|| {
         Failure::from(Fault::invalid("`user_id` is missing: add this field")).at(&["body", "user_id"], "missing")
     })?;
-    let op = if user == call.who()?.user {
-        Op::Leave { room: id, client_id: None }
+    if user == call.who()?.user {
+        ask::in_chat(&call, id, op::Leave { room: id, client_id: None }).await?;
     } else {
-        Op::Kick { room: id, user, client_id: None }
-    };
-    ask::in_chat(&call, id, op).await?;
+        ask::in_chat(&call, id, op::Kick { room: id, user, client_id: None }).await?;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

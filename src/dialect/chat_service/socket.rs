@@ -2,113 +2,30 @@
 
 use std::sync::Arc;
 
-use parlance_actors::link::{Link, Receiver};
-use parlance_actors::service::{After, What};
-use parlance_schema::limits::FRAME_BYTES_MAX;
-use parlance_schema::{Code, Fault, RoomId};
-use warp::http::header::UPGRADE;
-use warp::http::{HeaderMap, StatusCode};
-use warp::reply::Response;
-use warp::{Filter, Rejection};
+use parlance_schema::{Fault, RoomId};
 
 use super::wire::Frames;
-use crate::auth::Authenticated;
-use crate::dialect::{Dialects, Name};
-use crate::gateway::checks::Refusal;
-use crate::gateway::connect::{self, Deps};
-use crate::gateway::errors::{Failure, set};
-use crate::gateway::rest::route::Style;
-use crate::gateway::upgrade::{Handshake, NotUpgraded, choose, handshake};
+use crate::api::socket::{After, Delivery, Entrance, Opening, Refusals, Rooms, Socket};
 
-/// Words that stand where a chat's id does, and mean something else.
-const RESERVED: &[&str] = &["stats"];
+/// The socket of a chat. What is pushed on it counts as read, the others are told who comes and goes, and leaving the chat
+/// closes it.
+pub const SOCKET: Socket = Socket {
+    path: "/api/v1/ws/{chat_id}",
+    subprotocols: &[],
+    delivery: Delivery { reads: true, announces: true, ends_on_removal: true, echoes: true },
+    refusals: Refusals::Close,
+    open: |opening| Box::pin(async move { enter(&opening) }),
+};
 
-/// The route of the sockets.
-pub fn route(deps: Deps, dialects: Arc<Dialects>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let on = dialects.chat_service().is_some();
-    warp::path!("api" / "v1" / "ws" / String)
-        .and_then(move |chat: String| async move {
-            if on && !RESERVED.contains(&chat.as_str()) { Ok(chat) } else { Err(warp::reject::not_found()) }
-        })
-        .and(warp::any().map(move || (deps.clone(), dialects.clone())))
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(handshake())
-        .then(answer)
-}
-
-async fn answer(
-    chat: String,
-    (deps, dialects): (Deps, Arc<Dialects>),
-    query: String,
-    headers: HeaderMap,
-    handshake: Result<Handshake, NotUpgraded>,
-) -> Response {
-    let handshake = match handshake {
-        Ok(handshake) => handshake,
-        Err(refused) => return not_upgraded(refused),
-    };
-    let offered = handshake.offered();
-    let choice = choose(&offered, &[]);
-    let echo = choice.echo;
-    let token = match connect::token(&query, &choice, &headers) {
-        Ok(token) => token,
-        Err(fault) => return handshake.refuse(echo, &fault),
-    };
-    let who = match deps.accounts.authenticate_with(dialects.issuer(Name::ChatService), token).await {
-        Ok(who) => who,
-        Err(fault) => return handshake.refuse(echo, &fault),
-    };
-    if let Err(fault) = handshake.count_user(who.principal.user) {
-        return handshake.refuse(echo, &fault);
-    }
-    match enter(&deps, &who, token, &chat, &query).await {
-        Ok((link, receiver)) => handshake.accept(echo, FRAME_BYTES_MAX, move || (link, receiver)),
-        Err(fault) => handshake.refuse(echo, &fault),
-    }
-}
-
-fn not_upgraded(refused: NotUpgraded) -> Response {
-    let mut failure = Failure::from(refused.fault());
-    failure.status = refused.status();
-    let mut response = failure.styled(Style::Detail);
-    if refused.status() == StatusCode::UPGRADE_REQUIRED {
-        set(&mut response, UPGRADE, "websocket");
-    }
-    response
-}
-
-/// Checks the membership, and has the chat's entries come.
-async fn enter(
-    deps: &Deps,
-    who: &Authenticated,
-    token: &str,
-    chat: &str,
-    query: &str,
-) -> Result<(Arc<Link>, Box<dyn Receiver>), Fault> {
-    let room: RoomId = chat.parse().map_err(|_| Fault::not_found("there is no such chat"))?;
-    let after = resume_from(query)?;
-    let wire = Arc::new(Frames::new(room));
-    let link = Link::for_room(room, deps.service.next_session(), who.principal, wire, who.expires_at);
-    link.keep_token(Some(token));
-    match deps.service.enter(link.clone(), after).await {
-        Ok(receiver) => Ok((link, receiver)),
-        Err(fault) if fault.code == Code::NotFound => {
-            let there = deps.service.is_there(who.principal.tenant, What::Room(room)).await?;
-            Err(if there { Fault::forbidden("you are not in this chat") } else { fault })
-        }
-        Err(fault) => {
-            Refusal::count_session(&fault);
-            Err(fault)
-        }
-    }
+fn enter(opening: &Opening) -> Result<Entrance, Fault> {
+    let room: RoomId = opening.param("chat_id").parse().map_err(|_| Fault::not_found("there is no such chat"))?;
+    let after = resume_from(opening)?;
+    Ok(Entrance { wire: Arc::new(Frames::new(opening.wire, room)), rooms: Rooms::One(room, after) })
 }
 
 /// The last message that the client has, where it wants what it missed: its id, or 0 for everything.
-fn resume_from(query: &str) -> Result<Option<After>, Fault> {
-    let given = query.split('&').find_map(|pair| pair.strip_prefix("resume_from=")).filter(|text| !text.is_empty());
-    match given {
+fn resume_from(opening: &Opening) -> Result<Option<After>, Fault> {
+    match opening.asked("resume_from")?.as_deref() {
         None => Ok(None),
         Some("0") => Ok(Some(After::Nothing)),
         Some(text) => {

@@ -1,8 +1,7 @@
 //! Signing up, logging in, one's own account, other users.
 
 use parlance_schema::account::UserView;
-use parlance_schema::frame::Answer;
-use parlance_schema::op::Op;
+use parlance_schema::op;
 use parlance_schema::{Code, Fault, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,21 +10,18 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::ask::path_id;
+use super::settings::Settings;
 use super::view::{ChatUsers, User};
-use super::{Settings, TAG};
-use crate::auth::{ChangePassword, Login, Register, Secret, UpdateProfile};
-use crate::dialect::Name;
-use crate::dialect::page::Page;
-use crate::gateway::errors::{Failure, json};
-use crate::gateway::rest::body::{decode_at, is_form};
-use crate::gateway::rest::call::{Call, decoded};
-use crate::gateway::rest::route::{Access, Holds, Query, Route, created, get, ok, post, put};
+use crate::api::account::{ChangePassword, Login, Register, Secret, UpdateProfile};
+use crate::api::body::{decode_at, is_form};
+use crate::api::call::{Call, decoded};
+use crate::api::error::{Failure, json};
+use crate::api::page::Page;
+use crate::api::route::{Access, Holds, Query, Route, created, get, ok, post, put};
 
 /// The users' routes.
 pub const ROUTES: &[Route] = &[
     post("/api/v1/users/register", "chatServiceRegister", "Makes an account.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .access(Access::Public)
         .attempt()
         .body::<NewUser>(
@@ -35,8 +31,6 @@ pub const ROUTES: &[Route] = &[
         .answers(&[created::<User>("The account.")])
         .faults(&[Code::Exists, Code::Forbidden, Code::Busy, Code::RateLimited]),
     post("/api/v1/users/login", "chatServiceLogin", "Logs in with a username or an e-mail address.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .access(Access::Public)
         .attempt()
         .form()
@@ -46,22 +40,16 @@ pub const ROUTES: &[Route] = &[
         .answers(&[ok::<Token>("A token.")])
         .faults(&[Code::BadCredentials, Code::Busy, Code::RateLimited]),
     get("/api/v1/users/me", "chatServiceShowMe", "Shows oneself.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(async move { Ok(json(StatusCode::OK, &me(&call).await?)) }))
         .answers(&[ok::<User>("Oneself.")])
         .faults(&[Code::NotFound]),
     put("/api/v1/users/me", "chatServiceChangeMe", "Changes one's name, e-mail address or password.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .attempt()
         .body::<UserChange>(r#"{"full_name": "Amira Ould"}"#)
         .run(|call| Box::pin(change(call)))
         .answers(&[ok::<User>("Oneself.")])
         .faults(&[Code::Exists, Code::NotFound, Code::BadCredentials]),
     get("/api/v1/users/search", "chatServiceSearchUsers", "Finds users by username or full name.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .query(&[
             Query::required("q", "Text in the username or full name.", Holds::Text),
             Query::new("limit", "At most so many.", Holds::PageSize),
@@ -69,8 +57,6 @@ pub const ROUTES: &[Route] = &[
         .run(|call| Box::pin(search(call)))
         .answers(&[ok::<ChatUsers>("Those that were found.")]),
     get("/api/v1/users/{user_id}", "chatServiceShowUser", "Shows what everybody may see of a user.")
-        .of(Name::ChatService)
-        .tag(TAG)
         .run(|call| Box::pin(show(call)))
         .answers(&[ok::<User>("The user.")])
         .faults(&[Code::NotFound]),
@@ -121,7 +107,7 @@ pub struct Token {
 async fn login(call: Call) -> Result<Response, Failure> {
     let form = if is_form(&call.headers) { Some(form(&call.body)?) } else { None };
     let Credentials { username, password } = decode_at(form.as_deref().unwrap_or(&call.body))?;
-    let life_s = call.deps.dialects.chat_service().map_or(0, |Settings { token_life_s, .. }| *token_life_s);
+    let life_s = call.settings::<Settings>()?.token_life_s();
     let grant = call.deps.accounts.login_for(Login { username, password, tenant: None }, life_s).await?;
     let token = Token { access_token: grant.access_token, token_type: "bearer", expires_in: grant.expires_in };
     Ok(json(StatusCode::OK, &token))
@@ -191,10 +177,7 @@ async fn search(call: Call) -> Result<Response, Failure> {
 
 async fn show(call: Call) -> Result<Response, Failure> {
     let id: UserId = path_id(&call, "user_id")?;
-    let users = match call.deps.service.perform(call.who()?, Op::Users { ids: vec![id] }).await? {
-        Answer::Users { users } => users,
-        _ => Vec::new(),
-    };
+    let users = call.ask(op::Users { ids: vec![id] }).await?;
     let found = users.into_iter().find(|user: &UserView| user.id == id);
     let user = found.ok_or_else(|| Fault::not_found("there is no such user"))?;
     Ok(json(StatusCode::OK, &User::from(user)))

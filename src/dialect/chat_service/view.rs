@@ -12,7 +12,7 @@ use parlance_schema::{MessageId, RoomId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::dialect::time::rfc3339;
+use crate::api::time::rfc3339;
 
 /// Names of users by their ids.
 pub type Names = BTreeMap<UserId, String>;

@@ -3,30 +3,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use parlance_actors::wire::{Around, Missing, Wire};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::event::Ephemeral;
 use parlance_schema::frame::{Push, ReplyOutcome, Request};
 use parlance_schema::limits::FRAME_BYTES_MAX;
-use parlance_schema::op::Op;
+use parlance_schema::op::{Op, OpWord};
 use parlance_schema::{ClientId, Code, Fault, MessageId, Millis, RoomId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::messages::typed;
 use super::view::{self, Message};
-use crate::dialect::time::rfc3339;
-use crate::gateway::native::json;
-use crate::gateway::rest::body::decode_at;
-
-/// The low bits of a request's number tell what it was, as its reply has no other way to know.
-const KIND_BITS: u32 = 1;
-/// A request whose reply is a frame.
-const PING: u64 = 1;
+use crate::api::body::decode_at;
+use crate::api::frame::json;
+use crate::api::socket::{Around, Asked, Missing, Wire};
+use crate::api::time::rfc3339;
 
 /// The wire of one chat's socket.
 #[derive(Debug)]
 pub struct Frames {
+    /// Its place among all wires.
+    index: usize,
     room: RoomId,
     /// Numbers for requests, which have none on this wire.
     next: AtomicU64,
@@ -86,14 +83,10 @@ impl Who {
 }
 
 impl Frames {
-    /// The wire of a chat's socket.
+    /// The wire of a chat's socket, at its place among all wires.
     #[must_use]
-    pub fn new(room: RoomId) -> Self {
-        Self { room, next: AtomicU64::new(0) }
-    }
-
-    fn number(&self, kind: u64) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed) << KIND_BITS | kind
+    pub fn new(index: usize, room: RoomId) -> Self {
+        Self { index, room, next: AtomicU64::new(0) }
     }
 
     fn op(&self, frame: Incoming) -> Result<Op, Fault> {
@@ -145,7 +138,7 @@ impl Frames {
 
 impl Wire for Frames {
     fn index(&self) -> usize {
-        2
+        self.index
     }
 
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
@@ -160,8 +153,7 @@ impl Wire for Frames {
         }
         let frame = decode_at::<Incoming>(payload).map_err(|failure| (None, failure.fault))?;
         let op = self.op(frame).map_err(|fault| (None, fault))?;
-        let n = self.number(if op == (Op::Ping {}) { PING } else { 0 });
-        Ok(Request { n, op })
+        Ok(Request { n: self.next.fetch_add(1, Ordering::Relaxed), op })
     }
 
     fn looks_around(&self) -> bool {
@@ -219,10 +211,10 @@ impl Wire for Frames {
         }
     }
 
-    fn reply(&self, n: u64, outcome: &ReplyOutcome) -> Option<Bytes> {
+    fn reply(&self, asked: Asked, outcome: &ReplyOutcome) -> Option<Bytes> {
         match outcome {
             ReplyOutcome::Fault(fault) => error(fault),
-            ReplyOutcome::Ok(_) if n & PING == PING => json(&Outgoing::Pong { chat_id: self.room }),
+            ReplyOutcome::Ok(_) if asked.op == Some(OpWord::Ping) => json(&Outgoing::Pong { chat_id: self.room }),
             ReplyOutcome::Ok(_) => None,
         }
     }

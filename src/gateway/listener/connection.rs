@@ -29,10 +29,11 @@ use warp::http::{Request, StatusCode};
 use warp::reply::{Reply, Response};
 
 use super::{Counted, Options, Peer, Permit};
-use crate::gateway::checks::Refusal;
+use crate::api::refusal::Refusal;
 use crate::gateway::stream::{Io, Stream};
 use crate::gateway::upgrade::Claim;
-use crate::gateway::{head, proxy, socket};
+use crate::gateway::{head, socket};
+use crate::proxy;
 
 /// Bytes of hyper's largest read buffer per connection; it grows from 8 KiB.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::gateway::explain::{Located, Mistake, word};
+use crate::api::explain::{Located, Mistake, word};
 
 /// Fields that are looked at; no operation has as many.
 const FIELDS_MAX: usize = 24;

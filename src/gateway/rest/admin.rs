@@ -8,8 +8,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 
-use super::route::{Access, Route, get, ok};
-use crate::gateway::errors::json;
+use crate::api::error::json;
+use crate::api::route::{Access, Route, get, ok};
 
 /// The operator's routes.
 pub const ROUTES: &[Route] = &[get("/v1/admin/actors", "showActors", "Shows this node's actor tree.")

@@ -4,9 +4,9 @@ use parlance_schema::Code;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 
-use super::route::{Access, Route, created, empty, ok, post};
+use crate::api::error::json;
+use crate::api::route::{Access, Route, created, empty, ok, post};
 use crate::auth::{Grant, Login, Refresh, Register};
-use crate::gateway::errors::json;
 
 /// The routes of logins.
 pub const ROUTES: &[Route] = &[

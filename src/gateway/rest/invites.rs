@@ -7,9 +7,9 @@ use parlance_schema::{Code, Fault, Millis};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::call::Call;
 use super::lists::Invites;
-use super::route::{Route, created, delete, empty, get, ok, post};
+use crate::api::call::Call;
+use crate::api::route::{Route, created, delete, empty, get, ok, post};
 
 /// The invites' routes.
 pub const ROUTES: &[Route] = &[

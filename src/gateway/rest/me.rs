@@ -5,9 +5,9 @@ use parlance_schema::account::MeView;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 
-use super::route::{Route, empty, get, ok, patch, put};
+use crate::api::error::json;
+use crate::api::route::{Route, empty, get, ok, patch, put};
 use crate::auth::{ChangePassword, UpdateProfile};
-use crate::gateway::errors::json;
 
 /// The routes of one's own account.
 pub const ROUTES: &[Route] = &[

@@ -7,9 +7,9 @@ use parlance_schema::{Code, Fault, Millis, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::call::Call;
 use super::lists::{Bans, Members};
-use super::route::{Route, delete, empty, get, ok, post, put};
+use crate::api::call::Call;
+use crate::api::route::{Route, delete, empty, get, ok, post, put};
 
 /// The members' routes.
 pub const ROUTES: &[Route] = &[

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use super::call::Call;
 use super::lists::{MessagePage, Revisions};
-use super::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
+use crate::api::call::Call;
+use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
 
 /// The query parameters of a page.
 pub const PAGING: &[Query] = &[

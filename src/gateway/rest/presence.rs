@@ -7,9 +7,9 @@ use parlance_schema::{Fault, Seq};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::call::Call;
 use super::lists::{Nothing, Presences};
-use super::route::{Holds, Query, Route, get, ok, post, put};
+use crate::api::call::Call;
+use crate::api::route::{Holds, Query, Route, get, ok, post, put};
 
 /// The routes of read marks, typing and presence.
 pub const ROUTES: &[Route] = &[

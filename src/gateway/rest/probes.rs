@@ -11,9 +11,9 @@ use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, VARY};
 use warp::reply::Response;
 
-use super::call::Call;
-use super::route::{Access, Answered, Content, Route, Shape, get, ok};
-use crate::gateway::errors::{json, set};
+use crate::api::call::Call;
+use crate::api::error::{json, set};
+use crate::api::route::{Access, Answered, Content, Route, Shape, get, ok};
 use crate::gateway::pages;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -41,7 +41,7 @@ pub const ROUTES: &[Route] = &[
     get("/openapi.json", "showOpenApi", "Shows this document.")
         .tag("server")
         .access(Access::Public)
-        .run(|call| Box::pin(async move { Ok(call.deps.dialects.document().answer(&call.headers).await) }))
+        .run(|call| Box::pin(async move { Ok(call.deps.document.answer(&call.headers).await) }))
         .answers(&[
             Answered { status: 200, about: "The document.", content: Content::Other("application/json") },
             UNCHANGED,

@@ -4,8 +4,8 @@ use parlance_schema::op::Op;
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Fault, RoomId, Seq};
 
-use super::call::Call;
-use super::route::{Route, delete, empty, ok, put};
+use crate::api::call::Call;
+use crate::api::route::{Route, delete, empty, ok, put};
 
 /// The reactions' routes.
 pub const ROUTES: &[Route] = &[

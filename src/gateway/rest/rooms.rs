@@ -7,10 +7,10 @@ use parlance_schema::{Code, Fault, UserId};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::call::Call;
 use super::lists::{EntryPage, Rooms};
 use super::messages::PAGING;
-use super::route::{Route, created, get, ok, patch, post};
+use crate::api::call::Call;
+use crate::api::route::{Route, created, get, ok, patch, post};
 
 /// The rooms' routes.
 pub const ROUTES: &[Route] = &[

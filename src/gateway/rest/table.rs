@@ -1,20 +1,19 @@
-//! The matcher: a path and a method to a route and its parameters.
+//! The matcher: a path and a method to a route or a socket, and its parameters.
 
 use percent_encoding::percent_decode_str;
 
-use super::route::{Route, Verb, parameter};
-use crate::gateway::errors::Failure;
+use crate::api::call::Params;
+use crate::api::dialect::{Mounted, MountedSocket};
+use crate::api::error::Failure;
+use crate::api::route::{Verb, parameter};
 use parlance_schema::Fault;
 
-/// Path parameters by name.
-pub type Params = Vec<(&'static str, String)>;
-
 /// What a request's path and method came to.
-pub enum Found {
+pub enum Found<'a> {
     /// A route.
-    Route(&'static Route),
+    Route(&'a Mounted),
     /// A path that has other methods only; they are named.
-    Method(&'static Route, String),
+    Method(&'a Mounted, String),
     /// Nothing.
     Nothing,
 }
@@ -23,47 +22,66 @@ struct Pattern {
     segments: Vec<&'static str>,
     literals: usize,
     /// All routes of this path.
-    routes: Vec<&'static Route>,
+    routes: Vec<Mounted>,
+    socket: Option<MountedSocket>,
 }
 
-/// All routes, ready to be matched.
+/// All routes and sockets, ready to be matched.
 pub struct Table {
     patterns: Vec<Pattern>,
 }
 
 impl Table {
-    /// Takes in routes. Where two patterns fit a path, the one with more literal segments wins.
-    pub fn new(routes: impl Iterator<Item = &'static Route>) -> Self {
-        let mut patterns: Vec<Pattern> = Vec::new();
+    /// Takes in routes and sockets. Where two patterns fit a path, the one with more literal segments wins.
+    pub fn new(routes: impl Iterator<Item = Mounted>, sockets: impl Iterator<Item = MountedSocket>) -> Self {
+        let mut table = Self { patterns: Vec::new() };
         for route in routes {
-            let segments: Vec<_> = segments(route.path).collect();
-            if let Some(pattern) = patterns.iter_mut().find(|p| p.segments == segments) {
-                pattern.routes.push(route);
-                continue;
-            }
-            let literals = segments.iter().filter(|s| parameter(s).is_none()).count();
-            patterns.push(Pattern { segments, literals, routes: vec![route] });
+            table.at(route.route.path).routes.push(route);
         }
-        patterns.sort_by_key(|p| std::cmp::Reverse(p.literals));
-        Self { patterns }
+        for socket in sockets {
+            table.at(socket.socket.path).socket.get_or_insert(socket);
+        }
+        table.patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.literals));
+        table
     }
 
-    /// The pattern of a path. Where it is another service's, a slash at the end makes no difference.
+    /// The pattern of a path as it is declared. Parameters are alike, whatever each route calls them.
+    fn at(&mut self, path: &'static str) -> &mut Pattern {
+        let segments: Vec<_> = segments(path).collect();
+        let alike =
+            |(a, b): (&&'static str, &&'static str)| a == b || (parameter(a).is_some() && parameter(b).is_some());
+        let same = |p: &Pattern| p.segments.len() == segments.len() && p.segments.iter().zip(&segments).all(alike);
+        let at = self.patterns.iter().position(same).unwrap_or_else(|| {
+            let literals = segments.iter().filter(|segment| parameter(segment).is_none()).count();
+            self.patterns.push(Pattern { segments, literals, routes: Vec::new(), socket: None });
+            self.patterns.len() - 1
+        });
+        &mut self.patterns[at]
+    }
+
+    /// The pattern of a request's path. Where it is a dialect's, a slash at the end makes no difference.
     fn pattern(&self, path: &str) -> Option<&Pattern> {
-        self.patterns.iter().find(|p| p.fits(path)).or_else(|| {
+        self.patterns.iter().find(|pattern| pattern.fits(path)).or_else(|| {
             let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
-            self.patterns.iter().find(|p| p.routes[0].dialect.is_some() && p.fits(&other))
+            self.patterns.iter().find(|pattern| pattern.is_lenient() && pattern.fits(&other))
         })
     }
 
     /// Finds the route of a path and a method.
     #[must_use]
-    pub fn find(&self, method: &str, path: &str) -> Found {
+    pub fn find(&self, method: &str, path: &str) -> Found<'_> {
         let Some(pattern) = self.pattern(path) else { return Found::Nothing };
-        match pattern.routes.iter().find(|r| r.verb.takes(method)) {
-            Some(route) => Found::Route(route),
-            None => Found::Method(pattern.routes[0], pattern.allow()),
+        match (pattern.route(method, path), pattern.routes.first()) {
+            (Some(route), _) => Found::Route(route),
+            (None, Some(other)) => Found::Method(other, pattern.allow()),
+            (None, None) => Found::Nothing,
         }
+    }
+
+    /// Finds the socket of a path.
+    #[must_use]
+    pub fn socket(&self, path: &str) -> Option<&MountedSocket> {
+        self.pattern(path)?.socket.as_ref()
     }
 }
 
@@ -74,12 +92,30 @@ impl Pattern {
         fit && given.next().is_none()
     }
 
+    fn is_lenient(&self) -> bool {
+        let socket = self.socket.as_ref().is_some_and(|socket| socket.serving.is_some());
+        self.routes.first().map_or(socket, |route| route.serving.is_some())
+    }
+
+    /// The route of a method. Where two dialects have one each, the form of the ids in the path tells whose it is; where that
+    /// fits none, it is the first one's.
+    fn route(&self, method: &str, path: &str) -> Option<&Mounted> {
+        let routes = self.routes.iter().filter(|mounted| mounted.route.verb.takes(method));
+        let claims = |mounted: &&Mounted| {
+            let mut values = segments(mounted.route.path).zip(segments(path)).filter(|(s, _)| parameter(s).is_some());
+            mounted.route.ids.is_some_and(|form| values.all(|(_, value)| form(value)))
+        };
+        let general = || routes.clone().find(|mounted| mounted.route.ids.is_none());
+        routes.clone().find(claims).or_else(general).or_else(|| routes.clone().next())
+    }
+
     fn allow(&self) -> String {
-        let mut words: Vec<_> = self.routes.iter().map(|r| r.verb.word()).collect();
-        if self.routes.iter().any(|r| r.verb == Verb::Get) {
+        let mut words: Vec<_> = self.routes.iter().map(|mounted| mounted.route.verb.word()).collect();
+        if self.routes.iter().any(|mounted| mounted.route.verb == Verb::Get) {
             words.push("HEAD");
         }
         words.sort_unstable();
+        words.dedup();
         words.join(", ")
     }
 }
@@ -96,9 +132,9 @@ fn segments(path: &str) -> std::str::Split<'_, char> {
 ///
 /// # Errors
 /// When one of them is not UTF-8.
-pub fn params(route: &'static Route, path: &str) -> Result<Params, Failure> {
+pub fn params(pattern: &'static str, path: &str) -> Result<Params, Failure> {
     let mut found = Params::new();
-    for (pattern, given) in segments(route.path).zip(segments(path)) {
+    for (pattern, given) in segments(pattern).zip(segments(path)) {
         let Some(name) = parameter(pattern) else { continue };
         let text = percent_decode_str(given).decode_utf8();
         let text =

@@ -1,16 +1,14 @@
 //! Other users.
 
 use parlance_schema::account::UserView;
-use parlance_schema::frame::Answer;
-use parlance_schema::op::Op;
-use parlance_schema::{Code, Fault};
+use parlance_schema::{Code, Fault, op};
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::call::Call;
 use super::lists::Users;
-use super::route::{Holds, Query, Route, get, ok};
-use crate::gateway::errors::{Failure, json};
+use crate::api::call::Call;
+use crate::api::error::{Failure, json};
+use crate::api::route::{Holds, Query, Route, get, ok};
 
 /// The users' routes.
 pub const ROUTES: &[Route] = &[
@@ -32,7 +30,7 @@ pub const ROUTES: &[Route] = &[
 
 async fn list(call: Call) -> Result<Response, Failure> {
     let users = match (call.asked_users("ids")?, call.asked("q").map(str::trim)) {
-        (Some(ids), None) => users(&call, Op::Users { ids }).await?,
+        (Some(ids), None) => call.ask(op::Users { ids }).await?,
         (None, Some(text)) if !text.is_empty() => {
             call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?
         }
@@ -43,14 +41,7 @@ async fn list(call: Call) -> Result<Response, Failure> {
 
 async fn show(call: Call) -> Result<Response, Failure> {
     let user = call.user()?;
-    let found = users(&call, Op::Users { ids: vec![user] }).await?;
+    let found = call.ask(op::Users { ids: vec![user] }).await?;
     let found = found.into_iter().find(|u| u.id == user).ok_or_else(|| Fault::not_found("there is no such user"))?;
     Ok(json(StatusCode::OK, &found))
-}
-
-async fn users(call: &Call, op: Op) -> Result<Vec<UserView>, Fault> {
-    match call.deps.service.perform(call.who()?, op).await? {
-        Answer::Users { users } => Ok(users),
-        _ => Err(Fault::internal("users were asked for, something else came")),
-    }
 }

@@ -17,7 +17,7 @@ async fn entered(bed: &Bed, id: u64, room: u64) -> Client {
 }
 
 async fn chatting(bed: &Bed, id: u64, room: u64, after: Option<u64>) -> Client {
-    let wire = Arc::new(Frames::new(RoomId::new(room)));
+    let wire = Arc::new(Frames::new(2, RoomId::new(room)));
     let after = after.map(|id| if id == 0 { After::Nothing } else { After::Message(MessageId::new(id)) });
     bed.enter(id, room, wire, after).await.unwrap()
 }

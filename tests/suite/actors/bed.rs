@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parlance::gateway::native::Json;
 use parlance_actors::ids::Ids;
-use parlance_actors::link::{Link, Receiver, ticks};
+use parlance_actors::link::{Delivery, Link, Receiver, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::membership::Alone;
 use parlance_actors::ports::store::{AccountStore, LogStore, Range};
@@ -29,6 +29,8 @@ use super::cluster::net::Net;
 use super::faults::{Faulty, Lossy};
 use super::session::{account, frames};
 
+/// What connections for one room get.
+pub const BOUND: Delivery = Delivery { reads: true, announces: true, ends_on_removal: true, echoes: true };
 const START: Millis = 1_790_000_000_000;
 /// When tokens expire that nobody renews.
 pub const EXPIRES: Millis = START + 3_600_000;
@@ -60,7 +62,7 @@ struct Naive;
 
 #[async_trait]
 impl Authority for Naive {
-    async fn check(&self, token: &str) -> Result<(Principal, Millis), Fault> {
+    async fn check(&self, token: &str, _: usize) -> Result<(Principal, Millis), Fault> {
         let id = token.parse().map_err(|_| Fault::unauthenticated("no such token"))?;
         Ok((principal(id), EXPIRES + 3_600_000))
     }
@@ -147,7 +149,8 @@ impl Bed {
 
     /// A client whose connection is for one room.
     pub async fn enter(&self, id: u64, room: u64, wire: Arc<dyn Wire>, after: Option<After>) -> Result<Client, Fault> {
-        let link = Link::for_room(RoomId::new(room), self.node.next_session(), principal(id), wire, EXPIRES);
+        let link =
+            Link::serving(Some(RoomId::new(room)), BOUND, self.node.next_session(), principal(id), wire, EXPIRES);
         let receiver = self.node.enter(link.clone(), after).await?;
         Ok(Client::new(id, link, receiver))
     }

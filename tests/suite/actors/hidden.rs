@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parlance::api::socket::NATIVE_WIRES;
 use parlance::dialect::chat_service::wire::Frames;
 use parlance::gateway::native::{Json, Msgpack};
 use parlance_actors::link::{Link, Receiver};
@@ -13,7 +14,7 @@ use parlance_actors::wire::Wire;
 use parlance_schema::{MessageId, RoomId};
 use serde_json::{Value, json};
 
-use super::bed::{Bed, EXPIRES, pass, principal, send};
+use super::bed::{BOUND, Bed, EXPIRES, pass, principal, send};
 
 /// Histories that are tried.
 const SEEDS: u64 = 16;
@@ -39,8 +40,9 @@ impl Tap {
     }
 
     async fn chat(bed: &Bed, room: u64, after: Option<After>) -> Self {
-        let wire = Arc::new(Frames::new(RoomId::new(room)));
-        let link = Link::for_room(RoomId::new(room), bed.node.next_session(), principal(LATE), wire, EXPIRES);
+        let wire = Arc::new(Frames::new(NATIVE_WIRES, RoomId::new(room)));
+        let (room, session) = (Some(RoomId::new(room)), bed.node.next_session());
+        let link = Link::serving(room, BOUND, session, principal(LATE), wire, EXPIRES);
         let receiver = bed.node.enter(link.clone(), after).await.unwrap();
         Self { link, receiver, bytes: Vec::new() }
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use parlance::cli::{self, Backend, Failure};
+use parlance::config::dialects::Spec;
 use parlance::config::{Config, Sources};
+use parlance::dialect;
 use parlance::store::{Sqlite, sqlite};
 use parlance_actors::ports::{Clock, Random, Store};
 use serde_json::Value;
@@ -38,6 +40,10 @@ impl Backend for Embedded {
 
     async fn sqlite_to_scylla(&self, _: &Config, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
         Ok(writeln!(out, "would move")?)
+    }
+
+    fn dialects(&self) -> Vec<Spec> {
+        dialect::specs()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use parlance::auth::{By, Grant, Refresh, Secret};
+use parlance::auth::{By, Grant, Refresh};
+use parlance::secret::Secret;
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Code, Fault};
 use tokio::sync::Barrier;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use parlance::gateway::checks::Refusal;
+use parlance::api::refusal::Refusal;
 
 use super::{Place, closed, place};
 
@@ -129,7 +129,7 @@ async fn an_unknown_subprotocol_is_refused_and_a_missing_one_is_json() {
         let (code, reason) = closed(&mut stream).await;
         assert_eq!(
             (code, reason.as_str()),
-            (4400, "no such subprotocol: offer parlance.v1.json or parlance.v1.msgpack, or none for JSON")
+            (4400, "no such subprotocol: offer parlance.v1.json or parlance.v1.msgpack, or none")
         );
     }
     for (offered, echo) in [

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex};
 
 use jsonschema::Validator;
-use parlance::dialect;
+use parlance::api::dialect::Mounted;
+use parlance::api::error::ErrorStyle;
+use parlance::api::route::Action;
 use parlance::gateway::rest;
-use parlance::gateway::rest::route::{Action, Route, Style};
 use serde_json::{Value, json};
 
-use super::{DOCUMENT, Gate, Got};
+use super::{DOCUMENT, Gate, Got, all_dialects};
 
 /// Validators by the schema's place in the document.
 static VALIDATORS: LazyLock<Mutex<BTreeMap<String, Validator>>> = LazyLock::new(Mutex::default);
@@ -62,12 +63,12 @@ fn validate(place: &str, schema: &Value, body: &Value) {
 }
 
 /// Our routes, and those of the dialects.
-fn all() -> impl Iterator<Item = &'static Route> {
-    rest::routes().chain(dialect::all_routes())
+fn all() -> Vec<Mounted> {
+    rest::mounted().chain(all_dialects().routes()).collect()
 }
 
 fn in_table() -> BTreeSet<(String, String)> {
-    all().map(|r| (r.verb.word().to_lowercase(), r.path.to_owned())).collect()
+    all().iter().map(|r| (r.route.verb.word().to_lowercase(), r.route.path.to_owned())).collect()
 }
 
 #[test]
@@ -77,24 +78,26 @@ fn table_and_document_name_the_same_routes() {
         documented.extend(item.as_object().unwrap().keys().map(|verb| (verb.clone(), path.clone())));
     }
     assert_eq!(documented, in_table());
-    assert_eq!(all().count(), documented.len(), "a route is there twice");
+    assert_eq!(all().len(), documented.len(), "a route is there twice");
 }
 
 #[test]
 fn every_route_is_described() {
     let mut ids = BTreeSet::new();
     let tags: BTreeSet<_> = DOCUMENT["tags"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
-    for route in all() {
+    for mounted in all() {
+        let route = mounted.route;
         let place = format!("{} {}", route.verb.word(), route.path);
         assert!(ids.insert(route.id), "{place}: {} is there twice", route.id);
-        assert!(tags.contains(route.tag), "{place}: tag {:?}", route.tag);
+        assert!(tags.contains(mounted.tag()), "{place}: tag {:?}", mounted.tag());
         assert!(route.about.ends_with('.') && route.about.len() > 10, "{place}");
         assert!(!route.answers.is_empty(), "{place} has no good answer");
-        described(route, &place);
+        described(&mounted, &place);
     }
 }
 
-fn described(route: &Route, place: &str) {
+fn described(mounted: &Mounted, place: &str) {
+    let route = mounted.route;
     let operation = &DOCUMENT["paths"][route.path][route.verb.word().to_lowercase()];
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let names: Vec<_> = parameters.iter().map(|p| p["name"].as_str().unwrap()).collect();
@@ -110,14 +113,14 @@ fn described(route: &Route, place: &str) {
         assert!(!response["description"].as_str().unwrap().is_empty(), "{place} {status}");
         let is_fault = status.starts_with('4') || status == "500";
         let schema = &response["content"]["application/json"]["schema"]["$ref"];
-        let name = match route.style() {
-            Style::Native => "Fault",
-            Style::Detail if status == "422" => "Details",
-            Style::Detail => "Detail",
+        let name = match mounted.errors() {
+            ErrorStyle::Native => "Fault",
+            ErrorStyle::Detail if status == "422" => "Details",
+            ErrorStyle::Detail => "Detail",
         };
         assert!(!is_fault || *schema == format!("#/components/schemas/{name}"), "{place} {status}: {response}");
     }
-    let locked = !matches!(route.access, rest::route::Access::Public);
+    let locked = !matches!(route.access, parlance::api::route::Access::Public);
     assert_eq!(operation["security"] == json!([{"bearer": []}]), locked, "{place}");
     assert_eq!(operation["responses"].get("401").is_some(), locked || route.tag == "auth" || route.form, "{place}");
     if let Some(body) = route.body {
@@ -129,7 +132,7 @@ fn described(route: &Route, place: &str) {
         }
     }
     let changes = matches!(route.action, Action::Op(_)) && route.verb.word() != "GET";
-    assert!(changes || !route.keyed || route.dialect.is_some(), "{place} takes a key for nothing");
+    assert!(changes || !route.keyed || mounted.serving.is_some(), "{place} takes a key for nothing");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Malformed and unwelcome requests: each is a documented fault, and none reaches the node.
 
-use parlance::gateway::rest::{body, call};
+use parlance::api::{body, call};
 use parlance_schema::Code;
 use parlance_schema::limits::{BODY_BYTES_MAX, BODY_MS_MAX};
 use warp::http::header::{AUTHORIZATION, CONTENT_LENGTH};

@@ -107,7 +107,7 @@ fn request() -> impl Strategy<Value = serde_json::Value> {
 /// All wires must return, and refuse only with what the protocol's table has for it.
 fn decode_all(bytes: &[u8]) {
     use parlance_schema::Code::{Invalid, Malformed, TooLarge, Unknown};
-    let chat = Frames::new(RoomId::new(1)).decode(true, bytes);
+    let chat = Frames::new(2, RoomId::new(1)).decode(true, bytes);
     if let Ok(request) = &chat {
         let room = match &request.op {
             Op::Send { room, .. } | Op::Typing { room, .. } => *room,

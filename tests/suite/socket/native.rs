@@ -1,7 +1,7 @@
 //! The native wires: what they read, what they say of what they can't read, and that both say the same.
 
 use parlance::gateway::native::{Json, Msgpack};
-use parlance_actors::wire::{Around, Names, Wire};
+use parlance_actors::wire::{Around, Asked, Names, Wire};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, Push, Reply, ReplyOutcome, Request};
@@ -240,9 +240,9 @@ fn a_borrowed_push_and_reply_look_like_owned_ones() {
 
     for outcome in [ReplyOutcome::Ok(Box::new(Answer::Empty {})), ReplyOutcome::Fault(Fault::busy("later"))] {
         let reply = Reply { re: 3, outcome };
-        let json = Json.reply(3, &reply.outcome).unwrap();
+        let json = Json.reply(Asked { n: 3, op: None }, &reply.outcome).unwrap();
         assert_eq!(payload(&json), serde_json::to_vec(&reply).unwrap());
-        let msgpack = Msgpack.reply(3, &reply.outcome).unwrap();
+        let msgpack = Msgpack.reply(Asked { n: 3, op: None }, &reply.outcome).unwrap();
         assert_eq!(rmp_serde::from_slice::<Reply>(payload(&msgpack)).unwrap(), reply);
     }
 }

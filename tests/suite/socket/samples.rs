@@ -278,7 +278,7 @@ proptest! {
                 is_plain(&fault.detail);
             }
         }
-        let chat = parlance::dialect::chat_service::wire::Frames::new(parlance_schema::RoomId::new(12));
+        let chat = parlance::dialect::chat_service::wire::Frames::new(2, parlance_schema::RoomId::new(12));
         if let Err((_, fault)) = chat.decode(true, request.to_string().as_bytes()) {
             is_plain(&fault.detail);
         }

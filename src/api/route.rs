@@ -11,8 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use warp::reply::Response;
 
 use super::call::Call;
-use crate::dialect;
-use crate::gateway::errors::Failure;
+use super::error::Failure;
 
 /// A method that a route can have. `HEAD` is answered wherever `GET` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,15 +46,6 @@ impl Verb {
     pub fn takes(self, method: &str) -> bool {
         method == self.word() || (self == Verb::Get && method == "HEAD")
     }
-}
-
-/// In what manner errors are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// As faults: a stable code, a sentence, whether to try again.
-    Native,
-    /// As `{"detail": …}`; what is not valid as a list of places and messages.
-    Detail,
 }
 
 /// Who may call a route; rooms have rules of their own besides.
@@ -190,7 +180,7 @@ pub struct Route {
     pub verb: Verb,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// The chapter of the documentation.
+    /// The chapter of the documentation; that of its dialect, where it is a dialect's.
     pub tag: &'static str,
     /// The operation's unique name in the documentation.
     pub id: &'static str,
@@ -198,7 +188,7 @@ pub struct Route {
     pub about: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// Its query parameters; others are refused.
+    /// Its query parameters.
     pub query: &'static [Query],
     /// Its body.
     pub body: Option<Body>,
@@ -208,8 +198,8 @@ pub struct Route {
     pub settled: bool,
     /// Whether it tries a password or makes an account, which addresses may do less often than other things.
     pub attempt: bool,
-    /// The other service whose path it is; absent for ours.
-    pub dialect: Option<dialect::Name>,
+    /// What the parameters of its path look like, where another dialect may have the same path.
+    pub ids: Option<fn(&str) -> bool>,
     /// Whether its body may be a form instead of JSON.
     pub form: bool,
     /// Good answers.
@@ -238,7 +228,7 @@ const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static
         keyed: false,
         settled: matches!(verb, Verb::Delete),
         attempt: false,
-        dialect: None,
+        ids: None,
         form: false,
         answers: &[],
         faults: &[],
@@ -317,10 +307,10 @@ impl Route {
         self
     }
 
-    /// Says whose path it is; its errors are written as that service did.
+    /// Says what ids in its path look like: where two dialects share a path, the form of an id tells whose it is.
     #[must_use]
-    pub const fn of(mut self, dialect: dialect::Name) -> Self {
-        self.dialect = Some(dialect);
+    pub const fn ids(mut self, form: fn(&str) -> bool) -> Self {
+        self.ids = Some(form);
         self
     }
 
@@ -329,12 +319,6 @@ impl Route {
     pub const fn form(mut self) -> Self {
         self.form = true;
         self
-    }
-
-    /// In what manner its errors are written.
-    #[must_use]
-    pub const fn style(&self) -> Style {
-        if self.dialect.is_some() { Style::Detail } else { Style::Native }
     }
 
     /// Lists its good answers.

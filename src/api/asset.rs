@@ -3,6 +3,8 @@
 //! Compressed is only what is the same for everybody. An answer that held a secret beside text of an attacker's choice would
 //! tell the secret by its length (BREACH), so answers of the API never come here.
 
+mod encoding;
+
 use std::fmt;
 use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -15,8 +17,8 @@ use warp::http::header::{
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
-use super::encoding::{self, Encoding};
-use crate::gateway::errors::set;
+use super::error::set;
+use encoding::Encoding;
 
 /// Below this the headers of a compressed answer cost what it saves.
 const COMPRESSED_BYTES_MIN: usize = 256;

@@ -2,8 +2,8 @@
 
 use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX};
 
-use crate::gateway::errors::Failure;
-use crate::gateway::rest::call::{Call, number};
+use super::call::{Call, number};
+use super::error::Failure;
 
 /// Which page a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

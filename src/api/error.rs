@@ -13,7 +13,14 @@ use warp::reject::{
 };
 use warp::reply::Response;
 
-use super::rest::route::Style;
+/// How errors are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorStyle {
+    /// As faults: a stable code, a sentence, whether to try again.
+    Native,
+    /// As `{"detail": …}`; what is not valid as a list of places and messages.
+    Detail,
+}
 
 /// A fault on its way to a client, with what HTTP adds to it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -79,10 +86,10 @@ impl Failure {
         self.with_headers(response)
     }
 
-    /// The response in a manner of writing errors.
+    /// The response in a style.
     #[must_use]
-    pub fn styled(mut self, style: Style) -> Response {
-        if style == Style::Native {
+    pub fn styled(mut self, style: ErrorStyle) -> Response {
+        if style == ErrorStyle::Native {
             return self.response();
         }
         // What can't be read is not valid, to these services.

@@ -1,6 +1,6 @@
 //! Text that must not be seen: passwords, tokens, keys.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// A password or a token. Its `Debug` shows nothing; serialising it, as an answer to its owner must, shows it.
@@ -21,6 +21,14 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// Writes whether a secret is set, and nothing of it: for settings, which are listed in logs.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn masked<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(if secret.reveal().is_empty() { "" } else { "…" })
 }
 
 impl From<String> for Secret {

@@ -4,25 +4,45 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parlance_actors::service::Service;
 use parlance_schema::account::Principal;
 use parlance_schema::limits::{ID_MAX, PAGE_MAX};
+use parlance_schema::op::Operation;
 use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use warp::http::HeaderMap;
 
+use super::asset::Asset;
 use super::body;
+use super::dialect::{Dialects, Mounted, Serving};
 use super::route::Route;
-use super::table::Params;
-use crate::auth::Authenticated;
-use crate::gateway::routes::Deps;
+use super::settings::Settings;
+use crate::auth::{Accounts, Authenticated};
 
 /// Ids that one query parameter may list.
 const IDS_MAX: usize = PAGE_MAX;
 
+/// Path parameters by name.
+pub type Params = Vec<(&'static str, String)>;
+
+/// What handlers may call.
+pub struct Deps {
+    /// The node.
+    pub service: Arc<dyn Service>,
+    /// Accounts and tokens.
+    pub accounts: Arc<Accounts>,
+    /// Other services whose paths are served.
+    pub dialects: Arc<Dialects>,
+    /// Writes the node's metrics in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The OpenAPI document of all that is served.
+    pub document: Arc<Asset>,
+}
+
 /// One request on its way through a route.
 pub struct Call {
-    /// What the gateway may call.
+    /// What handlers may call.
     pub deps: Arc<Deps>,
     /// The route.
     pub route: &'static Route,
@@ -38,6 +58,7 @@ pub struct Call {
     pub query: Vec<(&'static str, String)>,
     /// The body; empty where the route takes none.
     pub body: Bytes,
+    pub(crate) serving: Option<Arc<Serving>>,
 }
 
 impl Call {
@@ -57,6 +78,22 @@ impl Call {
         self.who.as_ref().ok_or_else(|| {
             Fault::unauthenticated("this needs an access token: send `Authorization: Bearer` and the token")
         })
+    }
+
+    /// Performs an operation as the caller.
+    ///
+    /// # Errors
+    /// The fault that the client is to see.
+    pub async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, Fault> {
+        self.deps.service.ask(self.who()?, operation).await
+    }
+
+    /// The settings of the dialect whose route it is.
+    ///
+    /// # Errors
+    /// When they are of another type.
+    pub fn settings<T: Settings>(&self) -> Result<&T, Fault> {
+        super::dialect::settings(self.serving.as_ref())
     }
 
     /// The `room` of the path.
@@ -168,25 +205,28 @@ impl Call {
 }
 
 /// An integer within bounds.
-pub(crate) fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
+///
+/// # Errors
+/// When it is not one.
+pub fn number(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Fault> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let found = text.parse().ok().filter(|n| digits && (min..=max).contains(n));
     found.ok_or_else(|| Fault::invalid(format!("`{name}` must be an integer from {min} to {max}")))
 }
 
-/// Reads a query string that holds only parameters which the route knows, each at most once; where the route is another
-/// service's, unknown ones are passed over, and the last of a name holds.
+/// Reads a query string that holds only parameters which the route knows, each at most once; where the route's dialect lets
+/// others pass, these are passed over, and the last of a name holds.
 ///
 /// # Errors
 /// When it holds others, one twice, or what is not UTF-8.
-pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, String)>, Fault> {
+pub fn query(mounted: &Mounted, raw: &str) -> Result<Vec<(&'static str, String)>, Fault> {
+    let (route, strict) = (mounted.route, mounted.refuses_unknown_query());
     let mut found: Vec<(&'static str, String)> = Vec::new();
     for pair in raw.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decoded(name)?;
         let Some(known) = route.query.iter().find(|q| q.name == name) else {
-            if route.dialect.is_some() {
-                // Other services let them pass.
+            if !strict {
                 continue;
             }
             let names: Vec<_> = route.query.iter().map(|q| q.name).collect();
@@ -196,7 +236,7 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
             let known = names.join(", ");
             return Err(Fault::invalid(format!("a query parameter is unknown: the path takes {known}")));
         };
-        if route.dialect.is_some() {
+        if !strict {
             found.retain(|(n, _)| *n != known.name);
         } else if found.iter().any(|(n, _)| *n == known.name) {
             return Err(Fault::invalid(format!("`{}` is given twice: give it once", known.name)));
@@ -207,7 +247,10 @@ pub fn query(route: &'static Route, raw: &str) -> Result<Vec<(&'static str, Stri
 }
 
 /// A name or value of a query or a form.
-pub(crate) fn decoded(text: &str) -> Result<String, Fault> {
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn decoded(text: &str) -> Result<String, Fault> {
     let spaced = text.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8();
     text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query must be UTF-8 in percent-encoding"))

@@ -12,10 +12,10 @@ use serde_json::Value;
 use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
-use crate::gateway::checks::Refusal;
-use crate::gateway::errors::Failure;
-use crate::gateway::explain::Located;
-use crate::gateway::number;
+use super::error::Failure;
+use super::explain::Located;
+use super::number;
+use super::refusal::Refusal;
 
 /// Bytes of a body that is refused for its size which are still read: a client that is sending would not see the refusal,
 /// as its kernel drops what it has not read when the server closes in the middle.
