@@ -4,4 +4,5 @@
 pub(crate) mod answering;
 pub(crate) mod forwarding;
 pub(crate) mod gap_probe;
+pub(crate) mod registries;
 pub(crate) mod store_probe;

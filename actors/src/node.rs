@@ -28,7 +28,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
         tracing::error!(%error, "the node's actors did not start");
         Fault::internal("the parts of the server could not be started")
     })?;
-    if let Err(error) = tree.shared.cluster.announce(NodeState::Ready).await {
+    if let Err(error) = tree.registries.shared.cluster.announce(NodeState::Ready).await {
         tracing::warn!(%error, "the other nodes don't know yet that this one is ready");
     }
     Ok(Handle::new(tree, root))

@@ -4,7 +4,6 @@ mod open;
 mod read;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_schema::account::{Principal, Role};
@@ -18,38 +17,10 @@ use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::time::Instant;
 
-use crate::cluster::answering::connections;
-use crate::cluster::forwarding::Lanes;
+use crate::cluster::registries::Registries;
 use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, Forward, ReplyTo};
-use crate::shared::Shared;
-use crate::{presence, relay};
-
-/// What operations reach.
-pub(crate) struct Operations {
-    shared: Arc<Shared>,
-    relays: Arc<relay::Registry>,
-    presence: Arc<presence::Registry>,
-    lanes: Arc<Lanes>,
-}
-
-impl Operations {
-    /// The operations of a node.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        presence: Arc<presence::Registry>,
-        relays: Arc<relay::Registry>,
-        lanes: Arc<Lanes>,
-    ) -> Arc<Self> {
-        Arc::new(Self { shared, relays, presence, lanes })
-    }
-
-    /// Gives a command to its room, wherever that is at home.
-    pub(crate) fn route(&self, room: RoomId, ask: Ask) {
-        self.lanes.route(room, ask);
-    }
-}
 
 /// What an operation comes to.
 pub(crate) enum Plan {
@@ -99,40 +70,40 @@ pub(crate) fn plan(op: Op) -> Result<Plan, Fault> {
 ///
 /// # Errors
 /// The fault that the client is to see.
-pub(crate) async fn perform(ops: &Operations, who: Principal, op: Op) -> Result<Answer, Fault> {
+pub(crate) async fn perform(node: &Registries, who: Principal, op: Op) -> Result<Answer, Fault> {
     let op = match plan(op)? {
         Plan::Command { room, client_id, command } => {
-            return command_room(ops, who, room, client_id, command).await.map(Answer::Done);
+            return command_room(node, who, room, client_id, command).await.map(Answer::Done);
         }
         Plan::Other(op) => op,
     };
     match op {
-        Op::Rooms {} => read::rooms(ops, who).await,
-        Op::Room { room } => read::room(ops, who, room).await.map(|view| Answer::Room(Box::new(view))),
-        Op::Members { room } => read::members(ops, who, room).await,
-        Op::Bans { room } => read::bans(ops, who, room).await,
-        Op::Invites { room } => read::invites(ops, who, room).await,
+        Op::Rooms {} => read::rooms(node, who).await,
+        Op::Room { room } => read::room(node, who, room).await.map(|view| Answer::Room(Box::new(view))),
+        Op::Members { room } => read::members(node, who, room).await,
+        Op::Bans { room } => read::bans(node, who, room).await,
+        Op::Invites { room } => read::invites(node, who, room).await,
         Op::Messages { room, before, after, limit, skip, read } => {
-            read::messages(ops, who, read::Page { room, before, after, limit }, skip, read).await
+            read::messages(node, who, read::Page { room, before, after, limit }, skip, read).await
         }
-        Op::Find { message } => read::find(ops, who, message).await,
-        Op::Stats { all_rooms } => stats(ops, who, all_rooms).await.map(Answer::Stats),
+        Op::Find { message } => read::find(node, who, message).await,
+        Op::Stats { all_rooms } => stats(node, who, all_rooms).await.map(Answer::Stats),
         Op::Entries { room, before, after, limit } => {
-            read::entries(ops, who, read::Page { room, before, after, limit }).await
+            read::entries(node, who, read::Page { room, before, after, limit }).await
         }
-        Op::Message { room, seq } => read::message(ops, who, room, seq).await,
-        Op::Revisions { room, seq } => read::revisions(ops, who, room, seq).await,
-        Op::Read { room, seq } => read::mark(ops, who, room, seq).await,
-        Op::Whereabouts { users } => read::whereabouts(ops, who, users).await,
-        Op::Users { ids } => read::users(ops, who, &ids).await,
+        Op::Message { room, seq } => read::message(node, who, room, seq).await,
+        Op::Revisions { room, seq } => read::revisions(node, who, room, seq).await,
+        Op::Read { room, seq } => read::mark(node, who, room, seq).await,
+        Op::Whereabouts { users } => read::whereabouts(node, who, users).await,
+        Op::Users { ids } => read::users(node, who, &ids).await,
         Op::Create { kind, name, members, history, client_id } => {
-            open::create(ops, who, open::New { kind, name, members, history }, client_id).await
+            open::create(node, who, open::New { kind, name, members, history }, client_id).await
         }
-        Op::Direct { user } => open::direct(ops, who, user).await,
-        Op::Add { room, users, client_id } => open::add(ops, who, room, users, client_id).await,
-        Op::Invite { room, expires_at, uses } => open::invite(ops, who, room, expires_at, uses).await,
-        Op::Typing { room, on } => read::typing(ops, who, room, on).await,
-        Op::Presence { status } => set_presence(ops, who, status),
+        Op::Direct { user } => open::direct(node, who, user).await,
+        Op::Add { room, users, client_id } => open::add(node, who, room, users, client_id).await,
+        Op::Invite { room, expires_at, uses } => open::invite(node, who, room, expires_at, uses).await,
+        Op::Typing { room, on } => read::typing(node, who, room, on).await,
+        Op::Presence { status } => set_presence(node, who, status),
         _ => Err(Fault::invalid("this operation needs a WebSocket: send it there")),
     }
 }
@@ -141,33 +112,33 @@ pub(crate) async fn perform(ops: &Operations, who: Principal, op: Op) -> Result<
 const COUNT: Duration = Duration::from_secs(2);
 
 /// Counts the connections to all nodes that answer. Which rooms there are is not told to those who are in none of them.
-async fn stats(ops: &Operations, who: Principal, all_rooms: bool) -> Result<StatsView, Fault> {
+async fn stats(node: &Registries, who: Principal, all_rooms: bool) -> Result<StatsView, Fault> {
     let tenant = who.tenant;
-    let mut stats = connections(&ops.presence, &ops.relays, tenant);
-    let view = ops.shared.cluster.now();
-    let others = view.nodes().iter().filter(|node| node.id != *ops.shared.cluster.me());
-    let asked = others.map(|node| ops.shared.bus.ask(&node.id, Question::Stats { tenant }, COUNT));
+    let mut stats = node.connections(tenant);
+    let view = node.shared.cluster.now();
+    let others = view.nodes().iter().filter(|other| other.id != *node.shared.cluster.me());
+    let asked = others.map(|other| node.shared.bus.ask(&other.id, Question::Stats { tenant }, COUNT));
     for answer in futures_util::future::join_all(asked).await {
         if let Ok(Reply::Stats(theirs)) = answer {
             stats.add(&theirs);
         }
     }
     if !all_rooms && who.role < Role::TenantAdmin {
-        let own = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+        let own = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
         let own: HashSet<RoomId> = own.into_iter().collect();
         stats.per_room.retain(|room, _| own.contains(room));
     }
     Ok(stats)
 }
 
-fn set_presence(ops: &Operations, who: Principal, status: Status) -> Result<Answer, Fault> {
+fn set_presence(node: &Registries, who: Principal, status: Status) -> Result<Answer, Fault> {
     if status == Status::Offline {
         return Err(Fault::invalid("the status can't be set to offline: close your connections to be offline"));
     }
-    let here = ops.presence.set_all(who.user, status);
-    let elsewhere = ops.presence.is_elsewhere(who.user);
+    let here = node.presence.set_all(who.user, status);
+    let elsewhere = node.presence.is_elsewhere(who.user);
     if elsewhere {
-        ops.shared.bus.publish_user(who.user, Notice::Status { status });
+        node.shared.bus.publish_user(who.user, Notice::Status { status });
     }
     if here || elsewhere {
         Ok(Answer::Empty {})
@@ -181,19 +152,19 @@ fn set_presence(ops: &Operations, who: Principal, status: Status) -> Result<Answ
 /// # Errors
 /// The room's refusal, or that nobody could tell in time.
 pub(crate) async fn command_room(
-    ops: &Operations,
+    node: &Registries,
     who: Principal,
     room: RoomId,
     client_id: Option<ClientId>,
     command: Command,
 ) -> Result<Done, Fault> {
-    let client_id = client_id.unwrap_or_else(|| fresh_client_id(ops));
+    let client_id = client_id.unwrap_or_else(|| fresh_client_id(node));
     let deadline = Instant::now() + Duration::from_millis(COMMAND_DEADLINE_MS);
     let mut unsure = false;
     loop {
         let (reply, answer) = ReplyTo::call();
         let ask = Ask { who, client_id: client_id.clone(), command: command.clone(), reply };
-        ops.route(room, ask);
+        node.lanes.route(room, ask);
         let unknown = || Fault::no_answer();
         let outcome = tokio::time::timeout_at(deadline, answer).await.map_err(|_| unknown())?;
         match outcome.unwrap_or_else(|_| Err(unknown())) {
@@ -209,8 +180,8 @@ pub(crate) async fn command_room(
 }
 
 /// A client id for a command whose sender named none.
-pub(crate) fn fresh_client_id(ops: &Operations) -> ClientId {
-    let text = format!("~{:016x}{:016x}", ops.shared.random.bits(), ops.shared.random.bits());
+pub(crate) fn fresh_client_id(node: &Registries) -> ClientId {
+    let text = format!("~{:016x}{:016x}", node.shared.random.bits(), node.shared.random.bits());
     #[expect(clippy::expect_used, reason = "hexadecimal digits are printable ASCII, and 33 are within the bound")]
     ClientId::new(text).expect("a well-formed client id")
 }

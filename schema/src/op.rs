@@ -30,9 +30,9 @@ impl Operation for Op {
 /// Declares the operations: each becomes a variant of [`Op`], a word of [`OpWord`], and a struct with a typed answer.
 macro_rules! operations {
     ($(
-        $(#[doc = $about:literal])*
+        $(#[doc = $about:tt])*
         $name:ident -> $answer:ty { $(
-            $(#[doc = $note:literal])*
+            $(#[doc = $note:tt])*
             $(#[serde $serde:tt])*
             $field:ident: $kind:ty,
         )* },

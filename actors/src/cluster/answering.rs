@@ -3,38 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use parlance_schema::view::StatsView;
-use parlance_schema::{Code, Fault, RoomId, Seq, TenantId};
+use parlance_schema::{Code, Fault, RoomId, Seq};
 
-use super::forwarding::Lanes;
+use super::registries::Registries;
 use crate::ports::bus::{Question, Reply, Responder};
 use crate::ports::store::Range;
 use crate::room::guarded;
-use crate::shared::Shared;
-use crate::{presence, relay};
 
 /// Rooms whose last numbers one question may ask for.
 pub(crate) const LAST_MAX: usize = 256;
 
-/// What answers other nodes.
-pub(crate) struct Answering {
-    pub(super) shared: Arc<Shared>,
-    pub(super) relays: Arc<relay::Registry>,
-    presence: Arc<presence::Registry>,
-    lanes: Arc<Lanes>,
-}
-
-impl Answering {
-    /// What answers for these.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        presence: Arc<presence::Registry>,
-        relays: Arc<relay::Registry>,
-        lanes: Arc<Lanes>,
-    ) -> Arc<Self> {
-        Arc::new(Self { shared, relays, presence, lanes })
-    }
-
+impl Registries {
     /// Answers questions for as long as the node is there.
     pub(crate) fn responder(self: &Arc<Self>) -> Responder {
         let node = Arc::downgrade(self);
@@ -55,7 +34,7 @@ impl Answering {
                     async { Reply::Presence(news) }.boxed()
                 }
                 Question::Stats { tenant } => {
-                    let stats = connections(&node.presence, &node.relays, tenant);
+                    let stats = node.connections(tenant);
                     async { Reply::Stats(stats) }.boxed()
                 }
             }
@@ -90,10 +69,4 @@ impl Answering {
         }
         known
     }
-}
-
-/// Counts a tenant's connections to this node.
-pub(crate) fn connections(presence: &presence::Registry, relays: &relay::Registry, tenant: TenantId) -> StatsView {
-    let per_room = relays.connections(tenant);
-    StatsView { connections: presence.connections(tenant), open_rooms: per_room.len() as u64, per_room }
 }

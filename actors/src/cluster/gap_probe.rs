@@ -12,7 +12,8 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::answering::{Answering, LAST_MAX};
+use super::answering::LAST_MAX;
+use super::registries::Registries;
 use crate::ports::bus::{BusState, Question, Reply};
 
 /// Between two rounds of questions, in milliseconds; a random half of it is left out.
@@ -43,7 +44,7 @@ pub(crate) enum Msg {
 
 /// The Lookout's state.
 pub(crate) struct State {
-    node: Arc<Answering>,
+    node: Arc<Registries>,
     view: Arc<View>,
     /// Whether a round of questions is due or on its way.
     busy: bool,
@@ -61,9 +62,9 @@ impl Drop for Asked {
 impl Actor for Lookout {
     type Msg = Msg;
     type State = State;
-    type Arguments = Arc<Answering>;
+    type Arguments = Arc<Registries>;
 
-    async fn pre_start(&self, me: ActorRef<Msg>, node: Arc<Answering>) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, me: ActorRef<Msg>, node: Arc<Registries>) -> Result<State, ActorProcessingErr> {
         let to = me.clone();
         node.relays.gap_checks.on_first(move || drop(to.cast(Msg::Due)));
         let (mut view, mut bus) = (node.shared.cluster.watch(), node.shared.bus.state());
@@ -155,7 +156,7 @@ impl State {
 }
 
 /// Asks the home of some rooms for their last numbers, and the store where it doesn't answer.
-async fn numbers(node: &Answering, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
+async fn numbers(node: &Registries, home: Option<NodeId>, rooms: Vec<RoomId>) -> Vec<(RoomId, Seq)> {
     metrics::counter!("parlance_last_asked_total").increment(rooms.len() as u64);
     // Of a room that is at home here only the log tells whether somebody else wrote to it.
     let Some(home) = home else { return node.logged(rooms).await };

@@ -39,16 +39,16 @@ impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
         let (tree, me) = (&*self.tree, me.get_cell());
         Ok(match name {
-            "rooms" => Actor::spawn_linked(None, Rooms, tree.rooms.clone(), me).await?.0.get_cell(),
-            "relays" => Actor::spawn_linked(None, Relays, tree.relays.clone(), me).await?.0.get_cell(),
+            "rooms" => Actor::spawn_linked(None, Rooms, tree.registries.lanes.rooms.clone(), me).await?.0.get_cell(),
+            "relays" => Actor::spawn_linked(None, Relays, tree.registries.relays.clone(), me).await?.0.get_cell(),
             "presence" => {
-                let args = (tree.shared.clone(), tree.presence.clone());
+                let args = (tree.registries.shared.clone(), tree.registries.presence.clone());
                 Actor::spawn_linked(None, Presence, args, me).await?.0.get_cell()
             }
-            "lookout" => Actor::spawn_linked(None, Lookout, tree.answering.clone(), me).await?.0.get_cell(),
+            "lookout" => Actor::spawn_linked(None, Lookout, tree.registries.clone(), me).await?.0.get_cell(),
             "sessions" => Actor::spawn_linked(None, Sessions, tree.sessions.clone(), me).await?.0.get_cell(),
-            "aside" => Actor::spawn_linked(None, Aside, tree.shared.clone(), me).await?.0.get_cell(),
-            _ => Actor::spawn_linked(None, Janitor, tree.shared.clone(), me).await?.0.get_cell(),
+            "aside" => Actor::spawn_linked(None, Aside, tree.registries.shared.clone(), me).await?.0.get_cell(),
+            _ => Actor::spawn_linked(None, Janitor, tree.registries.shared.clone(), me).await?.0.get_cell(),
         })
     }
 }
@@ -64,7 +64,7 @@ impl Actor for Node {
             let cell = state.start(name, &me).await?;
             state.children.push((name, cell, 0));
         }
-        state.answers = Some(state.tree.shared.bus.respond(state.tree.answering.responder()));
+        state.answers = Some(state.tree.registries.shared.bus.respond(state.tree.registries.responder()));
         Ok(state)
     }
 

@@ -25,8 +25,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// Hands the rooms over, lets the clients go, and takes the node off the others' views.
 pub(super) async fn drain(tree: &Tree, spread_ms: u64) {
-    tree.shared.draining.store(true, Ordering::Release);
-    let cluster = &tree.shared.cluster;
+    tree.registries.shared.draining.store(true, Ordering::Release);
+    let cluster = &tree.registries.shared.cluster;
     let told = timeout(TELLING, cluster.announce(NodeState::Draining)).await;
     if !matches!(told, Ok(Ok(()))) {
         tracing::warn!(?told, "the other nodes don't know that this one drains");
@@ -36,7 +36,7 @@ pub(super) async fn drain(tree: &Tree, spread_ms: u64) {
         let handed = async {
             until(|| none_elsewhere(tree)).await;
             // Lanes of those who go on sending never end.
-            let _ = timeout(STEP, until(|| tree.lanes.is_empty())).await;
+            let _ = timeout(STEP, until(|| tree.registries.lanes.is_empty())).await;
         };
         if timeout(ROOMS, handed).await.is_err() {
             tracing::warn!("some rooms were not handed over in time; they wake elsewhere all the same");
@@ -45,17 +45,17 @@ pub(super) async fn drain(tree: &Tree, spread_ms: u64) {
     }
     let links: Vec<Arc<Link>> = tree.sessions.links();
     let count = links.len() as u64;
-    let spread_ms = spread_ms.max(count * 1_000 / u64::from(tree.shared.options.reconnects_per_s.max(1)));
+    let spread_ms = spread_ms.max(count * 1_000 / u64::from(tree.registries.shared.options.reconnects_per_s.max(1)));
     for (at, link) in links.iter().enumerate() {
         close(link, 200 + spread_ms * at as u64 / count.max(1));
     }
-    let _ = timeout(CLOSING, until(|| tree.sessions.len() == 0 && tree.lanes.is_empty())).await;
+    let _ = timeout(CLOSING, until(|| tree.sessions.len() == 0 && tree.registries.lanes.is_empty())).await;
     cluster.membership.leave().await;
 }
 
 /// Whether no room is awake here that has another home.
 fn none_elsewhere(tree: &Tree) -> bool {
-    tree.rooms.awake().iter().all(|room| tree.shared.cluster.elsewhere(*room).is_none())
+    tree.registries.lanes.rooms.awake().iter().all(|room| tree.registries.shared.cluster.elsewhere(*room).is_none())
 }
 
 async fn until(holds: impl Fn() -> bool) {
@@ -68,7 +68,9 @@ async fn until(holds: impl Fn() -> bool) {
 async fn let_go(tree: &Tree) {
     let began = Instant::now();
     for (gone, link) in (0_u64..).zip(tree.sessions.links()) {
-        let due = u64::from(tree.shared.options.reconnects_per_s.max(1)) * began.elapsed().as_millis() as u64 / 1_000;
+        let due = u64::from(tree.registries.shared.options.reconnects_per_s.max(1))
+            * began.elapsed().as_millis() as u64
+            / 1_000;
         if gone > due {
             sleep(STEP).await;
         }

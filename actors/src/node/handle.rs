@@ -45,15 +45,15 @@ pub enum Victim {
 impl Handle {
     pub(super) fn new(tree: Arc<Tree>, root: ActorRef<Msg>) -> Self {
         // Session ids of different boots differ, so that logs can be told apart.
-        let first = (tree.shared.random_id() >> 20) << 20;
+        let first = (tree.registries.shared.random_id() >> 20) << 20;
         Self { tree, root, next_session: AtomicU64::new(first | 1) }
     }
 
     /// Ends an actor: by a panic in its handler, or by killing it. False when there is no such actor.
     pub fn end(&self, victim: Victim, panic: bool) -> bool {
         match victim {
-            Victim::Room(room) => self.tree.rooms.end(room, panic),
-            Victim::Relay(room) => self.tree.relays.end(room, panic),
+            Victim::Room(room) => self.tree.registries.lanes.rooms.end(room, panic),
+            Victim::Relay(room) => self.tree.registries.relays.end(room, panic),
             Victim::Session(id) => self.tree.sessions.end(id, panic),
         }
     }
@@ -61,7 +61,7 @@ impl Handle {
     /// Connections, and users who have one.
     #[must_use]
     pub fn online(&self) -> (usize, usize) {
-        (self.tree.sessions.len(), self.tree.presence.len())
+        (self.tree.sessions.len(), self.tree.registries.presence.len())
     }
 
     /// Hands the rooms over where there are other nodes, tells all clients to come back, spread over `spread_ms` or longer so
@@ -77,14 +77,16 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
-        if self.tree.shared.cluster.is_alone() {
+        if self.tree.registries.shared.cluster.is_alone() {
             // News that a token is void can't be lost on the way here.
             link.keep_token(None);
         }
-        if self.tree.shared.draining.load(Ordering::Acquire) {
+        if self.tree.registries.shared.draining.load(Ordering::Acquire) {
             return Err(Fault::new(Code::Restarting, "the server is restarting: connect again").after(100));
         }
-        if self.tree.presence.sessions(link.principal.user) >= self.tree.shared.options.connections_per_user {
+        if self.tree.registries.presence.sessions(link.principal.user)
+            >= self.tree.registries.shared.options.connections_per_user
+        {
             let detail = "your user has too many connections: close one, or connect again in 10 s";
             return Err(Fault::rate_limited(Limit::UserConnections, detail, 10_000));
         }
@@ -95,7 +97,7 @@ impl Handle {
 #[async_trait]
 impl Service for Handle {
     async fn perform(&self, who: Principal, op: Op) -> Result<Answer, Fault> {
-        ops::perform(&self.tree.operations, who, op).await
+        ops::perform(&self.tree.registries, who, op).await
     }
 
     async fn connect(&self, link: Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
@@ -104,10 +106,10 @@ impl Service for Handle {
         link.push(&Push::Hello {
             session: link.id,
             user: link.principal.user,
-            now: self.tree.shared.clock.now(),
+            now: self.tree.registries.shared.clock.now(),
             credits: CREDITS,
-            heartbeat_ms: self.tree.shared.options.heartbeat_ms,
-            requests_per_s: self.tree.shared.options.commands_per_s,
+            heartbeat_ms: self.tree.registries.shared.options.heartbeat_ms,
+            requests_per_s: self.tree.registries.shared.options.commands_per_s,
             token_expires_at: link.expires(),
         });
         Ok(receiver)
@@ -115,16 +117,17 @@ impl Service for Handle {
 
     async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault> {
         self.check_connections(&link)?;
-        let position = session::position(&self.tree.shared, &self.tree.relays, &link, after).await?;
-        session::enter(&self.tree.relays, &link, position).await?;
+        let position =
+            session::position(&self.tree.registries.shared, &self.tree.registries.relays, &link, after).await?;
+        session::enter(&self.tree.registries.relays, &link, position).await?;
         let room = link.room.ok_or_else(|| Fault::internal("a connection for one room has no room"))?;
         match self.tree.sessions.connect(&link) {
             Ok(receiver) => {
-                self.tree.relays.start(room, link.id);
+                self.tree.registries.relays.start(room, link.id);
                 Ok(receiver)
             }
             Err(fault) => {
-                self.tree.relays.unsubscribe(room, link.id);
+                self.tree.registries.relays.unsubscribe(room, link.id);
                 Err(fault)
             }
         }
@@ -134,11 +137,11 @@ impl Service for Handle {
         let room = match what {
             What::Room(room) => Some(room),
             What::Message(id) => {
-                self.tree.shared.store.locate(id).await.map_err(ops::unavailable)?.map(|(room, _)| room)
+                self.tree.registries.shared.store.locate(id).await.map_err(ops::unavailable)?.map(|(room, _)| room)
             }
         };
         let Some(room) = room else { return Ok(false) };
-        let found = self.tree.shared.read_room(room).await.map_err(ops::unavailable)?;
+        let found = self.tree.registries.shared.read_room(room).await.map_err(ops::unavailable)?;
         Ok(found.is_some_and(|(state, _)| state.tenant == tenant))
     }
 
@@ -148,21 +151,21 @@ impl Service for Handle {
 
     async fn actors(&self) -> Vec<ActorView> {
         let mut views = vec![supervise::inspect("node".into(), self.root.clone(), Msg::Inspect).await];
-        views.extend(self.tree.rooms.inspect(INSPECTED_MAX).await);
-        views.extend(self.tree.relays.inspect(INSPECTED_MAX).await);
+        views.extend(self.tree.registries.lanes.rooms.inspect(INSPECTED_MAX).await);
+        views.extend(self.tree.registries.relays.inspect(INSPECTED_MAX).await);
         views.extend(self.tree.sessions.inspect(INSPECTED_MAX).await);
         views
     }
 
     async fn health(&self) -> Health {
-        let store = self.tree.shared.store.health().await;
-        let (bus, cluster) = (self.tree.shared.bus.state(), &self.tree.shared.cluster);
+        let store = self.tree.registries.shared.store.health().await;
+        let (bus, cluster) = (self.tree.registries.shared.bus.state(), &self.tree.registries.shared.cluster);
         let connected = *bus.borrow() != BusState::Away;
-        let (view, backend) = (cluster.now(), self.tree.shared.bus.backend());
+        let (view, backend) = (cluster.now(), self.tree.registries.shared.bus.backend());
         Health {
-            ready: store.writable && !self.tree.shared.draining.load(Ordering::Acquire),
+            ready: store.writable && !self.tree.registries.shared.draining.load(Ordering::Acquire),
             store,
-            ids_left: self.tree.shared.ids.left(),
+            ids_left: self.tree.registries.shared.ids.left(),
             bus: if connected { backend.to_owned() } else { format!("{backend}: away") },
             cluster: ClusterHealth {
                 node: cluster.me().clone(),

@@ -2,35 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::cluster::answering::Answering;
-use crate::cluster::forwarding::Lanes;
-use crate::ops::Operations;
+use crate::cluster::registries::Registries;
+use crate::session;
 use crate::shared::{Options, Ports, Shared};
-use crate::{presence, relay, room, session};
 
-/// A node's registries, from the lowest up: each knows those before it, none of those after it.
+/// A node's registries, those of its connections among them.
 pub(crate) struct Tree {
-    pub(super) shared: Arc<Shared>,
-    pub(super) presence: Arc<presence::Registry>,
-    pub(super) relays: Arc<relay::Registry>,
-    pub(super) rooms: Arc<room::Registry>,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) answering: Arc<Answering>,
-    pub(super) operations: Arc<Operations>,
+    pub(super) registries: Arc<Registries>,
     pub(super) sessions: Arc<session::Registry>,
 }
 
 impl Tree {
     /// A node without an actor yet.
     pub(super) fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let shared = Arc::new(Shared::new(ports, options));
-        let presence = Arc::new(presence::Registry::default());
-        let relays = relay::Registry::new(shared.clone(), presence.clone());
-        let lanes = Lanes::new(shared.clone(), relays.clone());
-        let answering = Answering::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
-        let operations = Operations::new(shared.clone(), presence.clone(), relays.clone(), lanes.clone());
-        let sessions = session::Registry::new(shared.clone(), presence.clone(), relays.clone(), operations.clone());
-        let rooms = lanes.rooms.clone();
-        Arc::new(Self { shared, presence, relays, rooms, lanes, answering, operations, sessions })
+        let registries = Registries::new(Arc::new(Shared::new(ports, options)));
+        let sessions = session::Registry::new(registries.clone());
+        Arc::new(Self { registries, sessions })
     }
 }

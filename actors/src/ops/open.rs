@@ -11,7 +11,8 @@ use parlance_schema::view::{Done, RoomView};
 use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
-use super::{Operations, command_room, fresh_client_id, read, unavailable};
+use super::{command_room, fresh_client_id, read, unavailable};
+use crate::cluster::registries::Registries;
 use crate::ports::store::{ClaimKind, IdKind};
 
 /// A room to be opened.
@@ -24,7 +25,7 @@ pub(super) struct New {
 
 /// Opens a group or a conversation, once per client id.
 pub(super) async fn create(
-    ops: &Operations,
+    node: &Registries,
     who: Principal,
     new: New,
     client_id: Option<ClientId>,
@@ -42,58 +43,58 @@ pub(super) async fn create(
         return Err(Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members")));
     }
     writer(who)?;
-    known(ops, who.tenant, &new.members).await?;
-    room_for_more(ops, who.user).await?;
-    let mine = ops.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    known(node, who.tenant, &new.members).await?;
+    room_for_more(node, who.user).await?;
+    let mine = node.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let (room, client_id) = match client_id {
         Some(client_id) => {
             let key = format!("{}:{}", who.user, client_id.as_str());
             let claimed =
-                ops.shared.store.claim(who.tenant, ClaimKind::Create, &key, mine).await.map_err(unavailable)?;
+                node.shared.store.claim(who.tenant, ClaimKind::Create, &key, mine).await.map_err(unavailable)?;
             (claimed, client_id)
         }
-        None => (mine, fresh_client_id(ops)),
+        None => (mine, fresh_client_id(node)),
     };
     let room = RoomId::new(room);
     let command = Command::Create { kind: new.kind, name: new.name, members: new.members, history: new.history };
-    let done = command_room(ops, who, room, Some(client_id), command).await?;
-    let view = Box::new(read::room(ops, who, room).await?);
+    let done = command_room(node, who, room, Some(client_id), command).await?;
+    let view = Box::new(read::room(node, who, room).await?);
     Ok(if done.again { Answer::Room(view) } else { Answer::Opened(view) })
 }
 
 /// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
-pub(super) async fn direct(ops: &Operations, who: Principal, user: UserId) -> Result<Answer, Fault> {
+pub(super) async fn direct(node: &Registries, who: Principal, user: UserId) -> Result<Answer, Fault> {
     if user == who.user {
         return Err(Fault::invalid("a direct room is for two users: name another one than yourself"));
     }
-    known(ops, who.tenant, &[user]).await?;
+    known(node, who.tenant, &[user]).await?;
     if let Err(fault) = writer(who) {
         // A readonly user finds a room that the other one opened, and leaves no trace where there is none.
-        return opened_with(ops, who, user).await?.map(|room| Answer::Room(Box::new(room))).ok_or(fault);
+        return opened_with(node, who, user).await?.map(|room| Answer::Room(Box::new(room))).ok_or(fault);
     }
     let (a, b) = (who.user.min(user), who.user.max(user));
-    let mine = ops.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
+    let mine = node.shared.ids.next(IdKind::Room).await.map_err(unavailable)?;
     let key = format!("{a}:{b}");
-    let claimed = ops.shared.store.claim(who.tenant, ClaimKind::Direct, &key, mine).await.map_err(unavailable)?;
+    let claimed = node.shared.store.claim(who.tenant, ClaimKind::Direct, &key, mine).await.map_err(unavailable)?;
     let room = RoomId::new(claimed);
     // Whoever claimed it may have died before opening it; opening it again is refused if it is open.
     let command =
         Command::Create { kind: Kind::Direct, name: String::new(), members: vec![user], history: History::All };
-    let fresh = match command_room(ops, who, room, None, command).await {
+    let fresh = match command_room(node, who, room, None, command).await {
         Ok(_) => true,
         Err(fault) if fault.code == Code::Already => false,
         Err(fault) => return Err(fault),
     };
-    let view = Box::new(read::room(ops, who, room).await?);
+    let view = Box::new(read::room(node, who, room).await?);
     Ok(if fresh { Answer::Opened(view) } else { Answer::Room(view) })
 }
 
 /// The direct room that there is with a user.
-async fn opened_with(ops: &Operations, who: Principal, user: UserId) -> Result<Option<RoomView>, Fault> {
-    let theirs: HashSet<RoomId> = ops.shared.store.rooms_of(user).await.map_err(unavailable)?.into_iter().collect();
-    let mine = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+async fn opened_with(node: &Registries, who: Principal, user: UserId) -> Result<Option<RoomView>, Fault> {
+    let theirs: HashSet<RoomId> = node.shared.store.rooms_of(user).await.map_err(unavailable)?.into_iter().collect();
+    let mine = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
     for room in mine.into_iter().filter(|room| theirs.contains(room)) {
-        match read::room(ops, who, room).await {
+        match read::room(node, who, room).await {
             Ok(view) if view.peer == Some(user) => return Ok(Some(view)),
             // The lists of rooms are hints.
             Err(fault) if fault.code != Code::NotFound => return Err(fault),
@@ -105,7 +106,7 @@ async fn opened_with(ops: &Operations, who: Principal, user: UserId) -> Result<O
 
 /// Adds users to a room.
 pub(super) async fn add(
-    ops: &Operations,
+    node: &Registries,
     who: Principal,
     room: RoomId,
     users: Vec<UserId>,
@@ -114,40 +115,40 @@ pub(super) async fn add(
     if users.is_empty() || users.len() > MEMBERS_MAX {
         return Err(Fault::invalid(format!("`users` must name 1 to {MEMBERS_MAX} users")));
     }
-    if let Err(fault) = addable(ops, who, room, &users).await {
+    if let Err(fault) = addable(node, who, room, &users).await {
         // Who asks again is answered as at first, whatever has become of it since.
         let again = match client_id.filter(|_| fault.retry != Retry::Later) {
-            Some(client_id) => ops.shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
+            Some(client_id) => node.shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
             None => None,
         };
         let done = again.map(|entry| Done { again: true, ..crate::room::done(room, &entry) });
         return done.map(Answer::Done).ok_or(fault);
     }
-    command_room(ops, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
+    command_room(node, who, room, client_id, Command::Add { users }).await.map(Answer::Done)
 }
 
 /// Whether users may be added, as far as the room itself doesn't know.
-async fn addable(ops: &Operations, who: Principal, room: RoomId, users: &[UserId]) -> Result<(), Fault> {
-    let tenant = read::tenant(ops, who, room).await?;
-    known(ops, tenant, users).await?;
+async fn addable(node: &Registries, who: Principal, room: RoomId, users: &[UserId]) -> Result<(), Fault> {
+    let tenant = read::tenant(node, who, room).await?;
+    known(node, tenant, users).await?;
     for user in users {
-        room_for_more(ops, *user).await?;
+        room_for_more(node, *user).await?;
     }
     Ok(())
 }
 
 /// Makes an invite. Its code holds the room and a secret, of which the log keeps only the hash.
 pub(super) async fn invite(
-    ops: &Operations,
+    node: &Registries,
     who: Principal,
     room: RoomId,
     expires_at: Option<Millis>,
     uses: Option<u32>,
 ) -> Result<Answer, Fault> {
-    let code = format!("{room}-{:016x}{:016x}", ops.shared.random.bits(), ops.shared.random.bits());
+    let code = format!("{room}-{:016x}{:016x}", node.shared.random.bits(), node.shared.random.bits());
     let (_, hash) = read_code(&code)?;
     let command = Command::Invite { hash: hash.clone(), expires_at, uses };
-    let done = command_room(ops, who, room, None, command).await?;
+    let done = command_room(node, who, room, None, command).await?;
     Ok(Answer::Invited(InviteView { room, seq: done.seq, code, hash }))
 }
 
@@ -173,8 +174,8 @@ fn writer(who: Principal) -> Result<(), Fault> {
 }
 
 /// Users must exist, be active, and be of the same tenant.
-async fn known(ops: &Operations, tenant: TenantId, users: &[UserId]) -> Result<(), Fault> {
-    let found = ops.shared.store.accounts(users).await.map_err(unavailable)?;
+async fn known(node: &Registries, tenant: TenantId, users: &[UserId]) -> Result<(), Fault> {
+    let found = node.shared.store.accounts(users).await.map_err(unavailable)?;
     let fits = |user: &UserId| found.iter().any(|a| a.id == *user && a.active && a.tenant == tenant);
     match users.iter().find(|user| !fits(user)) {
         None => Ok(()),
@@ -182,8 +183,8 @@ async fn known(ops: &Operations, tenant: TenantId, users: &[UserId]) -> Result<(
     }
 }
 
-async fn room_for_more(ops: &Operations, user: UserId) -> Result<(), Fault> {
-    let rooms = ops.shared.store.rooms_of(user).await.map_err(unavailable)?.len();
+async fn room_for_more(node: &Registries, user: UserId) -> Result<(), Fault> {
+    let rooms = node.shared.store.rooms_of(user).await.map_err(unavailable)?.len();
     if rooms >= ROOMS_PER_USER_MAX {
         return Err(Fault::invalid(format!(
             "user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the most: they must leave one first"

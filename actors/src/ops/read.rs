@@ -12,7 +12,8 @@ use parlance_schema::shown::Shown;
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 
-use super::{Operations, unavailable};
+use super::unavailable;
+use crate::cluster::registries::Registries;
 use crate::ports::store::{Range, StoredMessage};
 use crate::relay::View;
 
@@ -27,38 +28,38 @@ pub(super) struct Page {
     pub(super) limit: Option<usize>,
 }
 
-pub(super) async fn room(ops: &Operations, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
-    let view = ops.relays.view(room, who).await?;
-    with_last_message(ops, *view).await
+pub(super) async fn room(node: &Registries, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
+    let view = node.relays.view(room, who).await?;
+    with_last_message(node, *view).await
 }
 
 /// The tenant that a room belongs to.
 ///
 /// # Errors
 /// `not_found` for those who may read nothing of it.
-pub(super) async fn tenant(ops: &Operations, who: Principal, room: RoomId) -> Result<TenantId, Fault> {
-    Ok(ops.relays.view(room, who).await?.tenant)
+pub(super) async fn tenant(node: &Registries, who: Principal, room: RoomId) -> Result<TenantId, Fault> {
+    Ok(node.relays.view(room, who).await?.tenant)
 }
 
-async fn with_last_message(ops: &Operations, view: View) -> Result<RoomView, Fault> {
+async fn with_last_message(node: &Registries, view: View) -> Result<RoomView, Fault> {
     let View { mut room, last_post, .. } = view;
     if last_post > 0 {
         let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
-        let message = ops.shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
+        let message = node.shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
         room.last_message = message.and_then(|message| view_message(room.id, message, room.first));
     }
     Ok(room)
 }
 
-pub(super) async fn rooms(ops: &Operations, who: Principal) -> Result<Answer, Fault> {
-    let rooms = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
+pub(super) async fn rooms(node: &Registries, who: Principal) -> Result<Answer, Fault> {
+    let rooms = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
     // All are asked before the first answer is waited for.
-    let asked: Vec<_> = rooms.into_iter().map(|room| ops.relays.view(room, who)).collect();
+    let asked: Vec<_> = rooms.into_iter().map(|room| node.relays.view(room, who)).collect();
     let mut views = Vec::with_capacity(asked.len());
     for view in asked {
         match view.await {
             // The list of rooms is a hint: the room's log decides, and a moderator's look doesn't make a member.
-            Ok(view) if view.room.role.is_some() => views.push(with_last_message(ops, *view).await?),
+            Ok(view) if view.room.role.is_some() => views.push(with_last_message(node, *view).await?),
             Ok(_) => {}
             Err(fault) if fault.code == parlance_schema::Code::NotFound => {}
             Err(fault) => return Err(fault),
@@ -68,42 +69,42 @@ pub(super) async fn rooms(ops: &Operations, who: Principal) -> Result<Answer, Fa
     Ok(Answer::Rooms { rooms: views })
 }
 
-pub(super) async fn members(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let members = ops.relays.members(room, who).await?;
+pub(super) async fn members(node: &Registries, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let members = node.relays.members(room, who).await?;
     Ok(Answer::Members { members })
 }
 
-pub(super) async fn bans(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let bans = ops.relays.bans(room, who).await?;
+pub(super) async fn bans(node: &Registries, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let bans = node.relays.bans(room, who).await?;
     Ok(Answer::Bans { bans })
 }
 
-pub(super) async fn invites(ops: &Operations, who: Principal, room: RoomId) -> Result<Answer, Fault> {
-    let invites = ops.relays.invites(room, who).await?;
+pub(super) async fn invites(node: &Registries, who: Principal, room: RoomId) -> Result<Answer, Fault> {
+    let invites = node.relays.invites(room, who).await?;
     Ok(Answer::Invites { invites })
 }
 
-pub(super) async fn typing(ops: &Operations, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
-    ops.relays.typing(room, who, on).await?;
+pub(super) async fn typing(node: &Registries, who: Principal, room: RoomId, on: bool) -> Result<Answer, Fault> {
+    node.relays.typing(room, who, on).await?;
     Ok(Answer::Empty {})
 }
 
-pub(super) async fn mark(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+pub(super) async fn mark(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     // Up to the end is any number that is larger, but a number all the same.
     if seq > ID_MAX {
         return Err(Fault::invalid(format!("numbers of entries must be at most {ID_MAX}")));
     }
-    ops.relays.mark(room, who, seq).await?;
+    node.relays.mark(room, who, seq).await?;
     Ok(Answer::Empty {})
 }
 
 /// The numbers that a page covers, how many items it has, and the first number that its reader may read.
-async fn range(ops: &Operations, who: Principal, page: &Page) -> Result<Option<(Range, usize, Seq)>, Fault> {
+async fn range(node: &Registries, who: Principal, page: &Page) -> Result<Option<(Range, usize, Seq)>, Fault> {
     let limit = page.limit.unwrap_or(PAGE_DEFAULT);
     if limit == 0 || limit > PAGE_MAX {
         return Err(Fault::invalid(format!("`limit` must be an integer from 1 to {PAGE_MAX}")));
     }
-    let (first, last) = ops.relays.access(page.room, who).await?;
+    let (first, last) = node.relays.access(page.room, who).await?;
     let from = page.after.map_or(first, |after| after.saturating_add(1).max(first));
     let to = page.before.map_or(last, |before| before.saturating_sub(1).min(last));
     if from > to {
@@ -129,11 +130,11 @@ fn cut<T>(mut items: Vec<T>, limit: usize, backwards: bool, bytes: impl Fn(&T) -
     PageOf { items, more }
 }
 
-pub(super) async fn entries(ops: &Operations, who: Principal, page: Page) -> Result<Answer, Fault> {
-    let Some((range, limit, first)) = range(ops, who, &page).await? else {
+pub(super) async fn entries(node: &Registries, who: Principal, page: Page) -> Result<Answer, Fault> {
+    let Some((range, limit, first)) = range(node, who, &page).await? else {
         return Ok(Answer::Entries(PageOf { items: Vec::new(), more: false }));
     };
-    let entries = ops.shared.store.entries(page.room, range).await.map_err(unavailable)?;
+    let entries = node.shared.store.entries(page.room, range).await.map_err(unavailable)?;
     let entries: Vec<Shown> = entries.iter().map(|entry| visible(entry, first).into()).collect();
     Ok(Answer::Entries(cut(entries, limit, range.backwards, |shown| match shown {
         Shown::Entry(entry) => match &entry.fact {
@@ -148,7 +149,7 @@ pub(super) async fn entries(ops: &Operations, who: Principal, page: Page) -> Res
 ///
 /// With `read`, everything counts as read by its members where the page is the latest one.
 pub(super) async fn messages(
-    ops: &Operations,
+    node: &Registries,
     who: Principal,
     page: Page,
     skip: Option<u64>,
@@ -161,21 +162,21 @@ pub(super) async fn messages(
         ));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
-    let Some((mut range, limit, first)) = range(ops, who, &page).await? else { return none() };
+    let Some((mut range, limit, first)) = range(node, who, &page).await? else { return none() };
     if read && skip == 0 && page.before.is_none() && page.after.is_none() {
-        match mark(ops, who, page.room, range.to).await {
+        match mark(node, who, page.room, range.to).await {
             Err(fault) if fault.code != parlance_schema::Code::NotFound => return Err(fault),
             // A moderator who is not a member has no mark.
             _ => {}
         }
     }
     if skip > 0 {
-        match before_posts(ops, page.room, range, skip).await? {
+        match before_posts(node, page.room, range, skip).await? {
             Some(to) => range.to = to,
             None => return none(),
         }
     }
-    let messages = ops.shared.store.messages(page.room, range).await.map_err(unavailable)?;
+    let messages = node.shared.store.messages(page.room, range).await.map_err(unavailable)?;
     let messages: Vec<_> = messages.into_iter().filter_map(|message| view_message(page.room, message, first)).collect();
     Ok(Answer::Messages(cut(messages, limit, range.backwards, |message| {
         400 + message.content.as_ref().map_or(0, |content| content.chars() * 2)
@@ -184,9 +185,9 @@ pub(super) async fn messages(
 
 /// The last number in a range that has `skip` messages of the range after it. Entries count messages, so that finding it
 /// costs as many reads as the range's length has binary digits.
-async fn before_posts(ops: &Operations, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
+async fn before_posts(node: &Registries, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
     let posts = async |seq: Seq| {
-        let entry = ops.shared.entry(room, seq).await.map_err(unavailable)?;
+        let entry = node.shared.entry(room, seq).await.map_err(unavailable)?;
         entry
             .map(|entry| entry.posts)
             .ok_or_else(|| Fault::internal("an entry of the room is missing in the server's store"))
@@ -205,41 +206,41 @@ async fn before_posts(ops: &Operations, room: RoomId, range: Range, skip: u64) -
 }
 
 /// Finds a message by its id; what one may not read isn't there.
-pub(super) async fn find(ops: &Operations, who: Principal, id: MessageId) -> Result<Answer, Fault> {
+pub(super) async fn find(node: &Registries, who: Principal, id: MessageId) -> Result<Answer, Fault> {
     let none = || Fault::not_found("there is no such message");
-    let (room, seq) = ops.shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
-    message(ops, who, room, seq).await.map_err(|fault| match fault.code {
+    let (room, seq) = node.shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
+    message(node, who, room, seq).await.map_err(|fault| match fault.code {
         parlance_schema::Code::NotFound => none(),
         _ => fault,
     })
 }
 
 /// A message, and the first number that its reader may read.
-async fn one_message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<(StoredMessage, Seq), Fault> {
+async fn one_message(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<(StoredMessage, Seq), Fault> {
     let none = || Fault::not_found("there is no such message");
-    let (first, last) = ops.relays.access(room, who).await?;
+    let (first, last) = node.relays.access(room, who).await?;
     if seq < first || seq > last {
         return Err(none());
     }
     let range = Range { from: seq, to: seq, limit: 1, backwards: false };
-    let message = ops.shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)?;
+    let message = node.shared.store.messages(room, range).await.map_err(unavailable)?.pop().ok_or_else(none)?;
     Ok((message, first))
 }
 
-pub(super) async fn message(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let (message, first) = one_message(ops, who, room, seq).await?;
+pub(super) async fn message(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let (message, first) = one_message(node, who, room, seq).await?;
     let view = view_message(room, message, first).ok_or_else(|| Fault::not_found("there is no such message"))?;
     Ok(Answer::Message(Box::new(view)))
 }
 
-pub(super) async fn revisions(ops: &Operations, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
-    let (message, _) = one_message(ops, who, room, seq).await?;
+pub(super) async fn revisions(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
+    let (message, _) = one_message(node, who, room, seq).await?;
     let mut revisions = Vec::new();
     if let Fact::Posted { content, .. } = &message.entry.fact {
         revisions.push(RevisionView { revision: 0, at: message.entry.at, content: content.clone() });
     }
     for edit in message.state.map(|state| state.edits).unwrap_or_default() {
-        let entry = ops.shared.entry(room, edit).await.map_err(unavailable)?;
+        let entry = node.shared.entry(room, edit).await.map_err(unavailable)?;
         if let Some(entry) = entry
             && let Fact::Edited { revision, content, .. } = &entry.fact
         {
@@ -273,17 +274,17 @@ fn view_message(room: RoomId, message: StoredMessage, first: Seq) -> Option<Mess
     })
 }
 
-pub(super) async fn whereabouts(ops: &Operations, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
+pub(super) async fn whereabouts(node: &Registries, who: Principal, users: Vec<UserId>) -> Result<Answer, Fault> {
     if users.len() > parlance_schema::limits::MEMBERS_MAX {
         return Err(Fault::invalid("`users` must name at most 100 users"));
     }
-    let mine: HashSet<RoomId> = ops.shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
-    let accounts = ops.shared.store.accounts(&users).await.map_err(unavailable)?;
+    let mine: HashSet<RoomId> = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
+    let accounts = node.shared.store.accounts(&users).await.map_err(unavailable)?;
     let mut presence = Vec::with_capacity(accounts.len());
     for account in accounts {
-        let theirs = ops.shared.store.rooms_of(account.id).await.map_err(unavailable)?;
+        let theirs = node.shared.store.rooms_of(account.id).await.map_err(unavailable)?;
         if account.id == who.user || theirs.iter().any(|room| mine.contains(room)) {
-            let status = ops.presence.status(account.id);
+            let status = node.presence.status(account.id);
             let online = status != parlance_schema::event::Status::Offline;
             let last_seen = if online { None } else { account.last_seen };
             presence.push(PresenceView { user: account.id, status, last_seen });
@@ -292,11 +293,11 @@ pub(super) async fn whereabouts(ops: &Operations, who: Principal, users: Vec<Use
     Ok(Answer::Whereabouts { presence })
 }
 
-pub(super) async fn users(ops: &Operations, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
+pub(super) async fn users(node: &Registries, who: Principal, ids: &[UserId]) -> Result<Answer, Fault> {
     if ids.len() > PAGE_MAX {
         return Err(Fault::invalid(format!("`ids` must name at most {PAGE_MAX} users")));
     }
-    let accounts = ops.shared.store.accounts(ids).await.map_err(unavailable)?;
+    let accounts = node.shared.store.accounts(ids).await.map_err(unavailable)?;
     let users = accounts.into_iter().filter(|account| account.tenant == who.tenant).map(|account| UserView {
         id: account.id,
         username: account.username,

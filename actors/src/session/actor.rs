@@ -106,8 +106,8 @@ impl Actor for Session {
             let me = me.clone();
             Arc::new(move |notice| drop(me.cast(Msg::Notice(notice))))
         };
-        let bus = sessions.shared.bus.subscribe_user(link.principal.user, sink);
-        sessions.presence.join(&link.principal, link.id);
+        let bus = sessions.node.shared.bus.subscribe_user(link.principal.user, sink);
+        sessions.node.presence.join(&link.principal, link.id);
         let room = link.room;
         let mut state = State {
             sessions,
@@ -132,7 +132,7 @@ impl Actor for Session {
             }
             Msg::Notice(Notice::RoomAdded { room }) => state.added(&me, room),
             Msg::Notice(Notice::Status { status }) => {
-                state.sessions.presence.set(state.link.principal.user, state.link.id, status);
+                state.sessions.node.presence.set(state.link.principal.user, state.link.id, status);
             }
             Msg::Notice(Notice::Revoked { before }) => state.revoked(&me, before),
             Msg::Resumed(resumed, reply) => state.resumed(&me, resumed, reply),
@@ -159,23 +159,23 @@ impl State {
             return;
         }
         // A room that was being added would else count as one that is pushed already.
-        self.sessions.relays.end_waiting(self.link.id);
-        self.rooms = self.sessions.relays.rooms_of_session(self.link.id);
+        self.sessions.node.relays.end_waiting(self.link.id);
+        self.rooms = self.sessions.node.relays.rooms_of_session(self.link.id);
         self.catch_up();
         tokio::spawn(sweep::new_rooms(self.sessions.clone(), self.link.clone(), me.clone()));
     }
 
     fn catch_up(&self) {
         for room in &self.rooms {
-            self.sessions.relays.catch_up(*room, self.link.id);
+            self.sessions.node.relays.catch_up(*room, self.link.id);
         }
     }
 
     fn end(&mut self) {
         for room in &self.rooms {
-            self.sessions.relays.unsubscribe(*room, self.link.id);
+            self.sessions.node.relays.unsubscribe(*room, self.link.id);
         }
-        self.sessions.presence.leave(self.link.principal.user, self.link.id);
+        self.sessions.node.presence.leave(self.link.principal.user, self.link.id);
         self.sessions.forget(self.link.id);
     }
 
@@ -198,7 +198,7 @@ impl State {
                 )));
             }
             Op::Presence { status } => {
-                self.sessions.presence.set(self.link.principal.user, self.link.id, status);
+                self.sessions.node.presence.set(self.link.principal.user, self.link.id, status);
                 reply.finish(Ok(Answer::Empty {}));
             }
             op => {
@@ -218,17 +218,17 @@ impl State {
             self.waiting = VecDeque::new();
             return;
         };
-        let (operations, link) = (self.sessions.operations.clone(), self.link.clone());
+        let (node, link) = (self.sessions.node.clone(), self.link.clone());
         let done = Performed(me.clone());
         tokio::spawn(async move {
             link.room_for_more().await;
-            reply.finish(in_time(ops::perform(&operations, link.principal, op)).await);
+            reply.finish(in_time(ops::perform(&node, link.principal, op)).await);
             drop(done);
         });
     }
 
     fn renew(&self, reply: ReplyTo, token: String) {
-        let (shared, link) = (self.sessions.shared.clone(), self.link.clone());
+        let (shared, link) = (self.sessions.node.shared.clone(), self.link.clone());
         tokio::spawn(async move {
             let outcome = match shared.authority.check(&token, link.wire.index()).await {
                 Ok((principal, expires)) if principal == link.principal => {
@@ -277,7 +277,7 @@ impl State {
             if !self.rooms.contains(&room) {
                 self.rooms.push(room);
             }
-            self.sessions.relays.start(room, self.link.id);
+            self.sessions.node.relays.start(room, self.link.id);
         }
         if asked {
             for room in std::mem::take(&mut self.missed) {
@@ -286,7 +286,7 @@ impl State {
         }
         // Of rooms that the user has left since, only the relays know.
         if self.rooms.len() > 2 * ROOMS_PER_USER_MAX {
-            self.rooms = self.sessions.relays.rooms_of_session(self.link.id);
+            self.rooms = self.sessions.node.relays.rooms_of_session(self.link.id);
         }
     }
 
@@ -303,10 +303,10 @@ impl State {
         tokio::spawn(async move {
             // The relay may be restarting, or not have heard yet what the user was told.
             for pause_ms in [50, 200, 1_000, 5_000, 0] {
-                match subscribe(&sessions.relays, &link, room, From::Joining).await {
+                match subscribe(&sessions.node.relays, &link, room, From::Joining).await {
                     Ok(resumed) if resumed.outcome != Outcome::Gone => {
                         if me.cast(Msg::Resumed(vec![resumed], None)).is_err() {
-                            sessions.relays.end_waiting(link.id);
+                            sessions.node.relays.end_waiting(link.id);
                         }
                         return;
                     }

@@ -13,7 +13,7 @@ use super::registry::Registry;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::ops::{self, Plan};
-use crate::room::{Ask, ReplyTo};
+use crate::room::{Ask, Forward, ReplyTo};
 use crate::wire::Asked;
 
 /// What a socket hands its frames to: it limits the rate, gives rooms their commands, and the Session everything else.
@@ -54,9 +54,9 @@ impl Receiver for Incoming {
             Err((n, fault)) => return link.refuse(n, fault),
         };
         let reply = ReplyTo::link(link.clone(), asked, id);
-        self.sessions.shared.meters.requests.increment(1);
+        self.sessions.node.shared.meters.requests.increment(1);
         let now = ticks();
-        if let Err(wait) = self.rate.take(now, self.sessions.shared.options.commands_per_s) {
+        if let Err(wait) = self.rate.take(now, self.sessions.node.shared.options.commands_per_s) {
             let detail = format!("too many requests on this connection: send the next one after {wait} ms");
             return reply.finish(Err(Fault::rate_limited(Limit::CommandRate, detail, wait)));
         }
@@ -64,15 +64,15 @@ impl Receiver for Incoming {
             Err(fault) => return reply.finish(Err(fault)),
             // The room gets it at once, so that commands keep their order and wait for nothing else.
             Ok(Plan::Command { room, client_id, command }) => {
-                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.sessions.operations));
+                let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.sessions.node));
                 reply.limit(now + COMMAND_DEADLINE_MS);
                 link.note_sent(&client_id);
                 let ask = Ask { who: link.principal, client_id, command, reply };
-                return self.sessions.operations.route(room, ask);
+                return self.sessions.node.lanes.route(room, ask);
             }
             Ok(Plan::Other(op)) => op,
         };
-        let request = Counted::new(&self.sessions.shared.meters.session_mailbox, Box::new((op, reply)));
+        let request = Counted::new(&self.sessions.node.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
             request
                 .take()

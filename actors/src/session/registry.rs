@@ -9,19 +9,14 @@ use ractor::ActorRef;
 use super::actor::{Args, Msg, Session};
 use super::incoming::Incoming;
 use super::refusals::Refusals;
+use crate::cluster::registries::Registries;
 use crate::link::{Link, Receiver};
-use crate::ops::Operations;
 use crate::service::ActorView;
-use crate::shared::Shared;
 use crate::supervise::{self, Supervisor};
-use crate::{presence, relay};
 
 /// The connections of this node, and what their Sessions reach.
 pub(crate) struct Registry {
-    pub(super) shared: Arc<Shared>,
-    pub(super) presence: Arc<presence::Registry>,
-    pub(super) relays: Arc<relay::Registry>,
-    pub(super) operations: Arc<Operations>,
+    pub(super) node: Arc<Registries>,
     pub(super) sessions: DashMap<u64, (Arc<Link>, ActorRef<Msg>)>,
     pub(super) supervisor: Supervisor,
     pub(super) refusals: Refusals,
@@ -29,14 +24,9 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// A node's connections; there are none yet.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        presence: Arc<presence::Registry>,
-        relays: Arc<relay::Registry>,
-        operations: Arc<Operations>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(node: Arc<Registries>) -> Arc<Self> {
         let (sessions, supervisor, refusals) = (DashMap::new(), Supervisor::default(), Refusals::default());
-        Arc::new(Self { shared, presence, relays, operations, sessions, supervisor, refusals })
+        Arc::new(Self { node, sessions, supervisor, refusals })
     }
 
     /// Gives a connection its Session.
@@ -46,7 +36,7 @@ impl Registry {
     pub(crate) fn connect(self: &Arc<Self>, link: &Arc<Link>) -> Result<Box<dyn Receiver>, Fault> {
         let actor = self.spawn(link, false)?;
         // The Session does so too when it begins, but whoever is told of the connection may ask before.
-        self.presence.join(&link.principal, link.id);
+        self.node.presence.join(&link.principal, link.id);
         metrics::gauge!("parlance_sessions").increment(1.0);
         Ok(Box::new(Incoming::new(self.clone(), actor)))
     }

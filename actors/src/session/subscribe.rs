@@ -51,7 +51,7 @@ pub(super) async fn subscribe_all(
     reply: ReplyTo,
     positions: Vec<(RoomId, Position)>,
 ) {
-    let rooms = match sessions.shared.store.rooms_of(link.principal.user).await {
+    let rooms = match sessions.node.shared.store.rooms_of(link.principal.user).await {
         Ok(rooms) => rooms,
         Err(error) => return reply.finish(Err(ops::unavailable(error))),
     };
@@ -62,7 +62,7 @@ pub(super) async fn subscribe_all(
     let all = Arc::new(Gathering { session, reply: Some(reply), answers });
     for (at, (room, position)) in wanted.into_iter().enumerate() {
         let asker = Asker::Part(all.clone(), at);
-        if let Err(fault) = sessions.relays.subscribe(room, link.clone(), From::Position(position), asker) {
+        if let Err(fault) = sessions.node.relays.subscribe(room, link.clone(), From::Position(position), asker) {
             relay::Gathering::answer(&*all, at, Err(fault));
         }
     }

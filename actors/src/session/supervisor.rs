@@ -49,7 +49,7 @@ pub(crate) struct State {
 impl State {
     /// Has the next sessions look; a round begins when it is time, and when the bus was away.
     fn sweep(&mut self) {
-        if self.sessions.shared.cluster.is_alone() {
+        if self.sessions.node.shared.cluster.is_alone() {
             return;
         }
         let anew = self.bus.has_changed().unwrap_or(false);
@@ -77,10 +77,10 @@ impl Actor for Sessions {
         for (link, _) in sessions.all() {
             sessions.spawn(&link, true).map_err(|fault| fault.to_string())?;
         }
-        let period = (sessions.shared.options.heartbeat_ms / 5).clamp(50, 5_000);
+        let period = (sessions.node.shared.options.heartbeat_ms / 5).clamp(50, 5_000);
         me.send_interval(Duration::from_millis(period), || Msg::Tick);
         me.send_interval(Duration::from_millis(LOOK_MS), || Msg::EverySecond);
-        let mut bus = sessions.shared.bus.state();
+        let mut bus = sessions.node.shared.bus.state();
         bus.mark_unchanged();
         Ok(State { sessions, due: Vec::new(), at_once: 0, began: Instant::now(), bus })
     }
@@ -92,7 +92,7 @@ impl Actor for Sessions {
             return Ok(());
         }
         let State { sessions, .. } = &*state;
-        let shared = &sessions.shared;
+        let shared = &sessions.node.shared;
         let (now, wall) = (ticks(), shared.clock.now());
         let (mut queued, mut behind) = (0, 0);
         let mut dead = Vec::new();

@@ -17,7 +17,7 @@ impl State {
         let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             if let Some(token) = link.token() {
-                match sessions.shared.authority.check(&token, link.wire.index()).await {
+                match sessions.node.shared.authority.check(&token, link.wire.index()).await {
                     Ok((principal, _)) if principal == link.principal => {}
                     Ok(_) => {
                         link.close_for(&Fault::new(Code::Revoked, "your account or its role has changed: log in again"))
@@ -37,9 +37,9 @@ pub(super) async fn new_rooms(sessions: Arc<Registry>, link: Arc<Link>, me: Acto
     if !link.is_resumed() || link.is_closed() {
         return;
     }
-    match sessions.shared.store.rooms_of(link.principal.user).await {
+    match sessions.node.shared.store.rooms_of(link.principal.user).await {
         Ok(rooms) => {
-            for room in rooms.into_iter().filter(|room| !sessions.relays.serves(*room, link.id)) {
+            for room in rooms.into_iter().filter(|room| !sessions.node.relays.serves(*room, link.id)) {
                 let _ = me.cast(Msg::Notice(Notice::RoomAdded { room }));
             }
         }
