@@ -4,12 +4,14 @@
 //! First all that must be refused, and all that only reads: after none of it the database may have changed. Then what must
 //! be done, each time in a room of its own. Both doors are tried, REST and the WebSocket.
 
+mod alike;
 mod database;
 mod grid;
+mod judge;
 mod rows;
 mod scene;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parlance::api::dialect::{Dialects, Mounted};
@@ -24,8 +26,10 @@ use utoipa::PartialSchema;
 use crate::raw::{Got, How, Raw};
 use crate::server::{Doors, User};
 use crate::stage::folder;
+use alike::Alike;
 use database::Database;
 use grid::{Columns, ROLES};
+use judge::{judge_rest, judge_socket};
 use rows::{Case, Row, rows};
 use scene::{PASSWORD, People, Scene, Sockets, Troupe};
 
@@ -152,52 +156,6 @@ impl Rest {
     }
 }
 
-/// Whether an answer shows what was asked for; what a resume says is gone isn't shown.
-fn is_shown(answer: &Value, (list, field, value): (&str, &str, &str), scene: &Scene) -> bool {
-    let items = answer[list].as_array().unwrap_or_else(|| panic!("no {list} in {answer}"));
-    items.iter().any(|item| item[field] == scene[value] && item["outcome"] != "gone")
-}
-
-fn judge_shown(mark: char, case: &Case, scene: &Scene, answer: &Value) -> Result<(), String> {
-    let wrong = matches!(mark, 's' | 'h') && is_shown(answer, case.shown, scene) != (mark == 's');
-    if wrong { Err(format!("expected {mark}, got {answer}")) } else { Ok(()) }
-}
-
-/// Compares what REST answered with a mark.
-fn judge_rest(
-    route: &Route,
-    case: &Case,
-    mark: char,
-    scene: &Scene,
-    (status, body): &(u16, Value),
-) -> Result<(), String> {
-    let Some(code) = grid::code(mark) else {
-        let good = route.answers.iter().any(|answer| answer.status == *status && *status < 300);
-        return if good {
-            judge_shown(mark, case, scene, body)
-        } else {
-            Err(format!("expected {mark}, got {status} {body}"))
-        };
-    };
-    // What is so already is a success to PUT and DELETE.
-    if mark == '=' && route.settled && *status == 204 {
-        return Ok(());
-    }
-    // Dialects have no codes.
-    let detailed = body["detail"].is_string() || (*status == 422 && body["detail"].is_array());
-    let says = body.get("code").map_or(detailed, |said| said == code.word());
-    if *status == code.http() && says { Ok(()) } else { Err(format!("expected {}, got {status} {body}", code.word())) }
-}
-
-/// Compares what a socket answered with a mark.
-fn judge_socket(case: &Case, mark: char, scene: &Scene, outcome: &Result<Value, Value>) -> Result<(), String> {
-    match (grid::code(mark), outcome) {
-        (None, Ok(answer)) => judge_shown(mark, case, scene, answer),
-        (Some(code), Err(fault)) if fault["code"] == code.word() => Ok(()),
-        _ => Err(format!("expected {mark}, got {outcome:?}")),
-    }
-}
-
 /// One cell of the table.
 struct Cell {
     row: &'static Row,
@@ -273,46 +231,6 @@ async fn ask_socket(sockets: &mut Sockets, caller: &User, request: Value) -> Res
         return Raw::ready(sockets.doors.next(), &caller.token).await.request(request).await;
     }
     sockets.of(caller).await.request(request).await
-}
-
-/// A text in which a number is taken out, but not where it is part of another one.
-fn without_number(text: &str, number: &str) -> String {
-    let mut rest = text;
-    let mut out = String::new();
-    while let Some(at) = rest.find(number) {
-        let (before, after) = (&rest[..at], &rest[at + number.len()..]);
-        let digit = |next: Option<char>| next.is_some_and(|c| c.is_ascii_digit());
-        let within = digit(before.chars().next_back().or(out.chars().next_back())) || digit(after.chars().next());
-        out += before;
-        out += if within { number } else { "#" };
-        rest = after;
-    }
-    out + rest
-}
-
-/// What is not there, and what somebody may not see, must look the same: answers by who asks and how, with ids taken out.
-#[derive(Default)]
-struct Alike(BTreeMap<(usize, String), (String, &'static str)>);
-
-impl Alike {
-    /// Remembers an answer that says `not_found` of something unseen, and compares it with the others.
-    fn add(&mut self, cell: &Cell, door: &str, answer: &str, scene: &Scene) -> Result<(), String> {
-        let unseen = match cell.case.grid.columns {
-            Columns::Rooms => grid::READ.mark(cell.role, cell.column) == '-',
-            Columns::People => grid::SEEN.mark(cell.role, cell.column) == '-',
-            Columns::Sole => false,
-        };
-        if !unseen || cell.mark != '-' {
-            return Ok(());
-        }
-        let mut answer = answer.to_owned();
-        for value in ["user", "room"].iter().filter_map(|name| scene.get(name)) {
-            answer = without_number(&answer, &value.to_string());
-        }
-        let key = (cell.role, format!("{} {} {} {door}", cell.row.route, cell.case.about, cell.case.op.unwrap_or("")));
-        let (first, relation) = self.0.entry(key).or_insert_with(|| (answer.clone(), cell.relation()));
-        if *first == answer { Ok(()) } else { Err(format!("{answer}, but where it is {relation}: {first}")) }
-    }
 }
 
 /// Tries all that must leave everything as it was.
@@ -466,5 +384,5 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
         }
         none_wrong(&tasks.join_all().await.concat());
     }
-    println!("{} cells, {} routes", cells().len(), all_routes().count());
+    println!("{} cells, {} routes", cells().len(), all_routes().len());
 }
