@@ -25,7 +25,7 @@ pub struct Echo;
 
 impl Receiver for Echo {
     fn message(&mut self, link: &Arc<Link>, text: bool, payload: &[u8]) {
-        link.push_raw(frame(if text { Opcode::Text } else { Opcode::Binary }, payload));
+        link.outbox.push_raw(frame(if text { Opcode::Text } else { Opcode::Binary }, payload));
     }
 
     fn drained(&mut self, _: &Arc<Link>) {}

@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
     /// Makes the task of an upgraded connection; `early` is what was read already, and messages may have up to
     /// `message_bytes_max` bytes.
     pub fn new(io: S, early: &[u8], link: Arc<Link>, receiver: R, message_bytes_max: usize, hold: H) -> Self {
-        link.heard(ticks());
+        link.liveness.heard(ticks());
         Self {
             io,
             link,
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
         if matches!(self.stage, Stage::Shutdown | Stage::Lingering) {
             return Ok(());
         }
-        if self.stage == Stage::Open && self.frames.is_empty() && !self.gathered && self.link.has_queued() {
+        if self.stage == Stage::Open && self.frames.is_empty() && !self.gathered && self.link.outbox.has_queued() {
             self.gathered = true;
             cx.waker().wake_by_ref();
             return Ok(());
@@ -166,10 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             // Registering before the `take` that finds nothing misses no frame; doing it no sooner spares a needless
             // wake-up for what is pushed while this writes.
             if written > 0 {
-                self.link.register(cx.waker());
+                self.link.outbox.register(cx.waker());
                 registered = true;
             }
-            let taken = self.link.take(written, &mut self.frames);
+            let taken = self.link.outbox.take(written, &mut self.frames);
             written = 0;
             if taken.catch_up {
                 self.with_receiver(R::drained);
@@ -178,15 +178,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
                 if registered {
                     return self.flush(cx, taken.closing);
                 }
-                self.link.register(cx.waker());
+                self.link.outbox.register(cx.waker());
                 registered = true;
                 continue;
             }
             match self.write_some(cx)? {
                 Poll::Ready(some) => written = some,
                 Poll::Pending => {
-                    self.link.register(cx.waker());
-                    if self.stage == Stage::Open && self.link.is_closed() {
+                    self.link.outbox.register(cx.waker());
+                    if self.stage == Stage::Open && self.link.outbox.is_closed() {
                         self.stage = Stage::Closing;
                     }
                     return Ok(());
@@ -281,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             if bytes.is_empty() {
                 return Ok(Read::End);
             }
-            self.link.heard(ticks());
+            self.link.liveness.heard(ticks());
             let left = self.decode(bytes, messages);
             if left > 0 {
                 self.backlog = bytes[bytes.len() - left..].to_vec();
@@ -293,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
 
     /// Whether the client must read what it asked for before it is heard again.
     fn is_paused(&self) -> bool {
-        self.stage == Stage::Open && self.link.queued_bytes() > OUTBOX_BYTES_MAX
+        self.stage == Stage::Open && self.link.outbox.queued_bytes() > OUTBOX_BYTES_MAX
     }
 
     fn after_decoding(&self, messages: usize) -> Read {
@@ -316,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
                 Err(failure) => {
                     let refusal = if failure.code == 1009 { Refusal::FrameSize } else { Refusal::Frame };
                     refusal.count();
-                    self.link.close(failure.code, failure.reason);
+                    self.link.outbox.close(failure.code, failure.reason);
                     self.stage = Stage::Deaf;
                 }
             }
@@ -326,12 +326,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
 
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Message { text, payload } if self.stage == Stage::Open && !self.link.is_closed() => {
+            Event::Message { text, payload } if self.stage == Stage::Open && !self.link.outbox.is_closed() => {
                 self.with_receiver(|receiver, link| receiver.message(link, text, &payload));
             }
-            Event::Ping(payload) => self.link.push_raw(frame(Opcode::Pong, &payload)),
+            Event::Ping(payload) => self.link.outbox.push_raw(frame(Opcode::Pong, &payload)),
             Event::Close { code } => {
-                self.link.close(code.unwrap_or(1000), "");
+                self.link.outbox.close(code.unwrap_or(1000), "");
                 self.stage = Stage::Deaf;
             }
             Event::Message { .. } | Event::Pong => {}
@@ -343,7 +343,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
         let Some(receiver) = &mut self.receiver else { return };
         if catch_unwind(AssertUnwindSafe(|| call(receiver, &self.link))).is_err() {
             tracing::error!(session = self.link.id, "a receiver panicked");
-            self.link.close(Code::Internal.close(), "the server failed to handle a message: connect again and resume");
+            self.link
+                .outbox
+                .close(Code::Internal.close(), "the server failed to handle a message: connect again and resume");
             self.stage = Stage::Deaf;
         }
     }

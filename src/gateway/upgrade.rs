@@ -252,7 +252,7 @@ impl Handshake {
         self.upgrade(echo, move |io, early, first| {
             let (link, receiver) = make();
             if !first.is_empty() {
-                link.push_first(first);
+                link.outbox.push_first(first);
             }
             match io {
                 Io::Tcp(io) => tokio::spawn(Connection::new(io, &early, link, receiver, message_bytes_max, peer)),

@@ -132,7 +132,7 @@ impl Client {
             let now = Instant::now();
             if now < self.slow_until {
                 tokio::time::sleep_until(self.slow_until.min(now + Duration::from_millis(500))).await;
-                conn.link.heard(parlance_actors::link::ticks());
+                conn.link.liveness.heard(parlance_actors::link::ticks());
             } else {
                 conn.wait(next).await;
             }

@@ -83,5 +83,5 @@ async fn let_go(tree: &Tree) {
 
 fn close(link: &Link, after_ms: u64) {
     link.push(&Push::Reconnect { after_ms, reason: "the server is restarting".into() });
-    link.close(Code::Restarting.close(), "the server is restarting");
+    link.outbox.close(Code::Restarting.close(), "the server is restarting");
 }

@@ -79,7 +79,7 @@ impl Handle {
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
         if self.tree.registries.shared.cluster.is_alone() {
             // News that a token is void can't be lost on the way here.
-            link.keep_token(None);
+            link.liveness.keep_token(None);
         }
         if self.tree.registries.shared.draining.load(Ordering::Acquire) {
             return Err(Fault::new(Code::Restarting, "the server is restarting: connect again").after(100));
@@ -110,7 +110,7 @@ impl Service for Handle {
             credits: CREDITS,
             heartbeat_ms: self.tree.registries.shared.options.heartbeat_ms,
             requests_per_s: self.tree.registries.shared.options.commands_per_s,
-            token_expires_at: link.expires(),
+            token_expires_at: link.liveness.expires(),
         });
         Ok(receiver)
     }

@@ -408,7 +408,7 @@ impl State {
         if self.broken.is_some() {
             self.load(me).await;
         }
-        self.unsubscribe(|sub| sub.link.is_closed());
+        self.unsubscribe(|sub| sub.link.outbox.is_closed());
         let empty = lock(&self.subs).is_empty();
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
         if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {

@@ -175,10 +175,10 @@ impl State {
             let mut batch = Batch::new(self.room, entries, &around);
             for sub in subs.iter_mut().filter(|sub| sub.mode == Mode::Live) {
                 let pushed = if entries.iter().any(|entry| sub.link.passes_over(entry)) {
-                    batch.others(&sub.link, sub.first).map(|frames| sub.link.push_entries(&frames))
+                    batch.others(&sub.link, sub.first).map(|frames| sub.link.outbox.push_entries(&frames))
                 } else {
                     let joined = batch.joined(sub.link.wire.as_ref(), sub.first);
-                    joined.map(|joined| sub.link.push_entries(&[joined]))
+                    joined.map(|joined| sub.link.outbox.push_entries(&[joined]))
                 };
                 let Ok(pushed) = pushed else {
                     sub.mode = Mode::Behind;
@@ -223,7 +223,7 @@ impl State {
         subs.retain(|sub| {
             let done = sub.mode != Mode::Waiting && sub.until.is_some_and(|until| sub.position >= until);
             if done && sub.link.delivery.ends_on_removal {
-                sub.link.close_for(&Fault::forbidden("you are no longer a member of this room"));
+                sub.link.outbox.close_for(&Fault::forbidden("you are no longer a member of this room"));
             } else if done {
                 sub.link.push(&Push::RoomGone { room: self.room });
             }
@@ -278,7 +278,7 @@ impl State {
             let wire = &sub.link.wire;
             let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event, now).unwrap_or_default());
             if !frame.is_empty() {
-                sub.link.push_ephemeral(frame);
+                sub.link.outbox.push_ephemeral(frame);
             }
         }
     }

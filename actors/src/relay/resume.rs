@@ -139,10 +139,10 @@ impl State {
             let from = sub.position + 1;
             let next = if sub.link.delivery.echoes {
                 let piece = self.piece(from, end, sub.link.wire.as_ref(), sub.first);
-                piece.map(|piece| (piece.last, sub.link.push_entries(&piece.frames)))
+                piece.map(|piece| (piece.last, sub.link.outbox.push_entries(&piece.frames)))
             } else {
                 let others = self.others_frames(from, end, &sub.link, sub.first);
-                others.map(|(last, frames)| (last, sub.link.push_entries(&frames)))
+                others.map(|(last, frames)| (last, sub.link.outbox.push_entries(&frames)))
             };
             let Some((last, pushed)) = next else {
                 sub.mode = Mode::Reading;
@@ -242,10 +242,10 @@ impl State {
                 }
                 Ok(_) => {
                     tracing::error!(room = %self.room, from = sub.position + 1, "an entry of the room is missing in the server's store");
-                    return sub.link.close_for(&unreadable());
+                    return sub.link.outbox.close_for(&unreadable());
                 }
                 // Its positions are good for a resume, once the store is back.
-                Err(_) => return sub.link.close_for(&unreadable()),
+                Err(_) => return sub.link.outbox.close_for(&unreadable()),
             }
         }
         self.catch_up(me, session);
@@ -279,7 +279,7 @@ fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool 
         if sub.link.passes_over(entry) {
             frame = Bytes::new();
         }
-        if sub.link.push_entries(&[frame]) != Pushed::Queued {
+        if sub.link.outbox.push_entries(&[frame]) != Pushed::Queued {
             return false;
         }
         sub.position = entry.seq;

@@ -37,7 +37,7 @@ impl ReplyTo {
     /// Sets when the outcome counts as unknown, in ticks; a caller in this process has a deadline of its own.
     pub(crate) fn limit(&self, deadline: u64) {
         if let Some(To::Link(link, _, id)) = &self.0 {
-            link.limit(*id, deadline);
+            link.requests.limit(*id, deadline);
         }
     }
 

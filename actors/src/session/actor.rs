@@ -154,7 +154,7 @@ impl Actor for Session {
 impl State {
     /// Goes on where a crashed Session ended.
     fn take_over(&mut self, me: &ActorRef<Msg>) {
-        if self.link.is_closed() {
+        if self.link.outbox.is_closed() {
             let _ = me.cast(Msg::Closed);
             return;
         }
@@ -221,7 +221,7 @@ impl State {
         let (node, link) = (self.sessions.node.clone(), self.link.clone());
         let done = Performed(me.clone());
         tokio::spawn(async move {
-            link.room_for_more().await;
+            link.outbox.room_for_more().await;
             reply.finish(in_time(ops::perform(&node, link.principal, op)).await);
             drop(done);
         });
@@ -232,9 +232,9 @@ impl State {
         tokio::spawn(async move {
             let outcome = match shared.authority.check(&token, link.wire.index()).await {
                 Ok((principal, expires)) if principal == link.principal => {
-                    link.renew(expires);
-                    if link.token().is_some() {
-                        link.keep_token(Some(&token));
+                    link.liveness.renew(expires);
+                    if link.liveness.token().is_some() {
+                        link.liveness.keep_token(Some(&token));
                     }
                     Ok(Answer::Empty {})
                 }
@@ -263,7 +263,7 @@ impl State {
                     // The client was told that nobody knows, and may have asked again: nothing comes of this one.
                     return;
                 }
-                self.link.set_resumed();
+                self.link.liveness.set_resumed();
             }
             None => {
                 for Resumed { room, epoch, from, outcome, .. } in resumed {
@@ -292,7 +292,7 @@ impl State {
 
     /// The user is a member of a room now: its entries come from the one that says so.
     fn added(&mut self, me: &ActorRef<Msg>, room: RoomId) {
-        if !self.link.is_resumed() {
+        if !self.link.liveness.is_resumed() {
             // A resume that is under way may have read the user's rooms before.
             if !self.missed.contains(&room) && self.missed.len() < ROOMS_PER_USER_MAX {
                 self.missed.push(room);
@@ -322,8 +322,8 @@ impl State {
     /// Tokens of the user's were revoked. Whether this connection's is one of those, only the authority knows.
     fn revoked(&self, me: &ActorRef<Msg>, before: u64) {
         tracing::info!(session = self.link.id, before, "tokens were revoked");
-        if self.link.token().is_none() {
-            return self.link.close_for(&Fault::new(Code::Revoked, "your login was ended: log in again"));
+        if self.link.liveness.token().is_none() {
+            return self.link.outbox.close_for(&Fault::new(Code::Revoked, "your login was ended: log in again"));
         }
         self.sweep(me);
         // What the authority remembers may be as old as this news.
@@ -334,10 +334,10 @@ impl State {
         serde_json::json!({
             "user": self.link.principal.user,
             "rooms": self.rooms.len(),
-            "resumed": self.link.is_resumed(),
-            "in_flight": self.link.in_flight(),
-            "outbox_bytes": self.link.queued_bytes(),
-            "behind": self.link.is_behind(),
+            "resumed": self.link.liveness.is_resumed(),
+            "in_flight": self.link.requests.in_flight(),
+            "outbox_bytes": self.link.outbox.queued_bytes(),
+            "behind": self.link.outbox.is_behind(),
         })
     }
 }

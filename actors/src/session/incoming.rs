@@ -49,7 +49,7 @@ impl Receiver for Incoming {
             Err((n, fault)) => return link.refuse(n, fault),
         };
         let asked = Asked { n: request.n, op: Some(request.op.word()) };
-        let id = match link.begin(asked) {
+        let id = match link.requests.begin(asked) {
             Ok(id) => id,
             Err((n, fault)) => return link.refuse(n, fault),
         };

@@ -34,7 +34,7 @@ impl Sum {
 impl Refusals {
     /// Takes over what was refused on a connection that has ended.
     pub(super) fn ended(&self, link: &Link) {
-        if let Some((requests, last)) = link.take_refused() {
+        if let Some((requests, last)) = link.requests.take_refused() {
             self.ended.lock().unwrap_or_else(PoisonError::into_inner).add(requests, last);
         }
     }
@@ -55,7 +55,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Writes what was refused on a connection, as long as there is a line left for it.
     pub(super) fn add(&mut self, link: &Link) {
-        let Some((requests, last)) = link.take_refused() else { return };
+        let Some((requests, last)) = link.requests.take_refused() else { return };
         if self.left == 0 {
             return self.rest.add(requests, last);
         }

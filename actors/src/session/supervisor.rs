@@ -102,8 +102,8 @@ impl Actor for Sessions {
             if actor.get_status() == ActorStatus::Stopped {
                 dead.push(link.clone());
             }
-            queued += link.queued_bytes();
-            behind += usize::from(link.is_behind());
+            queued += link.outbox.queued_bytes();
+            behind += usize::from(link.outbox.is_behind());
             look_after(shared, link, now, wall);
             lines.add(link);
         }
@@ -136,7 +136,7 @@ impl Actor for Sessions {
 fn restart(sessions: &Arc<Registry>, link: &Arc<Link>) {
     metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
     if let Err(fault) = sessions.spawn(link, true) {
-        link.close_for(&fault);
+        link.outbox.close_for(&fault);
     }
 }
 
@@ -144,7 +144,7 @@ fn restart(sessions: &Arc<Registry>, link: &Arc<Link>) {
 fn answer_late(sessions: &Registry) {
     let by = ticks() + LOOK_MS;
     let late = |link: &Arc<Link>| {
-        let overdue = link.overdue(by);
+        let overdue = link.requests.overdue(by);
         (!overdue.is_empty()).then(|| (link.clone(), overdue))
     };
     let mut late: Vec<_> = sessions.sessions.iter().filter_map(|slot| late(&slot.0)).collect();
@@ -159,18 +159,19 @@ fn answer_late(sessions: &Registry) {
 /// Pings a silent connection, and closes a dead, a slow or an expired one.
 fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
     let options = &shared.options;
-    let silent = now.saturating_sub(link.last_heard());
-    if link.expires() <= wall {
-        link.close_for(&Fault::new(Code::TokenExpired, "the token has expired: connect with a new one"));
+    let silent = now.saturating_sub(link.liveness.last_heard());
+    if link.liveness.expires() <= wall {
+        link.outbox.close_for(&Fault::new(Code::TokenExpired, "the token has expired: connect with a new one"));
     } else if silent > options.silence_ms {
-        link.close_for(&Fault::new(Code::Silent, "nothing was heard from you for too long: connect again and resume"));
-    } else if link.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
+        link.outbox
+            .close_for(&Fault::new(Code::Silent, "nothing was heard from you for too long: connect again and resume"));
+    } else if link.outbox.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
         metrics::counter!("parlance_slow_closed_total").increment(1);
-        link.close_for(&Fault::new(
+        link.outbox.close_for(&Fault::new(
             Code::SlowConsumer,
             "you read nothing for too long: connect again and resume from your positions",
         ));
     } else if silent > options.heartbeat_ms {
-        link.push_ephemeral(&frame(Opcode::Ping, &[]));
+        link.outbox.push_ephemeral(&frame(Opcode::Ping, &[]));
     }
 }

@@ -16,13 +16,13 @@ impl State {
     pub(super) fn sweep(&self, me: &ActorRef<Msg>) {
         let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
-            if let Some(token) = link.token() {
+            if let Some(token) = link.liveness.token() {
                 match sessions.node.shared.authority.check(&token, link.wire.index()).await {
                     Ok((principal, _)) if principal == link.principal => {}
-                    Ok(_) => {
-                        link.close_for(&Fault::new(Code::Revoked, "your account or its role has changed: log in again"))
-                    }
-                    Err(fault) if fault.code.http() == 401 => link.close_for(&fault),
+                    Ok(_) => link
+                        .outbox
+                        .close_for(&Fault::new(Code::Revoked, "your account or its role has changed: log in again")),
+                    Err(fault) if fault.code.http() == 401 => link.outbox.close_for(&fault),
                     // Whoever is to say can't just now.
                     Err(_) => {}
                 }
@@ -34,7 +34,7 @@ impl State {
 
 /// Finds the rooms that the user was taken into while nobody heard it.
 pub(super) async fn new_rooms(sessions: Arc<Registry>, link: Arc<Link>, me: ActorRef<Msg>) {
-    if !link.is_resumed() || link.is_closed() {
+    if !link.liveness.is_resumed() || link.outbox.is_closed() {
         return;
     }
     match sessions.node.shared.store.rooms_of(link.principal.user).await {

@@ -62,20 +62,20 @@ impl Conn {
     pub async fn wait(&mut self, until: Instant) {
         let link = &self.link;
         let there = poll_fn(|context| {
-            link.register(context.waker());
-            if link.has_queued() || link.is_closed() { Poll::Ready(()) } else { Poll::Pending }
+            link.outbox.register(context.waker());
+            if link.outbox.has_queued() || link.outbox.is_closed() { Poll::Ready(()) } else { Poll::Pending }
         });
         let _ = timeout_at(until, there).await;
     }
 
     /// Takes all frames that are queued, as a socket does that writes at once.
     pub fn read(&mut self) -> Vec<Value> {
-        self.link.heard(ticks());
+        self.link.liveness.heard(ticks());
         let mut values = Vec::new();
         let mut written = 0;
         loop {
             let mut frames = VecDeque::new();
-            let taken = self.link.take(written, &mut frames);
+            let taken = self.link.outbox.take(written, &mut frames);
             if taken.catch_up {
                 self.receiver.drained(&self.link);
             }

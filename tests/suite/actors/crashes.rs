@@ -149,7 +149,7 @@ async fn a_session_that_dies_answers_each_request_once_and_goes_on() {
         for n in asked {
             one.reply(n).await;
         }
-        assert_eq!(one.link.in_flight(), 0);
+        assert_eq!(one.link.requests.in_flight(), 0);
     }
     let mut done = false;
     for _ in 0..20 {
@@ -231,10 +231,10 @@ async fn a_command_that_the_store_keeps_waiting_has_an_unknown_outcome_after_its
     let asked = one.tell(send_as(room, "late", "late"));
     pass(8_000).await;
     one.drain();
-    assert_eq!(one.link.in_flight(), 1, "it has its time");
+    assert_eq!(one.link.requests.in_flight(), 1, "it has its time");
     let reply = one.reply(asked).await;
     assert_eq!((&reply["fault"]["code"], &reply["fault"]["retry"]), (&json!("outcome_unknown"), &json!("later")));
-    assert_eq!(one.link.in_flight(), 0);
+    assert_eq!(one.link.requests.in_flight(), 0);
     // The same number is another request's now: what comes late is not its answer.
     (one.n, one.replies) = (asked - 1, [].into());
     assert_eq!(one.tell(send_as(room, "other", "other")), asked);
@@ -256,7 +256,7 @@ async fn what_the_store_keeps_waiting_is_given_up_and_the_next_goes_on() {
     let next = one.tell(json!({"op": "stats"}));
     pass(29_000).await;
     one.drain();
-    assert_eq!(one.link.in_flight(), 2, "it has its time");
+    assert_eq!(one.link.requests.in_flight(), 2, "it has its time");
     assert_eq!(one.reply(asked).await["fault"]["code"], "outcome_unknown");
     assert_eq!(one.reply(next).await["ok"]["connections"], 1);
 }

@@ -123,7 +123,7 @@ async fn what_the_bus_lost_is_read_from_the_log_and_repeats_are_dropped() {
         for n in 0..40 {
             one.tell(send(room, &format!("{round}-{n}")));
         }
-        while one.link.in_flight() > 0 {
+        while one.link.requests.in_flight() > 0 {
             pass(1).await;
             one.drain();
         }

@@ -51,7 +51,7 @@ impl Tap {
         let mut written = 0;
         loop {
             let mut frames = VecDeque::new();
-            if self.link.take(written, &mut frames).catch_up {
+            if self.link.outbox.take(written, &mut frames).catch_up {
                 self.receiver.drained(&self.link);
             }
             written = frames.iter().map(Bytes::len).sum();

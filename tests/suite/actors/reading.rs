@@ -89,7 +89,7 @@ async fn a_mark_is_counted_exactly_while_its_owner_goes_on_writing() {
         pass(1).await;
     }
     assert!(two.reply(n).await.get("ok").is_some());
-    while two.link.in_flight() > 0 {
+    while two.link.requests.in_flight() > 0 {
         pass(1).await;
         two.drain();
     }

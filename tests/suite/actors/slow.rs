@@ -14,10 +14,10 @@ async fn a_slow_client_slows_nobody_and_gets_everything_when_it_reads() {
     for n in 0..400 {
         bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
         quick.drain();
-        assert!(slow.link.queued_bytes() <= OUTBOX_BYTES_MAX + 1_024, "{}", slow.link.queued_bytes());
+        assert!(slow.link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX + 1_024, "{}", slow.link.outbox.queued_bytes());
     }
     quick.reach(room, 401).await;
-    assert!(slow.link.is_behind());
+    assert!(slow.link.outbox.is_behind());
     assert_eq!(bed.picture(&format!("relays/{room}")).await["behind"], 1);
     // It reads a little, then all: first from its outbox, then from the log, then from the ring.
     slow.reach(room, 401).await;
@@ -36,9 +36,9 @@ async fn typing_is_dropped_first() {
     for _ in 0..3_000 {
         typist.ask(json!({"op": "typing", "room": room, "on": true})).await;
     }
-    assert!(slow.link.queued_bytes() <= OUTBOX_BYTES_EPHEMERAL);
+    assert!(slow.link.outbox.queued_bytes() <= OUTBOX_BYTES_EPHEMERAL);
     bed.perform(1, send(room, "hello")).await.unwrap();
-    assert!(!slow.link.is_behind());
+    assert!(!slow.link.outbox.is_behind());
     slow.reach(room, 2).await;
     let typed = slow.pushed("typing").len();
     assert!(typed > 100 && typed < 3_000, "{typed}");
@@ -54,12 +54,12 @@ async fn who_reads_nothing_for_too_long_is_closed_and_can_resume() {
     for n in 0..100 {
         bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
     }
-    assert!(slow.link.is_behind());
+    assert!(slow.link.outbox.is_behind());
     for _ in 0..=SLOW_CLOSE_MS / 1_000 + 11 {
-        slow.link.heard(parlance_actors::link::ticks());
+        slow.link.liveness.heard(parlance_actors::link::ticks());
         pass(1_000).await;
     }
-    assert!(slow.link.is_closed());
+    assert!(slow.link.outbox.is_closed());
     slow.drain();
     assert_eq!(slow.close, Some(4_508));
     slow.contiguous(room);

@@ -18,7 +18,7 @@ async fn the_silent_are_pinged_then_closed() {
     pass(7_000).await;
     client.drain();
     assert!(!client.pushed("ping").is_empty());
-    client.link.heard(parlance_actors::link::ticks());
+    client.link.liveness.heard(parlance_actors::link::ticks());
     pass(70_000).await;
     client.drain();
     assert_eq!(client.close, None);
@@ -37,10 +37,10 @@ async fn a_token_that_expired_closes_and_a_new_one_keeps() {
     assert_eq!(new.refused(json!({"op": "token", "token": "x"})).await, "unauthenticated");
     let left = EXPIRES - 1_790_000_000_000;
     pass(left - 10_000).await;
-    assert!(!old.link.is_closed());
+    assert!(!old.link.outbox.is_closed());
     pass(20_000).await;
     assert_eq!(old.closed().await, 4_401);
-    assert!(!new.link.is_closed());
+    assert!(!new.link.outbox.is_closed());
     pass(left).await;
     assert_eq!(new.closed().await, 4_401);
 }

@@ -72,19 +72,19 @@ fn numbered(n: u32, size: usize) -> Bytes {
 #[tokio::test]
 async fn messages_reach_the_receiver_and_frames_the_client_in_order() {
     let (_server, mut client, link, mut told) = recorded().await;
-    assert!(link.last_heard() > 0);
+    assert!(link.liveness.last_heard() > 0);
     client.say(&[text("one"), masked(FIN | BINARY, &[0xff])].concat()).await;
     assert!(matches!(next(&mut told).await, Told::Message(true, m) if m == b"one"));
     assert!(matches!(next(&mut told).await, Told::Message(false, m) if m == [0xff]));
     for n in 0..500 {
-        assert_eq!(link.push_entries(&[numbered(n, 200)]), Pushed::Queued);
+        assert_eq!(link.outbox.push_entries(&[numbered(n, 200)]), Pushed::Queued);
     }
     for n in 0..500_u32 {
         assert_eq!(client.frame().await.unwrap().payload[..4], n.to_be_bytes());
     }
     drop(client);
     assert!(matches!(next(&mut told).await, Told::Closed));
-    assert_eq!(link.push_entries(&[numbered(0, 1)]), Pushed::Closed);
+    assert_eq!(link.outbox.push_entries(&[numbered(0, 1)]), Pushed::Closed);
 }
 
 #[tokio::test]
@@ -92,18 +92,18 @@ async fn a_client_that_stops_reading_is_behind_and_told_so_when_it_reads_again()
     let (_server, mut client, link, mut told) = recorded().await;
     let mut sent = 0;
     // The kernel's buffers take some megabytes before the outbox fills.
-    while link.push_entries(&[numbered(sent, 4_000)]) == Pushed::Queued {
+    while link.outbox.push_entries(&[numbered(sent, 4_000)]) == Pushed::Queued {
         sent += 1;
-        assert!(link.queued_bytes() <= OUTBOX_BYTES_MAX);
+        assert!(link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX);
         tokio::task::yield_now().await;
     }
-    assert!(link.is_behind());
+    assert!(link.outbox.is_behind());
     for n in 0..sent {
         assert_eq!(client.frame().await.unwrap().payload[..4], n.to_be_bytes());
     }
     assert!(matches!(next(&mut told).await, Told::Drained));
-    assert!(!link.is_behind());
-    assert_eq!(link.queued_bytes(), 0);
+    assert!(!link.outbox.is_behind());
+    assert_eq!(link.outbox.queued_bytes(), 0);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_client_that_asks_without_reading_is_not_read_from() {
         writer
     });
     let full = async {
-        while link.queued_bytes() <= OUTBOX_BYTES_MAX {
+        while link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX {
             tokio::task::yield_now().await;
         }
     };
@@ -128,7 +128,7 @@ async fn a_client_that_asks_without_reading_is_not_read_from() {
     // Reading again gets every answer, and at no time was more than one queued over the bound.
     let mut answer = vec![0; 60_004];
     for n in 0..ASKED {
-        assert!(link.queued_bytes() <= OUTBOX_BYTES_MAX + 60_004, "after {n}");
+        assert!(link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX + 60_004, "after {n}");
         timeout(PATIENCE, reader.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
         assert_eq!(answer[..8], [FIN | BINARY, 126, 0xea, 0x60, b'e', b'c', b'h', b'o']);
     }
@@ -158,10 +158,10 @@ async fn large_echoes_in_a_row_are_not_taken_for_greed() {
 async fn the_servers_close_comes_after_what_was_queued() {
     let (_server, mut client, link, mut told) = recorded().await;
     for n in 0..100 {
-        link.push_entries(&[numbered(n, 100)]);
+        link.outbox.push_entries(&[numbered(n, 100)]);
     }
-    link.close(4401, "the token has expired");
-    assert_eq!(link.push_entries(&[numbered(0, 1)]), Pushed::Closed);
+    link.outbox.close(4401, "the token has expired");
+    assert_eq!(link.outbox.push_entries(&[numbered(0, 1)]), Pushed::Closed);
     for n in 0..100_u32 {
         assert_eq!(client.frame().await.unwrap().payload[..4], n.to_be_bytes());
     }
@@ -175,7 +175,7 @@ async fn the_servers_close_comes_after_what_was_queued() {
 #[tokio::test]
 async fn a_peer_that_never_answers_a_close_is_left_after_five_seconds() {
     let (server, mut client, link, mut told) = recorded().await;
-    link.close(1012, "restarting");
+    link.outbox.close(1012, "restarting");
     let began = Instant::now();
     assert_eq!(client.frame().await.unwrap().close_code(), Some(1012));
     assert!(matches!(next(&mut told).await, Told::Closed));
@@ -187,11 +187,11 @@ async fn a_peer_that_never_answers_a_close_is_left_after_five_seconds() {
 async fn a_peer_that_reads_nothing_is_left_as_well() {
     let (server, _client, link, mut told) = recorded().await;
     let mut n = 0;
-    while link.push_entries(&[numbered(n, 4_000)]) == Pushed::Queued {
+    while link.outbox.push_entries(&[numbered(n, 4_000)]) == Pushed::Queued {
         n += 1;
         tokio::task::yield_now().await;
     }
-    link.close(4508, "too slow");
+    link.outbox.close(4508, "too slow");
     assert!(matches!(next(&mut told).await, Told::Closed));
     assert_eq!(server.finish(PATIENCE).await, 0);
 }
@@ -217,7 +217,7 @@ async fn a_connection_that_breaks_off_is_noticed() {
     client.stream.set_zero_linger().unwrap();
     drop(client);
     assert!(matches!(next(&mut told).await, Told::Closed));
-    assert!(link.is_closed());
+    assert!(link.outbox.is_closed());
     assert_eq!(server.finish(PATIENCE).await, 0);
 }
 

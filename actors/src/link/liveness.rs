@@ -1,0 +1,84 @@
+//! Whether a connection's client is still there and may still be: when it was last heard, and its token.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::time::Instant;
+
+/// Milliseconds, from 1 on, of a clock that never goes back: what [`Liveness::heard`] is told.
+#[must_use]
+pub fn ticks() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    let elapsed = Instant::now().saturating_duration_since(*start);
+    u64::try_from(elapsed.as_millis()).map_or(u64::MAX, |ms| ms + 1)
+}
+
+/// What is known of a connection's client.
+pub struct Liveness {
+    /// When the client was last heard, in [`ticks`].
+    heard: AtomicU64,
+    /// When the token expires, in Unix milliseconds.
+    expires: AtomicU64,
+    /// The access token, where whether it is good is looked up again now and then.
+    token: Mutex<Option<Arc<str>>>,
+    /// Whether the client has said where it is; kept here so that it outlives the Session.
+    resumed: AtomicBool,
+}
+
+impl Liveness {
+    pub(super) fn new(expires: u64) -> Self {
+        Self {
+            heard: AtomicU64::new(ticks()),
+            expires: AtomicU64::new(expires),
+            token: Mutex::new(None),
+            resumed: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that a byte came from the client.
+    pub fn heard(&self, now: u64) {
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// When the client was last heard.
+    #[must_use]
+    pub fn last_heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// When the token expires, in Unix milliseconds.
+    #[must_use]
+    pub fn expires(&self) -> u64 {
+        self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Notes a renewed token.
+    pub fn renew(&self, expires: u64) {
+        self.expires.store(expires, Ordering::Relaxed);
+    }
+
+    /// Keeps the token, or lets go of it.
+    pub fn keep_token(&self, token: Option<&str>) {
+        *self.kept() = token.map(Arc::from);
+    }
+
+    /// The token, where it is kept.
+    pub(crate) fn token(&self) -> Option<Arc<str>> {
+        self.kept().clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the client has said where it is, and was answered.
+    pub(crate) fn set_resumed(&self) {
+        self.resumed.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has said where it is.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed.load(Ordering::Acquire)
+    }
+}
