@@ -105,7 +105,7 @@ impl State {
     /// Folds a whole log, or its beginning; `None` when there is no entry.
     ///
     /// # Panics
-    /// In debug builds, when the entries are not consecutive from 1.
+    /// When the entries are not consecutive from 1, or an invariant breaks.
     #[must_use]
     pub fn folded<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
         let mut entries = entries.into_iter();
@@ -147,9 +147,9 @@ impl State {
     /// Takes the next entry in.
     ///
     /// # Panics
-    /// In debug builds, when its number is not the next one, or an invariant breaks.
+    /// When its number is not the next one, or an invariant breaks.
     pub fn fold(&mut self, entry: &Entry) {
-        debug_assert_eq!(entry.seq, self.last + 1, "a log has no gap");
+        assert_eq!(entry.seq, self.last + 1, "a log has no gap");
         match &entry.fact {
             Fact::Created { .. } => debug_assert!(false, "a room is opened once"),
             Fact::Posted { .. } => self.count_post(entry),
