@@ -164,6 +164,16 @@ impl LogStore for Store {
         self.back(messages).await
     }
 
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError> {
+        self.reach().await?;
+        let one = |(room, seq): &(RoomId, Seq)| {
+            let range = Range { from: *seq, to: *seq, limit: 1, backwards: false };
+            self.disk.messages(*room, range, self.sight()).pop()
+        };
+        let messages = places.iter().map(one).collect();
+        self.back(messages).await
+    }
+
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         self.reach().await?;
         let all = Range { from: after + 1, to: Seq::MAX, limit: usize::MAX, backwards: false };
@@ -186,6 +196,12 @@ impl LogStore for Store {
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         self.reach().await?;
         let rooms = self.disk.rooms_of(user, self.sight());
+        self.back(rooms).await
+    }
+
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
+        self.reach().await?;
+        let rooms = users.iter().map(|user| self.disk.rooms_of(*user, self.sight())).collect();
         self.back(rooms).await
     }
 

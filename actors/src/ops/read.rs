@@ -29,8 +29,9 @@ pub(super) struct Page {
 }
 
 pub(super) async fn room(node: &Registries, who: Principal, room: RoomId) -> Result<RoomView, Fault> {
-    let view = node.relays.view(room, who).await?;
-    with_last_message(node, *view).await
+    let mut view = node.relays.view(room, who).await?;
+    add_last_messages(node, std::slice::from_mut(&mut *view)).await?;
+    Ok(view.room)
 }
 
 /// The tenant that a room belongs to.
@@ -41,14 +42,19 @@ pub(super) async fn tenant(node: &Registries, who: Principal, room: RoomId) -> R
     Ok(node.relays.view(room, who).await?.tenant)
 }
 
-async fn with_last_message(node: &Registries, view: View) -> Result<RoomView, Fault> {
-    let View { mut room, last_post, .. } = view;
-    if last_post > 0 {
-        let range = Range { from: last_post, to: last_post, limit: 1, backwards: false };
-        let message = node.shared.store.messages(room.id, range).await.map_err(unavailable)?.pop();
+/// Adds to each room the message that it ends with, where its reader may read one; all of them are read at once.
+async fn add_last_messages(node: &Registries, views: &mut [View]) -> Result<(), Fault> {
+    let last = |view: &View| (view.last_post > 0).then_some((view.room.id, view.last_post));
+    let places: Vec<_> = views.iter().filter_map(last).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let messages = node.shared.store.messages_at(&places).await.map_err(unavailable)?;
+    for (view, message) in views.iter_mut().filter(|view| view.last_post > 0).zip(messages) {
+        let room = &mut view.room;
         room.last_message = message.and_then(|message| view_message(room.id, message, room.first));
     }
-    Ok(room)
+    Ok(())
 }
 
 pub(super) async fn rooms(node: &Registries, who: Principal) -> Result<Answer, Fault> {
@@ -59,14 +65,16 @@ pub(super) async fn rooms(node: &Registries, who: Principal) -> Result<Answer, F
     for view in asked {
         match view.await {
             // The list of rooms is a hint: the room's log decides, and a moderator's look doesn't make a member.
-            Ok(view) if view.room.role.is_some() => views.push(with_last_message(node, *view).await?),
+            Ok(view) if view.room.role.is_some() => views.push(*view),
             Ok(_) => {}
             Err(fault) if fault.code == parlance_schema::Code::NotFound => {}
             Err(fault) => return Err(fault),
         }
     }
-    views.sort_by_key(|room| std::cmp::Reverse((room.updated_at, room.id)));
-    Ok(Answer::Rooms { rooms: views })
+    add_last_messages(node, &mut views).await?;
+    let mut rooms: Vec<RoomView> = views.into_iter().map(|view| view.room).collect();
+    rooms.sort_by_key(|room| std::cmp::Reverse((room.updated_at, room.id)));
+    Ok(Answer::Rooms { rooms })
 }
 
 pub(super) async fn members(node: &Registries, who: Principal, room: RoomId) -> Result<Answer, Fault> {
@@ -280,9 +288,10 @@ pub(super) async fn whereabouts(node: &Registries, who: Principal, users: Vec<Us
     }
     let mine: HashSet<RoomId> = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?.into_iter().collect();
     let accounts = node.shared.store.accounts(&users).await.map_err(unavailable)?;
+    let ids: Vec<UserId> = accounts.iter().map(|account| account.id).collect();
+    let rooms = node.shared.store.rooms_of_each(&ids).await.map_err(unavailable)?;
     let mut presence = Vec::with_capacity(accounts.len());
-    for account in accounts {
-        let theirs = node.shared.store.rooms_of(account.id).await.map_err(unavailable)?;
+    for (account, theirs) in accounts.into_iter().zip(rooms) {
         if account.id == who.user || theirs.iter().any(|room| mine.contains(room)) {
             let status = node.presence.status(account.id);
             let online = status != parlance_schema::event::Status::Offline;

@@ -61,6 +61,15 @@ impl LogStore for Memory {
         Ok(posts.map(|entry| StoredMessage { state: log.states.get(&entry.seq).cloned(), entry }).collect())
     }
 
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError> {
+        let mut found = Vec::with_capacity(places.len());
+        for (room, seq) in places {
+            let range = Range { from: *seq, to: *seq, limit: 1, backwards: false };
+            found.push(self.messages(*room, range).await?.pop());
+        }
+        Ok(found)
+    }
+
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         let all = self.lock();
         let entries = all.rooms.get(&room).into_iter().flat_map(|log| &log.entries);
@@ -79,6 +88,14 @@ impl LogStore for Memory {
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         let all = self.lock();
         Ok(all.members.iter().filter(|(member, _)| *member == user).map(|(_, room)| *room).collect())
+    }
+
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
+        let mut found = Vec::with_capacity(users.len());
+        for user in users {
+            found.push(self.rooms_of(*user).await?);
+        }
+        Ok(found)
     }
 
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError> {

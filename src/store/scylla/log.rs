@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use parlance_actors::ports::store::{
     Append, AppendError, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
 };
@@ -12,6 +12,7 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::LOG_BUCKET;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
 
+use super::accounts::AT_ONCE;
 use super::append::bucket;
 use super::cql::{self, big, corrupt, int, uint};
 use super::{Db, Scylla, append, follow, slot};
@@ -209,7 +210,7 @@ async fn count_posts(db: &Db, room: RoomId, after: Seq, by: UserId) -> Result<u6
         let found = cql::row::<(i64,)>(&db.session, &db.statements.posts_count, key).await?;
         uint(found.map_or(0, |(count,)| count))
     };
-    let buckets = futures_util::stream::iter((bucket(after + 1)..=bucket(last)).map(count));
+    let buckets = stream::iter((bucket(after + 1)..=bucket(last)).map(count));
     buckets.buffer_unordered(BUCKETS_AT_ONCE).try_fold(0, |sum, count| async move { Ok(sum + count) }).await
 }
 
@@ -261,6 +262,14 @@ impl LogStore for Scylla {
         with_states(&self.db, room, posts).await
     }
 
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError> {
+        let read = |(room, seq): (RoomId, Seq)| async move {
+            let range = Range { from: seq, to: seq, limit: 1, backwards: false };
+            Ok(self.messages(room, range).await?.pop())
+        };
+        stream::iter(places.to_vec()).map(read).buffered(AT_ONCE).try_collect().await
+    }
+
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         count_posts(&self.db, room, after, by).await
     }
@@ -276,6 +285,10 @@ impl LogStore for Scylla {
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         let rooms = cql::rows::<(i64,)>(&self.db.session, &self.db.statements.member, (int(user.get()),)).await?;
         rooms.into_iter().map(|(room,)| RoomId::try_from(uint(room)?).map_err(corrupt)).collect()
+    }
+
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
+        stream::iter(users.to_vec()).map(|user| self.rooms_of(user)).buffered(AT_ONCE).try_collect().await
     }
 
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError> {

@@ -87,6 +87,16 @@ impl LogStore for Sqlite {
         self.readers.run(move |db| messages(db, room, range)).await
     }
 
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError> {
+        let places = places.to_vec();
+        let read = move |db: &Connection| {
+            let one =
+                |(room, seq)| Ok(messages(db, room, Range { from: seq, to: seq, limit: 1, backwards: false })?.pop());
+            places.into_iter().map(one).collect()
+        };
+        self.readers.run(read).await
+    }
+
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         self.readers.run_at_once(move |db| count_posts(db, room, after, by)).await
     }
@@ -113,15 +123,29 @@ impl LogStore for Sqlite {
         if let Some(rooms) = self.memberships.of(user) {
             return Ok(rooms);
         }
-        let read = move |db: &Connection| {
-            let mut select = db.prepare_cached("SELECT room_id FROM member WHERE user_id = ?1 ORDER BY room_id")?;
-            let rooms = select.query_map([int(user.get())], |row| uint(row, 0))?;
-            rooms.map(|room| RoomId::try_from(room?).map_err(corrupt)).collect::<Result<Vec<RoomId>, Fail>>()
-        };
         let before = self.memberships.now();
-        let rooms = self.readers.run(read).await?;
+        let rooms = self.readers.run(move |db| rooms_of(db, user)).await?;
         self.memberships.keep(user, &rooms, before);
         Ok(rooms)
+    }
+
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
+        let mut known: Vec<_> = users.iter().map(|user| self.memberships.of(*user)).collect();
+        let unknown = users.iter().zip(&known).filter(|(_, rooms)| rooms.is_none()).map(|(user, _)| *user);
+        let unknown: Vec<UserId> = unknown.collect();
+        if !unknown.is_empty() {
+            let before = self.memberships.now();
+            let read = move |db: &Connection| {
+                unknown.into_iter().map(|user| Ok((user, rooms_of(db, user)?))).collect::<Result<Vec<_>, Fail>>()
+            };
+            let mut found = self.readers.run(read).await?.into_iter();
+            for rooms in known.iter_mut().filter(|rooms| rooms.is_none()) {
+                let Some((user, read)) = found.next() else { break };
+                self.memberships.keep(user, &read, before);
+                *rooms = Some(read);
+            }
+        }
+        Ok(known.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError> {
@@ -150,6 +174,12 @@ impl LogStore for Sqlite {
         };
         self.readers.run(read).await
     }
+}
+
+fn rooms_of(db: &Connection, user: UserId) -> Result<Vec<RoomId>, Fail> {
+    let mut select = db.prepare_cached("SELECT room_id FROM member WHERE user_id = ?1 ORDER BY room_id")?;
+    let rooms = select.query_map([int(user.get())], |row| uint(row, 0))?;
+    rooms.map(|room| RoomId::try_from(room?).map_err(corrupt)).collect()
 }
 
 fn last_seq(db: &Connection, room: RoomId) -> Result<Option<Seq>, Fail> {

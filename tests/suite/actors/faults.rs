@@ -187,6 +187,13 @@ impl LogStore for Faulty {
         self.inner.messages(room, range).await
     }
 
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError> {
+        self.up()?;
+        self.panic_as_told();
+        self.pause(&self.read_ms).await;
+        self.inner.messages_at(places).await
+    }
+
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         self.up()?;
         self.pause(&self.read_ms).await;
@@ -206,6 +213,13 @@ impl LogStore for Faulty {
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         self.up()?;
         let rooms = self.inner.rooms_of(user).await;
+        self.pause(&self.list_ms).await;
+        rooms
+    }
+
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
+        self.up()?;
+        let rooms = self.inner.rooms_of_each(users).await;
         self.pause(&self.list_ms).await;
         rooms
     }

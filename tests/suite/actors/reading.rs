@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::bed::{Bed, Client, pass, send};
 
@@ -117,4 +118,42 @@ async fn marks_are_told_and_kept() {
         bed.perform(3, json!({"op": "read", "room": room, "seq": 1})).await.unwrap_err().code.word(),
         "not_found"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_rooms_costs_one_reading_however_many_there_are() {
+    let bed = Bed::new().await;
+    for n in 0..30 {
+        let room = bed.group(1, &[2]).await;
+        if n % 3 > 0 {
+            bed.perform(1, send(room, &format!("in {room}"))).await.unwrap();
+        }
+    }
+    let list = async || bed.perform(2, json!({"op": "rooms"})).await.unwrap()["rooms"].clone();
+    let before = list().await;
+    bed.store.read_ms.store(50, Ordering::SeqCst);
+    let begun = Instant::now();
+    let rooms = list().await;
+    assert!(begun.elapsed().as_millis() < 100, "{:?}", begun.elapsed());
+    assert_eq!(rooms, before);
+    let rooms = rooms.as_array().unwrap();
+    let ends = rooms.iter().filter(|room| {
+        let text = format!("in {}", room["id"]);
+        room["last_message"]["content"]["text"] == text.as_str()
+    });
+    assert_eq!((rooms.len(), ends.count()), (30, 20));
+    assert_eq!(rooms.iter().filter(|room| room["last_message"].is_null()).count(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whereabouts_of_many_cost_two_readings_of_lists() {
+    let bed = Bed::new().await;
+    let others: Vec<u64> = (2..=40).collect();
+    bed.group(1, &others[..20]).await;
+    bed.store.list_ms.store(50, Ordering::SeqCst);
+    let begun = Instant::now();
+    let answer = bed.perform(1, json!({"op": "whereabouts", "users": others})).await.unwrap();
+    assert!(begun.elapsed().as_millis() < 150, "{:?}", begun.elapsed());
+    let told: Vec<_> = answer["presence"].as_array().unwrap().iter().map(|one| one["user"].as_u64().unwrap()).collect();
+    assert_eq!(told, others[..20], "of those alone who share a room");
 }

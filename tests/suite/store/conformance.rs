@@ -28,7 +28,7 @@ macro_rules! node_behaviours {
                 a_message_id_is_used_once, one_winner_per_number, many_rooms_at_once,
                 erasing_takes_the_words_and_nothing_else, every_fact_comes_back_as_it_was;
             reads: wake_without_snapshot, wake_with_snapshot, a_snapshot_never_goes_back, ranges, messages_with_their_state,
-                messages_are_counted, lookups, rooms_follow_joins_and_leaves, read_marks_only_rise;
+                messages_of_several_rooms, messages_are_counted, lookups, rooms_follow_joins_and_leaves, read_marks_only_rise;
             claims: one_claimant_wins, claims_are_apart, id_blocks_never_overlap, ids_run_out_with_an_error,
                 healthy;
             accounts: names_are_unique_whatever_their_case, tenants_share_names, an_account_is_replaced,

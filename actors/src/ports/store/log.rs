@@ -142,6 +142,9 @@ pub trait LogStore: Send + Sync {
     /// Reads messages: `posted` entries in the range with what became of them.
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError>;
 
+    /// Reads single messages of any rooms, in the order asked for; `None` where no message is there.
+    async fn messages_at(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Option<StoredMessage>>, StoreError>;
+
     /// Counts messages after `after` that `by` sent.
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError>;
 
@@ -153,6 +156,9 @@ pub trait LogStore: Send + Sync {
 
     /// Lists the rooms that a user is in. A projection: the room's log decides.
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;
+
+    /// Lists the rooms of several users, in the order asked for, as [`LogStore::rooms_of`] does of one.
+    async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError>;
 
     /// Raises read marks; one that is below what is there is ignored. The bytes are the caller's.
     async fn mark_read(&self, room: RoomId, marks: Vec<(UserId, ReadMark)>) -> Result<(), StoreError>;

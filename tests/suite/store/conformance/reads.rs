@@ -98,6 +98,21 @@ pub async fn messages_with_their_state(store: Arc<dyn Store>) {
     assert_eq!(kept.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 3], "a limit counts messages, not entries");
 }
 
+pub async fn messages_of_several_rooms(store: Arc<dyn Store>) {
+    let (one, other, by) = (sample::room(&store).await, sample::room(&store).await, sample::user(&store).await);
+    store.append(append(one, vec![post(&store, 1, by).await, renamed(2, by)])).await.unwrap();
+    store.append(append(other, vec![renamed(1, by), post(&store, 2, by).await])).await.unwrap();
+    let state = MessageState { revision: 1, deleted_at: Some(9), edits: vec![], ..MessageState::default() };
+    let delete = entry(3, by, Fact::Deleted { target: 2 });
+    store.append(Append { messages: vec![(2, state.clone())], ..append(other, vec![delete]) }).await.unwrap();
+    assert!(store.messages_at(&[]).await.unwrap().is_empty());
+    let places = [(other, 2), (one, 2), (one, 1), (sample::room(&store).await, 1), (other, 9), (other, 2)];
+    let read = store.messages_at(&places).await.unwrap();
+    let read: Vec<_> = read.into_iter().map(|found| found.map(|m| (m.entry.seq, m.state))).collect();
+    let deleted = Some((2, Some(state)));
+    assert_eq!(read, [deleted.clone(), None, Some((1, None)), None, None, deleted]);
+}
+
 pub async fn messages_are_counted(store: Arc<dyn Store>) {
     let (room, ann, bob) = (sample::room(&store).await, sample::user(&store).await, sample::user(&store).await);
     let mut all = Vec::new();
@@ -151,6 +166,12 @@ pub async fn rooms_follow_joins_and_leaves(store: Arc<dyn Store>) {
     step(one, 3, &[(bob, true), (bob, false), (bob, true), (ann, false), (ann, false)]).await;
     assert_eq!(store.rooms_of(bob).await.unwrap(), [one]);
     assert_eq!(store.rooms_of(ann).await.unwrap(), [other]);
+    let nobody = sample::user(&store).await;
+    let each = store.rooms_of_each(&[bob, nobody, ann, bob]).await.unwrap();
+    assert_eq!(each, [vec![one], vec![], vec![other], vec![one]]);
+    step(one, 4, &[(ann, true)]).await;
+    assert_eq!(store.rooms_of_each(&[ann]).await.unwrap(), [vec![one, other]]);
+    assert!(store.rooms_of_each(&[]).await.unwrap().is_empty());
 }
 
 pub async fn read_marks_only_rise(store: Arc<dyn Store>) {
