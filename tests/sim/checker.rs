@@ -75,6 +75,16 @@ impl Log {
         self.lines.len() as u64
     }
 
+    /// The first number that a user may read who is shown an entry: where history begins with the joining, the one by which
+    /// the membership began that the entry falls into. A moderator reads everything.
+    pub fn first(&self, user: u64, seq: u64) -> u64 {
+        if !self.since_joined || user == crate::cluster::MODERATOR {
+            return 1;
+        }
+        let upto = &self.lines[..self.lines.len().min(seq as usize)];
+        upto.iter().rev().find(|line| moves(line).contains(&(user, true))).map_or(1, |line| line.seq)
+    }
+
     /// Whether a user was a member after an entry; beyond the end, as at the end.
     pub fn member(&self, user: u64, after: u64) -> bool {
         let at = (after as usize).min(self.members.len() - 1);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::{Case, Log, Verdict, wrong};
 use crate::journal::{Line, Seen};
 
@@ -78,13 +80,34 @@ fn whole(room: u64, log: &Log, verdict: &mut Verdict) {
     }
 }
 
-/// What somebody was shown must be what is in the log in the end, but for words that were erased since.
+/// An entry as somebody must be shown it who may read from `first` on: of what is about an earlier message, the number alone.
+fn shown(kept: &Line, first: u64) -> Value {
+    let mut rest = kept.rest.clone();
+    let earlier = kept.target().or(kept.rest["reply_to"].as_u64()).is_some_and(|seq| seq < first);
+    if earlier && kept.fact == "posted" {
+        rest["reply_to"] = Value::Null;
+    } else if earlier {
+        rest = json!({"fact": "hidden"});
+        for key in ["seq", "at", "posts", "append"] {
+            rest[key] = kept.rest[key].clone();
+        }
+    }
+    without_nulls(rest)
+}
+
+fn without_nulls(mut rest: Value) -> Value {
+    rest.as_object_mut().into_iter().for_each(|fields| fields.retain(|_, value| !value.is_null()));
+    rest
+}
+
+/// What somebody was shown must be what is in the log in the end, but for words that were erased since, and for what is about
+/// messages that they may not read.
 fn same(at: u64, who: u64, room: u64, log: &Log, line: &Line, verdict: &mut Verdict) {
     let Some(kept) = log.line(line.seq) else {
         let what = format!("room {room}: user {who} saw {} at {at} ms, which is lost: {line:?}", line.seq);
         return wrong(verdict, room, what);
     };
-    if kept.rest != line.rest {
+    if shown(kept, log.first(who, line.seq)) != without_nulls(line.rest.clone()) {
         let what =
             format!("room {room}: user {who} saw {} as {line:?} at {at} ms, and in the end it is {kept:?}", line.seq);
         wrong(verdict, room, what);
