@@ -54,8 +54,13 @@ impl Declared {
         secrets: &'static [&'static str],
         variables: &'static [Variable],
     ) -> Self {
-        Self { spec: Spec { name, secrets, variables, complete: complete::<T> }, open: open::<T> }
+        let spec = Spec { name, secrets, variables, defaults: defaults::<T>, complete: complete::<T> };
+        Self { spec, open: open::<T> }
     }
+}
+
+fn defaults<T: Settings>() -> serde_json::Value {
+    serde_json::to_value(T::default()).unwrap_or_default()
 }
 
 fn complete<T: Settings>(section: &Section, bounds: &Bounds) -> Result<serde_json::Value, Invalid> {

@@ -1,17 +1,20 @@
 //! The settings of the dialects: a table `[dialects.NAME]` each, whose fields the dialect itself knows, and the variables of the
 //! environment that its service documented.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use config::{Map, Value, ValueKind};
+use config::ValueKind;
 use parlance_schema::limits::TOKEN_LIFE_S_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::check::bounds;
-use super::{Config, Error, PREFIX};
+use super::source::Places;
+use super::{Config, Error, PREFIX, values};
 
 /// What the settings say of one dialect.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +25,10 @@ pub struct Spec {
     pub secrets: &'static [&'static str],
     /// The variables of the environment that its service documented.
     pub variables: &'static [Variable],
+    /// The settings where none is given, which tell of what kind each is.
+    pub defaults: fn() -> Value,
     /// Reads and checks the table, and gives it back with the defaults of what it leaves out.
-    pub complete: fn(&Section, &Bounds) -> Result<serde_json::Value, Invalid>,
+    pub complete: fn(&Section, &Bounds) -> Result<Value, Invalid>,
 }
 
 /// A variable of the environment that a service documented. It holds unless the setting's own variable is there.
@@ -55,10 +60,10 @@ pub struct Bounds {
 
 /// Why a dialect's settings can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{why}", .setting.map(|name| format!("{name}: ")).unwrap_or_default())]
+#[error("{}{why}", .setting.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
 pub struct Invalid {
     /// The setting, where one alone is to blame.
-    pub setting: Option<&'static str>,
+    pub setting: Option<Cow<'static, str>>,
     /// What is wrong, and what it may be.
     pub why: String,
 }
@@ -68,7 +73,7 @@ pub struct Invalid {
 pub struct Section {
     given: BTreeMap<String, Value>,
     /// All settings with their defaults, without secrets.
-    shown: serde_json::Value,
+    shown: Value,
 }
 
 /// The tables of all dialects, by their names.
@@ -84,9 +89,8 @@ impl Dialects {
     }
 
     /// Sets a setting of a dialect.
-    pub fn set(&mut self, name: &str, setting: &str, value: &str) {
-        let section = self.0.entry(name.to_owned()).or_default();
-        section.given.insert(setting.to_owned(), Value::new(None, ValueKind::String(value.to_owned())));
+    pub fn set(&mut self, name: &str, setting: &str, value: impl Into<Value>) {
+        self.0.entry(name.to_owned()).or_default().given.insert(setting.to_owned(), value.into());
     }
 }
 
@@ -96,15 +100,14 @@ impl Section {
     /// # Errors
     /// When one of them is unknown or of another type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
-        let table: Map<String, Value> = self.given.clone().into_iter().collect();
-        let read = Value::new(None, ValueKind::Table(table)).try_deserialize();
-        read.map_err(|error| Invalid { setting: None, why: error.to_string() })
-    }
-
-    fn without(&self, setting: &str) -> Self {
-        let mut other = self.clone();
-        other.given.remove(setting);
-        other
+        let table = Value::Object(self.given.clone().into_iter().collect());
+        serde_path_to_error::deserialize(table).map_err(|error| {
+            let (path, why) = (error.path().to_string(), error.inner().to_string());
+            // An unknown one has no path, but the text names it.
+            let unknown = why.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+            let setting = unknown.map(str::to_owned).or(Some(path).filter(|path| path != "."));
+            Invalid { setting: setting.map(Cow::Owned), why }
+        })
     }
 }
 
@@ -128,7 +131,7 @@ impl Serialize for Section {
 
 impl<'de> Deserialize<'de> for Section {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self { given: BTreeMap::deserialize(from)?, shown: serde_json::Value::Null })
+        Ok(Self { given: BTreeMap::deserialize(from)?, shown: Value::Null })
     }
 }
 
@@ -148,7 +151,7 @@ pub(super) fn is_secret(name: &str, specs: &[Spec]) -> bool {
 }
 
 /// Takes over secrets and documented variables, then checks all tables and fills in their defaults.
-pub(super) fn apply(config: &mut Config, environment: &[(String, String)], specs: &[Spec]) -> Result<(), Error> {
+pub(super) fn apply(config: &mut Config, specs: &[Spec], places: &Places<'_>) -> Result<(), Error> {
     if let Some(name) = config.dialects.0.keys().find(|name| !specs.iter().any(|spec| spec.name == **name)) {
         let known: Vec<_> = specs.iter().map(|spec| spec.name).collect();
         let say =
@@ -158,9 +161,8 @@ pub(super) fn apply(config: &mut Config, environment: &[(String, String)], specs
     let bounds = Bounds { login_token_s_max: TOKEN_LIFE_S_MAX.min(config.auth.refresh_token_s) };
     for spec in specs {
         let mut section = config.dialects.section(spec.name);
-        let from = variables(spec, &mut section, &mut config.server.listen, environment)?;
-        let completed = (spec.complete)(&section, &bounds);
-        section.shown = completed.map_err(|invalid| blame(spec, &section, &bounds, &from, invalid))?;
+        let from = variables(spec, &mut section, &mut config.server.listen, places.environment)?;
+        section.shown = (spec.complete)(&section, &bounds).map_err(|invalid| blame(spec, &from, places, &invalid))?;
         config.dialects.0.insert(spec.name.to_owned(), section);
     }
     Ok(())
@@ -174,10 +176,10 @@ fn variables(
     environment: &[(String, String)],
 ) -> Result<Vec<(&'static str, &'static str)>, Error> {
     let find = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let text = |value: &str| Value::new(None, ValueKind::String(value.to_owned()));
+    let defaults = (spec.defaults)();
     for secret in spec.secrets {
         if let Some(value) = find(&ours(spec.name, secret)) {
-            section.given.insert((*secret).to_owned(), text(value));
+            section.given.insert((*secret).to_owned(), value.into());
         }
     }
     let mut from = Vec::new();
@@ -186,7 +188,9 @@ fn variables(
         let listens = find(&format!("{PREFIX}_SERVER__LISTEN")).is_some();
         match sets {
             Sets::Setting(setting) if find(&ours(spec.name, setting)).is_none() => {
-                section.given.insert((*setting).to_owned(), text(value));
+                let default = defaults.get(setting).unwrap_or(&Value::Null);
+                let value = values::value(name, &ValueKind::String(value.to_owned()), default)?;
+                section.given.insert((*setting).to_owned(), value);
                 from.push((*setting, *name));
             }
             Sets::ListenAddress if !listens => listen.set_ip(match value {
@@ -202,18 +206,20 @@ fn variables(
     Ok(from)
 }
 
-/// Says what is wrong with a dialect's settings, and names the variable that a bad one came from: the one without which the
-/// table would do.
-fn blame(
-    spec: &Spec,
-    section: &Section,
-    bounds: &Bounds,
-    from: &[(&'static str, &'static str)],
-    invalid: Invalid,
-) -> Error {
-    let culprit = from.iter().find(|(setting, _)| (spec.complete)(&section.without(setting), bounds).is_ok());
-    let setting = invalid.setting.or(culprit.map(|(setting, _)| *setting));
-    let place = setting.map_or_else(|| spec.name.to_owned(), |setting| format!("{}.{setting}", spec.name));
-    let variable = culprit.map(|(_, variable)| format!(" (the variable {variable})")).unwrap_or_default();
-    Error::Setting(format!("settings: dialects.{place}{variable}: {}", invalid.why))
+/// Says what is wrong with a dialect's settings, and where the setting stands: in a documented variable, or in one of ours or
+/// the file.
+fn blame(spec: &Spec, from: &[(&'static str, &'static str)], places: &Places<'_>, invalid: &Invalid) -> Error {
+    let table = format!("dialects.{}", spec.name);
+    let Some(setting) = invalid.setting.as_deref() else {
+        return Error::Setting(format!("settings: {table}: {}", invalid.why));
+    };
+    let variable = from.iter().find(|(name, _)| *name == setting).map(|(_, variable)| (*variable).to_owned());
+    let name = format!("{table}.{setting}");
+    let place = variable.or_else(|| places.of(&name));
+    Error::Setting(format!("{}: {name}: {}", place.as_deref().unwrap_or("settings"), invalid.why))
+}
+
+/// The defaults of all dialects' settings.
+pub(super) fn defaults(specs: &[Spec]) -> Value {
+    Value::Object(specs.iter().map(|spec| (spec.name.to_owned(), (spec.defaults)())).collect())
 }

@@ -67,9 +67,9 @@ impl Config {
         let source = Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").source(Some(settings));
         let builder = config::Config::builder().add_source(File::from_str(text, FileFormat::Toml)).add_source(source);
         let read = builder.build().map_err(|error| Error::Setting(format!("settings: {error}")))?;
-        let typed = values::typed(&read.cache)?;
+        let typed = values::typed(&read.cache, specs)?;
         let mut config: Self = serde_path_to_error::deserialize(typed).map_err(|error| places.mistyped(&error))?;
-        dialects::apply(&mut config, environment, specs)?;
+        dialects::apply(&mut config, specs, places)?;
         cluster::apply(&mut config, environment);
         scylla::apply(&mut config, environment);
         overrides.apply(&mut config);

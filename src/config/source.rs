@@ -77,7 +77,7 @@ impl Places<'_> {
     }
 
     /// Where a setting was set: on the command line, by a variable or in the file; nowhere where it is a default.
-    fn of(&self, setting: &str) -> Option<String> {
+    pub fn of(&self, setting: &str) -> Option<String> {
         match setting {
             "server.listen" if self.overrides.listen.is_some() => return Some("--listen".to_owned()),
             "data.dir" if self.overrides.data.is_some() => return Some("--data".to_owned()),

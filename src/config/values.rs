@@ -6,19 +6,25 @@
 use config::ValueKind;
 use serde_json::{Map, Number, Value};
 
-use super::{Config, Error, check};
+use super::dialects::Spec;
+use super::{Config, Error, check, dialects};
 
 /// The settings as they were written, each in the form of its default.
 ///
 /// # Errors
 /// The first number that is none, or that would have to be rounded.
-pub(super) fn typed(written: &config::Value) -> Result<Value, Error> {
+pub(super) fn typed(written: &config::Value, specs: &[Spec]) -> Result<Value, Error> {
     // The defaults know which settings there are, and of what kind.
-    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let mut defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    defaults["dialects"] = dialects::defaults(specs);
     value("", &written.kind, &defaults)
 }
 
-fn value(name: &str, written: &ValueKind, default: &Value) -> Result<Value, Error> {
+/// One setting, or a table of them, in the form of its default.
+///
+/// # Errors
+/// As for [`typed`].
+pub(super) fn value(name: &str, written: &ValueKind, default: &Value) -> Result<Value, Error> {
     match (written, default) {
         (ValueKind::Table(fields), _) => {
             let mut object = Map::new();

@@ -127,8 +127,14 @@ fn a_mistake_in_a_dialect_s_settings_is_named() {
     }
     for (toml, named) in [
         ("[dialects.chat_service]\naccess_token_expire_minutes = 0", "chat_service.access_token_expire_minutes"),
-        ("[dialects.chat_service]\nsecret = 'x'", "dialects.chat_service: unknown field `secret`"),
-        ("[dialects.chat_service]\nenabled = 'perhaps'", "dialects.chat_service"),
+        (
+            "[dialects.chat_service]\naccess_token_expire_minutes = 30.7",
+            "expire_minutes is '30.7': it must be a whole number",
+        ),
+        ("[dialects.chat_service]\naccess_token_expire_minutes = -1", "expire_minutes is '-1': it must be 0 or more"),
+        ("[dialects.chat_service]\nsecret = 'x'", "dialects.chat_service.secret: unknown field `secret`"),
+        ("[dialects.chat_service]\nenabled = 'perhaps'", "some.toml: dialects.chat_service.enabled: invalid type"),
+        ("[dialects.chat_service]\nalgorithm = 'none'", "some.toml: dialects.chat_service.algorithm: unknown variant"),
         ("[dialects.chatservice]\nenabled = true", "there is no dialect `chatservice`; there are chat_service"),
     ] {
         let error = refused(toml, &[]);

@@ -66,7 +66,7 @@ impl Declarable for Settings {
             return Ok(());
         }
         let why = format!("it is {} and goes from 1 to {minutes_max}", self.access_token_expire_minutes);
-        Err(Invalid { setting: Some("access_token_expire_minutes"), why })
+        Err(Invalid { setting: Some("access_token_expire_minutes".into()), why })
     }
 
     fn issuers(&self) -> Vec<Issuer> {

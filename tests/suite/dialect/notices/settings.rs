@@ -37,7 +37,7 @@ impl Declarable for Settings {
         if (1..=50).contains(&self.shown) {
             return Ok(());
         }
-        Err(Invalid { setting: Some("shown"), why: "it goes from 1 to 50".to_owned() })
+        Err(Invalid { setting: Some("shown".into()), why: "it goes from 1 to 50".to_owned() })
     }
 
     fn issuers(&self) -> Vec<Issuer> {
