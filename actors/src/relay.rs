@@ -6,11 +6,13 @@ mod asker;
 mod encode;
 mod fanout;
 mod gap_checks;
+mod loading;
 mod mail;
 mod registry;
 mod repair;
 mod resume;
 mod single_room;
+mod subscribing;
 mod supervisor;
 mod views;
 

@@ -6,7 +6,7 @@
 //! member gets the entry that removes them and nothing after. Stops: when nobody has asked or subscribed for a while.
 //! Restarted by [`super::supervisor`]; its subscribers' positions outlive it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use bytes::Bytes;
 use parlance_domain::ring::Ring;
 use parlance_domain::room::State as Folded;
 use parlance_schema::account::Principal;
-use parlance_schema::command::History;
 use parlance_schema::entry::Entry;
 use parlance_schema::id::Position;
-use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
+use parlance_schema::limits::RING_BYTES_MAX;
 use parlance_schema::view::{BanView, MemberView, OpenInvite};
 use parlance_schema::{Fault, RoomId, Seq, TenantId, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::asker::Asker;
+use super::loading::{self, Loaded};
 use super::registry::{Registry, lock};
 use super::repair;
+use super::subscribing::{Known, Wish};
 use super::views::View;
 use crate::link::Link;
 use crate::mailbox::Counted;
 use crate::ports::bus::{RoomEvent, Subscription};
-use crate::ports::store::{Range, ReadMark, StoreError};
+use crate::ports::store::{ReadMark, StoreError};
 use crate::shared::Shared;
 use crate::wire::WIRES_MAX;
 
@@ -43,7 +43,13 @@ pub(crate) enum Msg {
     /// Something was published on the room's subject.
     Event(Counted<RoomEvent>),
     /// A session wants the room's entries; they come after [`Sub::start`].
-    Subscribe { link: Arc<Link>, from: From, asker: Asker },
+    Subscribe(Box<Wish>),
+    /// Entries that were read for a subscription.
+    Pulled(Vec<Arc<Entry>>),
+    /// What a subscription needs was read.
+    Prepared(Box<(Wish, Known)>),
+    /// The room was read again.
+    Loaded(Result<Box<Loaded>, StoreError>),
     /// The session's outbox has room again, or it was started.
     CatchUp { session: u64 },
     /// The session has ended.
@@ -186,6 +192,12 @@ pub(crate) struct State {
     pub(super) folded: Option<Folded>,
     /// Why the room could not be read; tried again at each tick.
     pub(super) broken: Option<StoreError>,
+    /// Whether it is being read again.
+    pub(super) loading: bool,
+    /// The highest number that was published while the room could not be read.
+    pub(super) missed: Seq,
+    /// Sessions whose subscription waits for what must be read, and those that wait behind it.
+    pub(super) preparing: BTreeMap<u64, VecDeque<Wish>>,
     pub(super) ring: Ring<Slot>,
     /// What the last one to come back missed; forgotten when something new comes, and at each tick.
     pub(super) piece: Option<Piece>,
@@ -229,6 +241,9 @@ impl Actor for Relay {
             tenant: args.tenant,
             folded: None,
             broken: None,
+            loading: false,
+            missed: 0,
+            preparing: BTreeMap::new(),
             ring: Ring::new(1, RING_BYTES_MAX),
             piece: None,
             marks: BTreeMap::new(),
@@ -242,7 +257,8 @@ impl Actor for Relay {
             leaving: false,
             _bus: bus,
         };
-        state.load(&me).await;
+        let loaded = loading::load(&state.shared, state.room, &state.subs).await;
+        state.loaded(&me, loaded);
         Ok(state)
     }
 
@@ -257,7 +273,10 @@ impl Actor for Relay {
                 RoomEvent::Ephemeral(event) => state.ephemeral(&me, &event),
                 RoomEvent::Last(last) => state.heard_last(&me, last),
             },
-            Msg::Subscribe { link, from, asker } => asker.answer(state.subscribe(&me, link, from).await),
+            Msg::Subscribe(wish) => state.subscription(&me, *wish),
+            Msg::Pulled(entries) => state.pulled(&me, &entries),
+            Msg::Prepared(prepared) => state.prepared(&me, prepared.0, &prepared.1),
+            Msg::Loaded(loaded) => state.loaded(&me, loaded.map(|loaded| *loaded)),
             Msg::CatchUp { session } => {
                 state.welcome(session);
                 state.catch_up(&me, session);
@@ -295,7 +314,7 @@ impl Actor for Relay {
                 state.settling = false;
                 state.settle();
             }
-            Msg::Tick => state.tick(&me).await,
+            Msg::Tick => state.tick(&me),
             Msg::Farewell => state.leaving = true,
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Msg::Crash => panic!("a relay was told to crash"),
@@ -305,7 +324,7 @@ impl Actor for Relay {
         for session in std::mem::take(&mut state.late) {
             state.catch_up(&me, session);
         }
-        if state.leaving && lock(&state.subs).is_empty() {
+        if state.leaving && state.preparing.is_empty() && lock(&state.subs).is_empty() {
             state.flush_marks();
             me.stop(None);
         }
@@ -325,93 +344,20 @@ impl State {
         }
     }
 
-    /// Reads the room, and catches up those who were subscribed to the relay before this one.
-    async fn load(&mut self, me: &ActorRef<Msg>) {
-        let loaded = async {
-            let room = self.shared.read_room(self.room).await?;
-            let marks = if room.is_some() { self.shared.store.read_marks(self.room).await? } else { Vec::new() };
-            Ok::<_, StoreError>((room, marks))
-        };
-        match loaded.await {
-            Ok((room, marks)) => {
-                self.folded = room.map(|(folded, _)| folded);
-                self.know_tenant();
-                self.marks = marks.into_iter().collect();
-                self.ring = Ring::new(self.last() + 1, RING_BYTES_MAX);
-                self.broken = None;
-                self.note_readable();
-                self.end_strangers().await;
-                let sessions: Vec<u64> = {
-                    let mut subs = lock(&self.subs);
-                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Behind);
-                    subs.iter().map(|sub| sub.link.id).collect()
-                };
-                for session in sessions {
-                    self.catch_up(me, session);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(room = %self.room, %error, "relay can't read its room");
-                self.broken = Some(error);
-            }
-        }
-    }
-
-    /// Subscribers who stopped being members while nobody relayed get what was before, the entry that removed them, and
-    /// nothing more.
-    async fn end_strangers(&self) {
-        let Some(folded) = &self.folded else { return };
-        let away = |sub: &Sub| match folded.members.get(&sub.link.principal.user) {
-            None => true,
-            Some(member) => folded.history == History::SinceJoined && member.joined > sub.position + 1,
-        };
-        let strangers: Vec<_> = lock(&self.subs)
-            .iter()
-            .filter(|sub| sub.until.is_none() && away(sub))
-            .map(|sub| (sub.link.id, sub.link.principal.user, sub.position))
-            .collect();
-        for (session, user, position) in strangers {
-            let removal = self.removal(user, position + 1).await.unwrap_or_else(|error| {
-                tracing::warn!(room = %self.room, %error, "a removal can't be read");
-                None
-            });
-            let mut subs = lock(&self.subs);
-            if let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session) {
-                sub.until = Some(removal.unwrap_or(sub.position));
-            }
-        }
-    }
-
-    /// The number of the first entry from `from` on that removed a user.
-    async fn removal(&self, user: UserId, mut from: Seq) -> Result<Option<Seq>, StoreError> {
-        while from <= self.last() {
-            let range = Range { from, to: self.last(), limit: PAGE_MAX, backwards: false };
-            let entries = self.shared.store.entries(self.room, range).await?;
-            let removes = |entry: &&Arc<Entry>| entry.removed().any(|gone| gone == user);
-            if let Some(entry) = entries.iter().find(removes) {
-                return Ok(Some(entry.seq));
-            }
-            from = entries.last().map_or(Seq::MAX, |entry| entry.seq + 1);
-        }
-        Ok(None)
-    }
-
     fn answer<T>(&mut self, back: Back<T>, question: impl FnOnce(&Self) -> Result<T, Fault>) {
         self.active = Instant::now();
         let answer = if self.broken.is_some() { Err(unreadable()) } else { question(self) };
         let _ = back.send(answer);
     }
 
-    async fn tick(&mut self, me: &ActorRef<Msg>) {
+    fn tick(&mut self, me: &ActorRef<Msg>) {
         self.look_once_more();
         self.piece = None;
-        if self.broken.is_some() {
-            self.load(me).await;
-        }
+        self.load_again(me);
         self.unsubscribe(|sub| sub.link.outbox.is_closed());
         let empty = lock(&self.subs).is_empty();
         let limit = if self.folded.is_some() { self.shared.options.room_idle_ms } else { 1_000 };
-        if empty && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
+        if empty && self.preparing.is_empty() && !self.off && self.active.elapsed() > Duration::from_millis(limit) {
             // Taken off the list first: what was sent to it until then still comes before the farewell.
             self.off = true;
             self.relays.forget(self.room, me.get_id());

@@ -24,7 +24,7 @@ impl State {
     /// Takes entries that were published. Older ones are dropped; a hole is read from the log.
     pub(super) fn published(&mut self, me: &ActorRef<Msg>, entries: &[Arc<Entry>]) {
         if self.broken.is_some() {
-            return;
+            return self.miss(entries.last().map_or(0, |entry| entry.seq));
         }
         let next = self.last() + 1;
         let new = entries.partition_point(|entry| entry.seq < next);
@@ -41,7 +41,10 @@ impl State {
 
     /// The log ends at `last`, says its owner: what isn't here yet is read.
     pub(super) fn heard_last(&mut self, me: &ActorRef<Msg>, last: Seq) {
-        if self.broken.is_some() || last <= self.last() {
+        if self.broken.is_some() {
+            return self.miss(last);
+        }
+        if last <= self.last() {
             return;
         }
         match &mut self.repairing {

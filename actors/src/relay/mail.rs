@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::actor::{Back, From, Msg, Sub};
 use super::asker::Asker;
 use super::registry::{Registry, Seat, lock};
+use super::subscribing::Wish;
 use super::views::View;
 use crate::link::Link;
 use crate::service::ActorView;
@@ -29,7 +30,7 @@ impl Registry {
         from: From,
         asker: Asker,
     ) -> Result<(), Fault> {
-        self.tell(room, Msg::Subscribe { link, from, asker })
+        self.tell(room, Msg::Subscribe(Box::new(Wish { link, from, asker })))
     }
 
     /// Has a session's subscription begin. It is noted on the seat, so that a crash of the relay can't lose it.

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parlance_schema::limits::{MEMBERS_MAX, PAGE_MAX};
+use parlance_schema::limits::MEMBERS_MAX;
 use parlance_schema::{Seq, UserId};
 use ractor::ActorRef;
 
 use super::actor::{From, Msg, State};
 use crate::link::Link;
-use crate::ports::store::{Range, ReadMark, StoreError};
+use crate::ports::store::{ReadMark, StoreError};
 use crate::room::guarded;
 
 /// How long what was done elsewhere may be on its way here before the log is read, in milliseconds.
@@ -51,7 +51,7 @@ impl State {
                 | Msg::Invites { .. }
                 | Msg::Access { .. }
                 | Msg::Mark { .. }
-                | Msg::Subscribe { .. }
+                | Msg::Subscribe(_)
         );
         asks && self.lacks() && self.behind.parked.len() < PARKED_MAX
     }
@@ -153,20 +153,5 @@ impl State {
             position.epoch == self.shared.store.epoch() && position.seq > self.last()
         };
         !member || matches!(from, From::Position(Some(position)) if ahead(position))
-    }
-
-    /// Reads and delivers all that the log has.
-    pub(super) async fn pull(&mut self, me: &ActorRef<Msg>) -> Result<(), StoreError> {
-        let Some((there, _)) = guarded(self.shared.read_room(self.room)).await? else { return Ok(()) };
-        while self.last() < there.last {
-            metrics::counter!("parlance_log_reads_total").increment(1);
-            let range = Range { from: self.last() + 1, to: there.last, limit: PAGE_MAX, backwards: false };
-            let entries = guarded(self.shared.store.entries(self.room, range)).await?;
-            if entries.first().is_none_or(|entry| entry.seq != self.last() + 1) {
-                return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
-            }
-            self.deliver(me, &entries);
-        }
-        Ok(())
     }
 }

@@ -10,11 +10,11 @@ use parlance_schema::limits::{OUTBOX_BYTES_EPHEMERAL, PAGE_MAX, RESUME_ENTRIES_M
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Fault, RoomId, Seq};
 use ractor::ActorRef;
-use tokio::time::Instant;
 
 use super::actor::{From, Mode, Msg, Passage, Piece, State, Sub, unreadable};
 use super::encode::{earliest, encode};
 use super::registry::lock;
+use super::subscribing::{Known, not_all};
 use crate::link::{Link, Pushed};
 use crate::names::Names;
 use crate::ports::store::{Range, StoreError};
@@ -24,19 +24,7 @@ use crate::wire::{Around, Wire};
 
 impl State {
     /// Subscribes a session and says where it stands. Nothing is pushed before its go.
-    pub(super) async fn subscribe(
-        &mut self,
-        me: &ActorRef<Msg>,
-        link: Arc<Link>,
-        from: From,
-    ) -> Result<Resumed, Fault> {
-        self.active = Instant::now();
-        // What can't be read is not read on: nobody knows where that would begin.
-        let shut = self.broken.is_some() || self.off;
-        let pulled = if !shut && self.may_lack(&link, from) { self.pull(me).await } else { Ok(()) };
-        if shut || pulled.is_err() {
-            return Err(unreadable());
-        }
+    pub(super) fn subscribe(&mut self, link: Arc<Link>, from: From, known: &Known) -> Result<Resumed, Fault> {
         let user = link.principal.user;
         let member = self.folded.as_ref().and_then(|folded| folded.members.get(&user));
         let Some(first) = member.and(self.folded.as_ref()).and_then(|f| f.readable_from(&link.principal)) else {
@@ -57,20 +45,12 @@ impl State {
             From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
             From::Joining => (joined - 1, Outcome::Live),
             From::Position(None) => (self.last(), Outcome::Live),
-            From::Position(Some(position)) => match self.check(position).await {
+            From::Position(Some(position)) => match self.check(position, known) {
                 Ok(outcome @ Outcome::Live) => (position.seq.max(first - 1), outcome),
                 Ok(outcome) => (self.last(), outcome),
                 Err(_) => return Err(unreadable()),
             },
         };
-        if link.wire.looks_around()
-            && let Some(folded) = &self.folded
-        {
-            let members = folded.members.keys().copied();
-            if let Err(error) = self.shared.names.fill(self.shared.store.as_ref(), members).await {
-                tracing::info!(room = %self.room, %error, "names of members are not known yet");
-            }
-        }
         let sub = Sub { link, position, mode: Mode::Waiting, first, until: None, announced: false };
         {
             let mut subs = lock(&self.subs);
@@ -98,14 +78,14 @@ impl State {
     }
 
     /// Whether what comes after a position is exactly what the client misses.
-    async fn check(&self, position: Position) -> Result<Outcome, StoreError> {
+    fn check(&self, position: Position, known: &Known) -> Result<Outcome, StoreError> {
         let last = self.last();
         if position.epoch != self.shared.store.epoch() || position.seq > last {
             return Ok(Outcome::Reset);
         }
         if let Some(append) = position.append
             && position.seq > 0
-            && self.append_at(position.seq).await? != Some(append)
+            && self.append_at(position.seq, known)? != Some(append)
         {
             return Ok(Outcome::Reset);
         }
@@ -113,20 +93,17 @@ impl State {
         Ok(if far { Outcome::TooFar } else { Outcome::Live })
     }
 
-    async fn append_at(&self, seq: Seq) -> Result<Option<u64>, StoreError> {
-        if let Some(folded) = self.folded.as_ref().filter(|folded| folded.last == seq) {
-            return Ok(Some(folded.last_append));
+    /// The append id of an entry of the log; `None` where it has none, or it is another log.
+    fn append_at(&self, seq: Seq, known: &Known) -> Result<Option<u64>, StoreError> {
+        if let Some(append) = self.known_append(seq) {
+            return Ok(Some(append));
         }
-        if let Some(slot) = self.ring.get(seq) {
-            return Ok(Some(slot.entry.append));
-        }
-        metrics::counter!("parlance_log_reads_total").increment(1);
-        let entry = self.shared.entry(self.room, seq).await?;
-        if entry.is_none() && !self.shared.cluster.is_alone() {
+        let append = known.append.clone().unwrap_or_else(|| Err(not_all()))?;
+        if append.is_none() && !self.shared.cluster.is_alone() {
             // What is folded here is in the log: this was read where it isn't yet.
-            return Err(StoreError::Unavailable("the log does not show all of its entries".to_owned()));
+            return Err(not_all());
         }
-        Ok(entry.map(|entry| entry.append))
+        Ok(append)
     }
 
     /// Queues what a subscriber has missed, from the ring where it is there, else from the log.

@@ -1,10 +1,12 @@
 //! Coming back: exactly what was missed, or a word about why not.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parlance_actors::node::Victim;
 use parlance_schema::RoomId;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::bed::{Bed, pass, send};
 
@@ -157,4 +159,33 @@ async fn a_resume_whose_time_is_over_lets_nothing_come() {
     client.resume(json!({room.to_string(): {"epoch": 1, "seq": 1}})).await;
     client.reach(room, 3).await;
     assert_eq!(client.seqs(room), [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_what_another_s_resume_reads() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2, 3]).await;
+    bed.perform(1, send(room, "a")).await.unwrap();
+    let append = bed.log(room).await[1].append;
+    let (mut back, mut live) = (bed.connect(2).await, bed.client(3).await);
+    // What the position is checked by is no longer in memory.
+    bed.node.end(Victim::Relay(RoomId::new(room)), true);
+    pass(10).await;
+    bed.perform(1, send(room, "b")).await.unwrap();
+    live.reach(room, 3).await;
+    bed.store.read_ms.store(1_000, Ordering::SeqCst);
+    let asked =
+        back.tell(json!({"op": "resume", "positions": {room.to_string(): {"epoch": 1, "seq": 2, "append": append}}}));
+    pass(10).await;
+    let began = Instant::now();
+    for seq in 4..20 {
+        bed.perform(1, send(room, "c")).await.unwrap();
+        live.reach(room, seq).await;
+    }
+    assert!(began.elapsed() < Duration::from_millis(100), "others waited {:?}", began.elapsed());
+    back.drain();
+    assert!(!back.replies.contains_key(&asked), "the position has not been checked yet");
+    assert_eq!(back.reply(asked).await["ok"]["resumed"][0]["outcome"], "live");
+    back.reach(room, 19).await;
+    assert_eq!(back.seqs(room), (3..20).collect::<Vec<_>>());
 }
