@@ -162,7 +162,7 @@ impl Accounts {
     /// When the life is longer than 30 days, or the token can't be signed.
     pub fn token_for(&self, account: &Account, life_s: u64) -> Result<Secret, Fault> {
         if !(1..=TOKEN_LIFE_S_MAX).contains(&life_s) {
-            return Err(Fault::invalid(format!("a token must be good for 1 to {TOKEN_LIFE_S_MAX} seconds")));
+            return Err(Fault::invalid(format!("a token's lifetime must be 1 to {TOKEN_LIFE_S_MAX} seconds")));
         }
         self.sign(account, None, life_s)
     }
@@ -243,12 +243,14 @@ pub fn me_view(account: &Account) -> MeView {
 fn store_fault(error: &StoreError) -> Fault {
     tracing::error!(%error, "account store failed");
     match error {
-        StoreError::Unavailable(_) => Fault::store_unavailable("the server's store can't be reached now: try again"),
+        StoreError::Unavailable(_) => {
+            Fault::store_unavailable("the server's database can't be reached right now: try again later")
+        }
         StoreError::Unknown(_) => Fault::new(
             Code::OutcomeUnknown,
-            "the server's store does not say whether this was done: look, then try again",
+            "it is not known whether this was done: check the current state before you try again",
         ),
-        StoreError::Corrupt(_) => Fault::internal("the account can't be read: tell the operator of the server"),
+        StoreError::Corrupt(_) => Fault::internal("the stored account data can't be read: tell the server's operator"),
     }
 }
 

@@ -26,7 +26,7 @@ pub async fn start(ports: Ports, options: Options) -> Result<Handle, Fault> {
     let tree = Tree::new(ports, options);
     let (root, _) = Actor::spawn(None, Node, tree.clone()).await.map_err(|error| {
         tracing::error!(%error, "the node's actors did not start");
-        Fault::internal("the parts of the server could not be started")
+        Fault::internal("server error: the server could not start its components; tell its operator")
     })?;
     if let Err(error) = tree.registries.shared.cluster.announce(NodeState::Ready).await {
         tracing::warn!(%error, "the other nodes don't know yet that this one is ready");

@@ -104,7 +104,7 @@ pub(crate) async fn perform(node: &Registries, who: Principal, op: Op) -> Result
         Op::Invite { room, expires_at, uses } => open::invite(node, who, room, expires_at, uses).await,
         Op::Typing { room, on } => read::typing(node, who, room, on).await,
         Op::Presence { status } => set_presence(node, who, status),
-        _ => Err(Fault::invalid("this operation needs a WebSocket: send it there")),
+        _ => Err(Fault::invalid("this operation works only over a WebSocket: send it there")),
     }
 }
 
@@ -143,7 +143,7 @@ fn set_presence(node: &Registries, who: Principal, status: Status) -> Result<Ans
     if here || elsewhere {
         Ok(Answer::Empty {})
     } else {
-        Err(Fault::not_found("you have no open connection whose status could be set: connect first"))
+        Err(Fault::not_found("you have no open connection to set a status for: open a WebSocket first"))
     }
 }
 
@@ -191,8 +191,8 @@ pub(crate) fn unavailable(error: StoreError) -> Fault {
     tracing::warn!(%error, "store failed");
     match error {
         StoreError::Unavailable(_) | StoreError::Unknown(_) => {
-            Fault::store_unavailable("the server's store can't be reached now: try again")
+            Fault::store_unavailable("the server's database can't be reached right now: try again later")
         }
-        StoreError::Corrupt(_) => Fault::internal("what is stored can't be read: tell the operator of the server"),
+        StoreError::Corrupt(_) => Fault::internal("the stored data can't be read: tell the server's operator"),
     }
 }

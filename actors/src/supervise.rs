@@ -37,7 +37,7 @@ impl Supervisor {
 pub(crate) fn spawn<A: Actor>(actor: A, args: A::Arguments, supervisor: ActorCell) -> Result<ActorRef<A::Msg>, Fault> {
     ractor::ActorRuntime::spawn_linked_instant(None, actor, args, supervisor).map(|(actor, _)| actor).map_err(|error| {
         tracing::error!(%error, "an actor did not start");
-        Fault::internal("a part of the server could not be started: try again")
+        Fault::internal("server error: a component could not be started; try again later")
     })
 }
 

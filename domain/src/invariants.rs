@@ -36,7 +36,10 @@ pub fn check(state: &State, entry: &Entry) {
         // Who is there may have been changed by what this version doesn't know.
         return;
     }
-    assert!(state.members.len() <= MEMBERS_MAX, "a room has at most {MEMBERS_MAX} members");
+    assert!(
+        state.members.len() <= MEMBERS_MAX,
+        "the room would have more than {MEMBERS_MAX} members, which is the limit"
+    );
     assert!(
         state.bans.len() <= BANS_MAX
             && state.invites.len() <= 2 * INVITES_MAX

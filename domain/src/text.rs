@@ -20,7 +20,9 @@ pub fn check_content(content: &Content) -> Result<(), Fault> {
         return Err(too_long());
     }
     if content.parts.len() > PARTS_MAX {
-        return Err(Fault::invalid(format!("a message must have at most {PARTS_MAX} parts: send several messages")));
+        return Err(Fault::invalid(format!(
+            "a message must have at most {PARTS_MAX} parts: split it into several messages"
+        )));
     }
     if is_blank(&content.text) && !content.parts.iter().any(shows_something) {
         return Err(empty());
@@ -44,7 +46,7 @@ pub fn check_text(text: &str) -> Result<(), Fault> {
 }
 
 fn empty() -> Fault {
-    Fault::invalid("the message is empty: it must have at least one character that can be seen")
+    Fault::invalid("the message is empty: it must have a visible character in its text, or a part")
 }
 
 fn too_long() -> Fault {
@@ -121,7 +123,7 @@ pub fn check_meta(meta: &Meta) -> Result<(), Fault> {
     let bytes: usize = meta.iter().map(|(k, v)| k.len() + v.len()).sum();
     if meta.len() > META_KEYS_MAX || bytes > META_BYTES_MAX {
         return Err(Fault::invalid(format!(
-            "`meta` must have at most {META_KEYS_MAX} keys, and {META_BYTES_MAX} bytes in all keys and values together"
+            "`meta` must have at most {META_KEYS_MAX} keys, and at most {META_BYTES_MAX} bytes in total (keys and values)"
         )));
     }
     Ok(())
@@ -133,11 +135,11 @@ pub fn check_meta(meta: &Meta) -> Result<(), Fault> {
 /// `invalid`.
 pub fn check_room_name(name: &str) -> Result<(), Fault> {
     if is_blank(name) {
-        return Err(Fault::invalid("the room's name is empty: it must have at least one character that can be seen"));
+        return Err(Fault::invalid("the room's name is empty: it must have at least one visible character"));
     }
     if name.chars().count() > ROOM_NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(Fault::invalid(format!(
-            "a room's name must have at most {ROOM_NAME_CHARS_MAX} characters, and no control characters"
+            "a room's name must have at most {ROOM_NAME_CHARS_MAX} characters and must not contain control characters"
         )));
     }
     Ok(())
@@ -153,7 +155,7 @@ pub fn check_reaction(emoji: &str) -> Result<(), Fault> {
     }
     if emoji.len() > REACTION_BYTES_MAX || emoji.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(Fault::invalid(format!(
-            "a reaction must be an emoji or a short name of at most {REACTION_BYTES_MAX} bytes, without white space"
+            "a reaction must be an emoji or a short name: at most {REACTION_BYTES_MAX} bytes, no whitespace"
         )));
     }
     Ok(())

@@ -60,7 +60,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The frame or body is not what the documentation says: bad JSON or MessagePack, a wrong type, a missing field.
+    /// The frame or body is not what the documentation at /docs says: bad JSON or MessagePack, a wrong type, a missing field.
     Malformed = "malformed", 400, 4400, Never;
     /// A value is outside its bounds.
     Invalid = "invalid", 422, 4422, Never;
@@ -187,7 +187,7 @@ impl Fault {
     pub fn no_answer() -> Self {
         Self::new(
             Code::OutcomeUnknown,
-            "no answer came in time, so it may be done or not: send it again with the same client id to learn which",
+            "no answer came in time, so this may or may not have been done: send it again with the same client id to find out",
         )
     }
 

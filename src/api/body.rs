@@ -47,7 +47,7 @@ pub async fn read(headers: &HeaderMap, body: &mut Incoming, form: bool) -> Resul
     let whole = async {
         let (mut bytes, mut length) = (BytesMut::new(), 0);
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|_| Fault::malformed("the body ended too early: send it whole"))?;
+            let chunk = chunk.map_err(|_| Fault::malformed("the body is incomplete: send all of it"))?;
             length += chunk.len();
             if length > DISCARDED_BYTES_MAX {
                 return Err(too_large());
@@ -122,7 +122,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Failure::media_type(Fault::malformed("the body must be application/json")))
+    Err(Failure::media_type(Fault::malformed("the body must be JSON: send `Content-Type: application/json`")))
 }
 
 /// Reads a body as JSON.
@@ -140,7 +140,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
 /// As for [`decode`].
 pub fn decode_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     if nesting(bytes) > DEPTH_MAX {
-        return Err(Fault::malformed(format!("a body must be nested at most {DEPTH_MAX} deep")).into());
+        return Err(Fault::malformed(format!("the body must be nested at most {DEPTH_MAX} levels deep")).into());
     }
     decode_as_is(bytes).or_else(|failure| match number::rewritten(bytes) {
         Some(rewritten) => decode_as_is(&rewritten),
@@ -157,7 +157,7 @@ fn decode_as_is<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         // A struct can also be read from a list, but the documentation knows objects only.
         Ok(value) if ended.is_ok() && first == Some(&b'{') => Ok(value),
         Ok(_) if ended.is_ok() => Err(Fault::invalid("the body must be a JSON object").into()),
-        Ok(_) => Err(Fault::malformed("something follows the JSON in the body: send one object").into()),
+        Ok(_) => Err(Fault::malformed("there is extra data after the JSON in the body: send a single object").into()),
         Err(_) if bytes.is_empty() => Err(Fault::malformed("the body is missing: send a JSON object").into()),
         Err(error) => Err(explained::<T>(bytes, &error)),
     }

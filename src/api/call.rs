@@ -76,7 +76,9 @@ impl Call {
     /// When the route is public.
     pub fn login(&self) -> Result<&Authenticated, Fault> {
         self.who.as_ref().ok_or_else(|| {
-            Fault::unauthenticated("this needs an access token: send `Authorization: Bearer` and the token")
+            Fault::unauthenticated(
+                "this needs an access token: send the header `Authorization: Bearer` followed by the token",
+            )
         })
     }
 
@@ -126,7 +128,9 @@ impl Call {
     /// When the path has none of this name.
     pub fn text(&self, name: &str) -> Result<&str, Fault> {
         let found = self.params.iter().find(|(n, _)| *n == name);
-        found.map(|(_, text)| text.as_str()).ok_or_else(|| Fault::internal(format!("the path has no `{name}`")))
+        found.map(|(_, text)| text.as_str()).ok_or_else(|| {
+            Fault::internal(format!("server error: the path parameter `{name}` is missing; tell the server's operator"))
+        })
     }
 
     /// An id of the path.
@@ -178,7 +182,7 @@ impl Call {
     /// When one of them is not an id, or there are too many.
     pub fn asked_users(&self, name: &str) -> Result<Option<Vec<UserId>>, Fault> {
         let Some(text) = self.asked(name) else { return Ok(None) };
-        let bad = |_| Fault::invalid(format!("`{name}` must be integers from 1 to {ID_MAX}, with commas between them"));
+        let bad = |_| Fault::invalid(format!("`{name}` must be a comma-separated list of integers from 1 to {ID_MAX}"));
         let users: Vec<UserId> =
             text.split(',').take(IDS_MAX + 1).map(|id| id.trim().parse().map_err(bad)).collect::<Result<_, _>>()?;
         if users.len() > IDS_MAX {
@@ -253,7 +257,8 @@ pub fn query(mounted: &Mounted, raw: &str) -> Result<Vec<(&'static str, String)>
 pub fn decoded(text: &str) -> Result<String, Fault> {
     let spaced = text.replace('+', " ");
     let text = percent_decode_str(&spaced).decode_utf8();
-    text.map(std::borrow::Cow::into_owned).map_err(|_| Fault::malformed("the query must be UTF-8 in percent-encoding"))
+    text.map(std::borrow::Cow::into_owned)
+        .map_err(|_| Fault::malformed("the query string must be percent-encoded UTF-8"))
 }
 
 /// Reads `Idempotency-Key`.
@@ -273,11 +278,13 @@ pub fn key(headers: &HeaderMap) -> Result<Option<ClientId>, Fault> {
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     let mut values = headers.get_all(warp::http::header::AUTHORIZATION).iter();
     let value = values.next().ok_or_else(|| {
-        Fault::unauthenticated("this needs an access token: send `Authorization: Bearer` and the token")
+        Fault::unauthenticated(
+            "this needs an access token: send the header `Authorization: Bearer` followed by the token",
+        )
     })?;
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => Ok(token.trim()),
-        _ => Err(Fault::unauthenticated("`Authorization` must be given once, as `Bearer` and an access token")),
+        _ => Err(Fault::unauthenticated("send one `Authorization` header: `Bearer`, a space and an access token")),
     }
 }

@@ -56,13 +56,13 @@ impl Failure {
     /// No such path.
     #[must_use]
     pub fn no_route() -> Self {
-        Fault::new(Code::Unknown, "there is nothing at this path: /docs lists all that there is").into()
+        Fault::new(Code::Unknown, "there is nothing at this path: see /docs for all paths").into()
     }
 
     /// The path has other methods only.
     #[must_use]
     pub fn wrong_method(allow: String) -> Self {
-        let fault = Fault::new(Code::Unknown, format!("this path takes other methods: {allow}"));
+        let fault = Fault::new(Code::Unknown, format!("this path does not support this method; it supports: {allow}"));
         Self { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow), place: None }
     }
 
@@ -166,7 +166,10 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
         }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as json");
-            Failure::from(Fault::internal("the answer could not be written: try again")).response()
+            Failure::from(Fault::internal(
+                "the server could not produce the response; check whether a change was done before you try again",
+            ))
+            .response()
         }
     }
 }
@@ -191,32 +194,36 @@ fn failure(rejection: &Rejection) -> Failure {
         return failure.0.clone();
     }
     if rejection.find::<MethodNotAllowed>().is_some() {
-        let fault = Fault::new(Code::Unknown, "this path does not take this method: see the documentation at /docs");
+        let fault = Fault::new(Code::Unknown, "this path does not support this method: see the documentation at /docs");
         return Failure { fault, status: StatusCode::METHOD_NOT_ALLOWED, allow: None, place: None };
     }
     if rejection.find::<PayloadTooLarge>().is_some() {
         return Fault::too_large("the body is too large: send a smaller one").into();
     }
     if rejection.find::<UnsupportedMediaType>().is_some() {
-        return Failure::media_type(Fault::malformed("the body must be application/json"));
+        return Failure::media_type(Fault::malformed("the body must be JSON: send `Content-Type: application/json`"));
     }
     if let Some(header) = rejection.find::<MissingHeader>() {
         return Fault::malformed(format!("the header {} is missing: add it", header.name())).into();
     }
     if let Some(header) = rejection.find::<InvalidHeader>() {
-        return Fault::malformed(format!("the header {} is not what it must be: see the documentation", header.name()))
-            .into();
+        return Fault::malformed(format!(
+            "the header {} has an invalid value: see the documentation at /docs",
+            header.name()
+        ))
+        .into();
     }
     let unreadable = rejection.find::<warp::body::BodyDeserializeError>().is_some()
         || rejection.find::<InvalidQuery>().is_some()
         || rejection.find::<LengthRequired>().is_some();
     if unreadable {
-        return Fault::malformed("the request can't be read: see the documentation at /docs").into();
+        return Fault::malformed("the request is malformed: see the documentation at /docs").into();
     }
     if rejection.is_not_found() {
         return Failure::no_route();
     }
-    Fault::internal("the server failed to handle the request: try again").into()
+    Fault::internal("the server failed to handle the request: check whether a change was done before you try again")
+        .into()
 }
 
 /// A fault as a rejection, for filters that refuse a request.

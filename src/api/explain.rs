@@ -69,13 +69,13 @@ impl Mistake {
             Mistake::Missing(name) => format!("{} is missing: add this field", inside(name)),
             Mistake::Twice(name) => format!("{} is given twice: give each field once", inside(name)),
             Mistake::Unknown(name, known) if known.is_empty() => {
-                format!("{} is unknown: leave it out, as there is no further field here", inside(name))
+                format!("{} is unknown: leave it out; there are no other fields here", inside(name))
             }
             Mistake::Unknown(name, known) => {
-                format!("{} is unknown: leave it out; the fields that are known here: {}", inside(name), list(known))
+                format!("{} is unknown: leave it out; the allowed fields are: {}", inside(name), list(known))
             }
-            Mistake::Word(known) => format!("{here} must be one of these words: {}", list(known)),
-            Mistake::WordInside(known) => format!("a field of {here} must be one of these words: {}", list(known)),
+            Mistake::Word(known) => format!("{here} must be one of: {}", list(known)),
+            Mistake::WordInside(known) => format!("a field of {here} must be one of: {}", list(known)),
             Mistake::Value(expected) => format!("{here} must be {expected}"),
             Mistake::ValueInside(expected) => format!("a field of {here} must be {expected}"),
         }
@@ -210,7 +210,7 @@ fn in_json(expected: &str) -> String {
         _ if kind(&["a sequence", "sequence", "a tuple", "tuple", "an array", "fewer elements"]) => {
             "an array".to_owned()
         }
-        _ => "what the documentation says".to_owned(),
+        _ => "what the documentation at /docs says".to_owned(),
     }
 }
 
@@ -243,26 +243,22 @@ mod tests {
             "room",
             "`room` must be an integer from 1 to 9",
         );
-        check(
-            "unknown variant `x`, expected one of `a`, `b`, `c`",
-            "kind",
-            "`kind` must be one of these words: a, b, c",
-        );
-        check("unknown variant `x`, expected `a`", "kind", "`kind` must be one of these words: a");
+        check("unknown variant `x`, expected one of `a`, `b`, `c`", "kind", "`kind` must be one of: a, b, c");
+        check("unknown variant `x`, expected `a`", "kind", "`kind` must be one of: a");
         check(
             "unknown field `a`, expected `b`, expected `text` or `parts`",
             "content",
-            "`content.a`, expected `b` is unknown: leave it out; the fields that are known here: text, parts",
+            "`content.a`, expected `b` is unknown: leave it out; the allowed fields are: text, parts",
         );
         check(
             "unknown field `a`, there are no fields",
             "",
-            "`a` is unknown: leave it out, as there is no further field here",
+            "`a` is unknown: leave it out; there are no other fields here",
         );
         check(
             "data did not match any variant of untagged enum Body",
             "",
-            "the body must be what the documentation says",
+            "the body must be what the documentation at /docs says",
         );
     }
 
@@ -281,7 +277,7 @@ mod tests {
         assert_eq!(told(&serde_json::json!({"list": [1]})), "`list[0]` must be an object");
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "song"}]})),
-            "`list[0].type` must be one of these words: code, image, file, data"
+            "`list[0].type` must be one of: code, image, file, data"
         );
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": 1}]})),
@@ -294,7 +290,7 @@ mod tests {
         );
         assert_eq!(
             told(&serde_json::json!({"list": [], "more": 1})),
-            "`more` is unknown: leave it out; the fields that are known here: list"
+            "`more` is unknown: leave it out; the allowed fields are: list"
         );
     }
 

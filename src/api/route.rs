@@ -212,7 +212,7 @@ pub struct Route {
 
 /// Refuses; the action of a route that was given none, which a test finds.
 fn nothing(_: &Call) -> Result<Op, Fault> {
-    Err(Fault::internal("the server has nothing behind this path"))
+    Err(Fault::internal("server error: this path has no handler; tell the server's operator"))
 }
 
 const fn route(verb: Verb, path: &'static str, id: &'static str, about: &'static str) -> Route {

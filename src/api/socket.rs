@@ -106,7 +106,7 @@ impl Opening {
         found
             .map(decoded)
             .transpose()
-            .map_err(|_| Fault::malformed(format!("`{name}` in the query must be UTF-8 in percent-encoding")))
+            .map_err(|_| Fault::malformed(format!("`{name}` in the query string must be percent-encoded UTF-8")))
     }
 
     /// The settings of the dialect whose socket it is.

@@ -33,14 +33,16 @@ impl By {
             ));
         }
         if account.role > who.role {
-            return Err(Fault::forbidden("the account has a higher role than yours"));
+            return Err(Fault::forbidden("you can't change this account: its role is higher than yours"));
         }
         Ok(())
     }
 
     fn may_grant(self, role: Role) -> Result<(), Fault> {
         match self {
-            By::User(who) if role > who.role => Err(Fault::forbidden("you can't give a higher role than your own")),
+            By::User(who) if role > who.role => {
+                Err(Fault::forbidden("you can't give anyone a role higher than your own"))
+            }
             _ => Ok(()),
         }
     }
@@ -120,7 +122,7 @@ impl Accounts {
     /// # Errors
     /// `invalid` for a password that breaks a rule, `not_found`, or the store's faults.
     pub async fn reset_password(&self, user: UserId, password: &Secret) -> Result<(), Fault> {
-        let account = self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("no such user"))?;
+        let account = self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let names = [account.username.as_str(), account.full_name.as_str()].into_iter().chain(account.email.as_deref());
         rules::password(password, names)?;
         let hash = self.hasher.hash(password).await?;

@@ -88,7 +88,10 @@ impl Accounts {
         let claims = decode::<Claims>(token, &issuer.key, &issuer.validation).map_err(|_| not_valid())?.claims;
         let expires_at = claims.exp.saturating_mul(1_000);
         if now >= expires_at {
-            return Err(Fault::new(Code::TokenExpired, "the access token has expired: get a new one"));
+            return Err(Fault::new(
+                Code::TokenExpired,
+                "the access token has expired: get a new one with your refresh token, or log in again",
+            ));
         }
         if claims.nbf.saturating_mul(1_000) > now {
             return Err(not_valid());
@@ -157,7 +160,10 @@ impl Accounts {
         }
         match self.account(Who::Id(user)).await? {
             Some(_) => Ok(()),
-            None => Err(Fault::new(Code::Exists, "the username in the token is taken by another account")),
+            None => Err(Fault::new(
+                Code::Exists,
+                "the username in your token belongs to another account: ask the server's operator",
+            )),
         }
     }
 }

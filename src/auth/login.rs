@@ -57,8 +57,8 @@ impl Accounts {
 
     /// Makes an account, after checking all of it.
     pub(super) async fn create(&self, new: NewAccount) -> Result<Account, Fault> {
-        new.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
-        new.email.as_deref().map_or(Ok(()), |email| rules::sent(email, EMAIL_BYTES_MAX))?;
+        new.full_name.as_deref().map_or(Ok(()), |name| rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
+        new.email.as_deref().map_or(Ok(()), |email| rules::sent("email", email, EMAIL_BYTES_MAX))?;
         let full_name = new.full_name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
         let email = new.email.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty());
         let username = rules::username(&new.username)?;

@@ -79,7 +79,7 @@ impl Hasher {
         let (params, password) = (self.params.clone(), Secret::new(precis::prepared(password.reveal())));
         self.run(move || hash(&params, password.reveal().as_bytes())).await?.map_err(|error| {
             tracing::error!(%error, "a password could not be hashed");
-            Fault::internal("the password could not be taken: try again")
+            Fault::internal("the password could not be saved: try again")
         })
     }
 
@@ -115,14 +115,14 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| {
             metrics::counter!("parlance_password_hashes_refused_total").increment(1);
-            Fault::busy("too many people log in just now: try again")
+            Fault::busy("too many logins are in progress: try again in a few seconds")
         })?;
         let core = self
             .cores
             .clone()
             .acquire_owned()
             .await
-            .map_err(|_| Fault::new(Code::Restarting, "the server is stopping: try again"))?;
+            .map_err(|_| Fault::new(Code::Restarting, "the server is shutting down: try again in a few seconds"))?;
         // The permits go along: a caller who has gone away frees its place when the hash is done, not before.
         let permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
         tokio::task::spawn_blocking(move || {

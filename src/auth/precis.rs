@@ -37,7 +37,7 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
     for (at, c) in chars.iter().copied().enumerate() {
         if matches!(c, ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER) {
             if !joins(&chars, at) {
-                return Err(Fault::invalid("a username must not contain an invisible character; remove it"));
+                return Err(Fault::invalid("a username must not contain invisible characters; remove them"));
             }
         } else if is_ignorable(c) {
             let code = u32::from(c);
@@ -46,7 +46,7 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
             )));
         } else if !matches!(c, '.' | '_' | '-') && !is_letter_or_digit(c) {
             return Err(Fault::invalid(format!(
-                "a username must be made of letters, digits, '.', '_' and '-'; this one has {c:?}"
+                "a username may contain only letters, digits, '.', '_' and '-'; this one contains {c:?}"
             )));
         }
     }
@@ -87,7 +87,7 @@ pub(super) fn opaque(text: &str) -> Result<String, Fault> {
             }
             GeneralCategory::Unassigned | GeneralCategory::PrivateUse | GeneralCategory::Surrogate => {
                 return Err(Fault::invalid(format!(
-                    "a password must not contain U+{code:04X}, which is no character; remove it"
+                    "a password must not contain U+{code:04X}, which is not a valid character; remove it"
                 )));
             }
             _ if is_ignorable(c) => {

@@ -19,8 +19,8 @@ struct Update {
 
 impl Update {
     fn check(update: UpdateProfile) -> Result<Self, Fault> {
-        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent(name, FULL_NAME_CHARS_MAX))?;
-        update.email.iter().flatten().try_for_each(|email| rules::sent(email, EMAIL_BYTES_MAX))?;
+        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
+        update.email.iter().flatten().try_for_each(|email| rules::sent("email", email, EMAIL_BYTES_MAX))?;
         let full_name = update.full_name.map(|n| n.trim().to_owned());
         full_name.as_deref().map_or(Ok(()), rules::full_name)?;
         let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));
@@ -84,13 +84,13 @@ impl Accounts {
         change: ChangePassword,
     ) -> Result<MeView, Fault> {
         let user = who.principal.user;
-        let wrong = || Fault::new(Code::BadCredentials, "`old_password` is not the present password");
+        let wrong = || Fault::new(Code::BadCredentials, "`old_password` is not your current password");
         let update = Update::check(update)?;
         if !rules::may_be(&change.old_password) {
             return Err(wrong());
         }
         let account = self.account(Who::Id(user)).await?;
-        let account = account.ok_or_else(|| Fault::not_found("no such user"))?;
+        let account = account.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let email = update.email.as_ref().unwrap_or(&account.email).as_deref();
         let full_name = update.full_name.as_deref().unwrap_or(&account.full_name);
         rules::password(&change.new_password, [account.username.as_str(), full_name].into_iter().chain(email))?;

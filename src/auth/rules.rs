@@ -23,7 +23,7 @@ pub(crate) fn username(text: &str) -> Result<String, Fault> {
     let chars = text.chars().count().min(name.as_ref().map_or(usize::MAX, |name| name.chars().count()));
     if !(USERNAME_CHARS_MIN..=USERNAME_CHARS_MAX).contains(&chars) {
         return Err(Fault::invalid(format!(
-            "a username must have {USERNAME_CHARS_MIN} to {USERNAME_CHARS_MAX} characters; this one has {chars}"
+            "a username must have {USERNAME_CHARS_MIN} to {USERNAME_CHARS_MAX} characters; this one has {chars} characters"
         )));
     }
     let name = name?;
@@ -56,7 +56,7 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "\"(),:;<>@[\\]".contains(c);
     if local.chars().any(odd) || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
         return Err(Fault::invalid(
-            "`email` must be an e-mail address: before the '@' is a character or a dot that must not stand there",
+            "`email` must be an e-mail address: the part before the '@' has a character that is not allowed, or a dot in the wrong place",
         ));
     }
     let label = |l: &str| {
@@ -66,7 +66,9 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
             && l.chars().all(|c| c.is_alphanumeric() || c == '-')
     };
     if !domain.split('.').all(label) {
-        return Err(Fault::invalid("`email` must be an e-mail address: what follows the '@' is not a domain name"));
+        return Err(Fault::invalid(
+            "`email` must be an e-mail address: the part after the '@' is not a valid domain name",
+        ));
     }
     Ok(())
 }
@@ -76,24 +78,24 @@ pub(crate) fn full_name(text: &str) -> Result<(), Fault> {
     let chars = text.chars().count();
     if chars > FULL_NAME_CHARS_MAX {
         return Err(Fault::invalid(format!(
-            "a full name must have at most {FULL_NAME_CHARS_MAX} characters; this one has {chars}"
+            "a full name must have at most {FULL_NAME_CHARS_MAX} characters; this one has {chars} characters"
         )));
     }
     if !text.is_empty() && is_blank(text) {
         return Err(Fault::invalid(
-            "a full name must have at least one character that can be seen: leave it out instead",
+            "a full name must have at least one visible character: to give no name, leave the field out",
         ));
     }
     if text.chars().any(char::is_control) {
-        return Err(Fault::invalid("a full name must have no control characters"));
+        return Err(Fault::invalid("a full name must not contain control characters"));
     }
     Ok(())
 }
 
 /// Checks what was sent for a text that is trimmed before it is kept: its bound is that of the documentation.
-pub(super) fn sent(text: &str, chars_max: usize) -> Result<(), Fault> {
+pub(super) fn sent(field: &str, text: &str, chars_max: usize) -> Result<(), Fault> {
     if text.chars().count() > chars_max {
-        return Err(Fault::invalid(format!("the text must have at most {chars_max} characters")));
+        return Err(Fault::invalid(format!("`{field}` must have at most {chars_max} characters")));
     }
     Ok(())
 }

@@ -35,21 +35,19 @@ pub(super) fn check<'a>(password: &str, names: impl IntoIterator<Item = &'a str>
     let folded = name_key(password);
     if is_common(&folded) {
         return Err(Fault::invalid(
-            "this password is one of the most common ones; choose one that others don't use, such as four \
-                    unrelated words",
+            "this password is too common; choose one that others don't use, such as four unrelated words",
         ));
     }
     let chars: Vec<char> = folded.chars().collect();
     let different: HashSet<char> = chars.iter().copied().collect();
     if different.len() < DIFFERENT_CHARS_MIN || is_repeated(&chars) {
         return Err(Fault::invalid(
-            "this password repeats the same few characters; choose a longer one with more different characters",
+            "this password repeats the same few characters; choose a longer one with more variety",
         ));
     }
     if is_in_order(&chars) {
         return Err(Fault::invalid(
-            "this password is a row of letters, digits or keys in their order; choose one that can't be guessed, \
-                    such as four unrelated words",
+            "this password is a simple sequence of letters, digits or neighbouring keys; choose one that is hard to guess, such as four unrelated words",
         ));
     }
     if names.into_iter().any(|name| is_little_more_than(&folded, &name_key(name))) {

@@ -79,7 +79,7 @@ pub(super) fn sign(ring: &KeyRing, random: &dyn Random, issue: &Issue<'_>) -> Re
     let header = Header { kid: Some(keys.kid.clone()), ..Header::new(Algorithm::HS256) };
     encode(&header, &claims, &keys.signing).map(Secret::new).map_err(|error| {
         tracing::error!(%error, "a token could not be signed");
-        Fault::internal("the token could not be signed: try again")
+        Fault::internal("the server could not create a token: try again")
     })
 }
 
@@ -108,7 +108,10 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
         }
     };
     if now >= checked.expires_at {
-        return Err(Fault::new(Code::TokenExpired, "the access token has expired: get a new one"));
+        return Err(Fault::new(
+            Code::TokenExpired,
+            "the access token has expired: get a new one with your refresh token, or log in again",
+        ));
     }
     Ok(checked)
 }

@@ -221,14 +221,16 @@ impl Checks {
             Refusal::Host.count();
             return Some(self.refusal(
                 request,
-                Fault::malformed("this server does not answer to this host name: use one of its own"),
+                Fault::malformed("this server does not serve this host name: use one it is configured for"),
             ));
         }
         let foreign = |request: &Request<B>| {
             Refusal::Origin.count();
             self.refusal(
                 request,
-                Fault::forbidden("pages of this origin may not call this server: its operator must list the origin"),
+                Fault::forbidden(
+                    "web pages from this origin may not call this server: ask its operator to allow the origin",
+                ),
             )
         };
         if upgrade::is_asked(request.headers()) {
@@ -261,7 +263,7 @@ impl Checks {
     /// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
     fn turned_away<B>(&self, request: &mut Request<B>, peer: &Peer) -> Response {
         let seconds = CONNECTIONS_RETRY_MS / 1_000;
-        let why = format!("too many connections from your address: close one, or connect again in {seconds} s");
+        let why = format!("too many connections from your IP address: close one, or try again in {seconds} s");
         let fault = Fault::rate_limited(Limit::AddressConnections, why, CONNECTIONS_RETRY_MS);
         if let Some(handshake) = upgrade::take(request, peer) {
             return handshake.refuse(None, &fault);
@@ -338,17 +340,17 @@ impl Visit {
         Err(match refusal {
             Refusal::AttemptRate => Fault::rate_limited(
                 Limit::AttemptRate,
-                format!("too many logins and registrations from your address: try again in {wait_ms} ms"),
+                format!("too many logins and registrations from your IP address: try again in {wait_ms} ms"),
                 wait_ms,
             ),
             Refusal::UserRate => Fault::rate_limited(
                 Limit::UserRate,
-                format!("too many requests of your user: send the next one in {wait_ms} ms"),
+                format!("too many requests by your user: wait {wait_ms} ms before the next one"),
                 wait_ms,
             ),
             _ => Fault::rate_limited(
                 Limit::AddressRate,
-                format!("too many requests from your address: send the next one in {wait_ms} ms"),
+                format!("too many requests from your IP address: wait {wait_ms} ms before the next one"),
                 wait_ms,
             ),
         })

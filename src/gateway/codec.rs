@@ -208,7 +208,7 @@ impl Decoder {
         let message = self.rest.as_mut().and_then(|r| r.message.as_mut());
         let so_far = message.as_ref().map_or(0, |m| m.bytes.len());
         match (frame.opcode, message) {
-            (0, None) => return Err(protocol("a continuation frame came where no message had begun")),
+            (0, None) => return Err(protocol("a continuation frame came but no message had been started")),
             (0, Some(message)) if frame.left == 0 && !frame.fin => {
                 message.empty_fragments += 1;
                 if message.empty_fragments > EMPTY_FRAGMENTS_MAX {
@@ -216,7 +216,7 @@ impl Decoder {
                 }
             }
             (0, Some(_)) | (_, None) => {}
-            (_, Some(_)) => return Err(protocol("a message began before the one before it had ended")),
+            (_, Some(_)) => return Err(protocol("a new message began before the previous one was finished")),
         }
         if frame.left > self.message_bytes_max - so_far { Err(TOO_LARGE) } else { Ok(frame) }
     }
@@ -280,7 +280,7 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Failure> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
     if first & 0x70 != 0 {
-        return Err(protocol("a reserved bit of a frame is set, but no extension was agreed on"));
+        return Err(protocol("a frame has a reserved bit set, but no extension was negotiated"));
     }
     if !matches!(opcode, 0..=2 | 8..=10) {
         return Err(protocol("a frame has a reserved opcode"));
@@ -336,12 +336,12 @@ fn control_event(opcode: u8, payload: Cow<'_, [u8]>) -> Result<Event<'_>, Failur
 fn close_event(payload: &[u8]) -> Result<Event<'static>, Failure> {
     match payload {
         [] => Ok(Event::Close { code: None }),
-        [_] => Err(protocol("the code of a close frame must have two bytes")),
+        [_] => Err(protocol("a close frame's body must be empty or begin with a two-byte code")),
         [a, b, reason @ ..] => {
             let code = u16::from_be_bytes([*a, *b]);
             // RFC 6455, 7.4, and the codes registered since; 1004 to 1006 and 1015 are never sent.
             if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-                return Err(protocol("a close frame has a code that must not be sent"));
+                return Err(protocol("a close frame has a status code that is not allowed"));
             }
             if std::str::from_utf8(reason).is_err() {
                 return Err(Failure { code: 1007, reason: "the reason of a close frame must be UTF-8" });

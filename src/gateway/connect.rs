@@ -73,7 +73,7 @@ async fn answer(deps: Arc<Deps>, request: Request, handshake: Result<Handshake, 
 /// What a client is told that offers none of the subprotocols which the socket speaks.
 fn unknown_subprotocol(known: &[&str]) -> Fault {
     let known = known.join(" or ");
-    Fault::malformed(format!("no such subprotocol: offer {known}, or none"))
+    Fault::malformed(format!("unknown subprotocol: offer {known}, or none"))
 }
 
 /// Checks the token and the rates, asks the socket what the client is to be connected to, and connects it.

@@ -121,7 +121,10 @@ impl Wire for Msgpack {
         // Only where nothing is left can no marker be read.
         match IgnoredAny::deserialize(&mut reader) {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(request),
-            _ => Err((Some(request.n), Fault::malformed("bytes follow the request: send one request a message"))),
+            _ => Err((
+                Some(request.n),
+                Fault::malformed("there are extra bytes after the request: send one request per message"),
+            )),
         }
     }
 
@@ -160,7 +163,7 @@ fn check_size(payload: &[u8]) -> Result<(), (Option<u64>, Fault)> {
 }
 
 fn too_deep() -> Fault {
-    Fault::malformed(format!("a request must be nested at most {DEPTH_MAX} deep"))
+    Fault::malformed(format!("a request must be nested at most {DEPTH_MAX} levels deep"))
 }
 
 /// Whether brackets outside strings are nested deeper than [`DEPTH_MAX`].

@@ -345,7 +345,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             tracing::error!(session = self.link.id, "a receiver panicked");
             self.link
                 .outbox
-                .close(Code::Internal.close(), "the server failed to handle a message: connect again and resume");
+                .close(Code::Internal.close(), "the server failed to handle a message: reconnect and resume");
             self.stage = Stage::Deaf;
         }
     }

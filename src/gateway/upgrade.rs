@@ -95,9 +95,9 @@ impl NotUpgraded {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self {
-            NotUpgraded::Required => {
-                Fault::malformed("this path takes WebSockets alone: send a handshake of version 13 (RFC 6455)")
-            }
+            NotUpgraded::Required => Fault::malformed(
+                "this path is for WebSockets only: send a WebSocket handshake with version 13 (RFC 6455)",
+            ),
             NotUpgraded::BadKey => Fault::malformed("`Sec-WebSocket-Key` must be 16 bytes in base64"),
         }
     }

@@ -32,11 +32,11 @@ FOR_TESTS = ["src/gateway/dev.rs", "src/gateway/echo.rs"]
 WHEN = [
     ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/frame", "gateway/rest/table"]),
     ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/codec", "gateway/socket", "api/socket"]),
-    ("A request that is refused before any route", ["gateway/checks"]),
-    ("A service that is spoken as well", ["src/dialect"]),
+    ("A request that is refused before it is routed", ["gateway/checks"]),
+    ("Another chat service's API, where it says something of its own", ["src/dialect"]),
     ("REST: paths, methods and parameters", ["src/gateway", "src/api"]),
     ("Accounts and logins", ["src/auth"]),
-    ("What people write", ["domain/src/text"]),
+    ("Content that users write", ["domain/src/text"]),
     ("A command to a room", ["domain/src/room", "ops/open", "domain/src"]),
     ("Reading", ["ops/read", "views"]),
     ("A connection and its requests", ["link", "session", "node/", "drain", "outbox", "request", "liveness"]),
@@ -183,7 +183,7 @@ class Scan:
         if re.search(r"\.tell\(", expression) or path == EXPLAINER:
             return
         if re.fullmatch(r"\w+", expression):
-            begun = list(re.finditer(rf"\blet (?:mut )?{expression}(?:: [^=]+)? = ", source.code[:at]))
+            begun = list(re.finditer(rf"\blet (?:mut )?{expression}(?:: [^=]+)?\s*=\s+", source.code[:at]))
             if not begun:
                 self.wrong.append(f"{path}: the text of a fault must be a literal: {expression}")
                 return
@@ -226,7 +226,7 @@ class Scan:
 
     def _shown(self, text):
         """A text with limits as numbers, and … for what is filled in."""
-        return re.sub(r"\{(\w*)(?::\?)?\}", lambda m: str(self.limits.get(m.group(1), "…")), text)
+        return re.sub(r"\{(\w*)(?::[^{}]*)?\}", lambda m: str(self.limits.get(m.group(1), "…")), text)
 
     def _row(self, path, word, text):
         shown = self._shown(text)

@@ -19,8 +19,13 @@ impl Registries {
         let node = Arc::downgrade(self);
         Arc::new(move |_, question| {
             let Some(node) = node.upgrade() else {
-                return async { Reply::Refused(Fault::new(Code::Restarting, "the server is stopping: send it again")) }
-                    .boxed();
+                return async {
+                    Reply::Refused(Fault::new(
+                        Code::Restarting,
+                        "the server is shutting down: send the request again in a few seconds",
+                    ))
+                }
+                .boxed();
             };
             match question {
                 Question::Commands { room, commands } => node.lanes.commands(room, &commands).boxed(),

@@ -65,7 +65,7 @@ impl Waiting {
         let fault = if self.unsure {
             Fault::no_answer()
         } else {
-            Fault::busy("the server that the room is on can't be reached now: send it again")
+            Fault::busy("the server that holds this room can't be reached right now: send the request again later")
         };
         self.ask.reply.send(Err(fault));
     }
@@ -147,7 +147,8 @@ impl Forward for Lanes {
         // The place is held meanwhile, so that a lane opens before or after, and order stays.
         match self.lanes.entry(room) {
             Entry::Occupied(lane) if lane.get().len() >= ROOM_QUEUE_MAX => {
-                ask.reply.send(Err(Fault::busy("too many commands wait for this room: send it again later")));
+                ask.reply
+                    .send(Err(Fault::busy("too many requests are waiting for this room; send this one again later")));
             }
             Entry::Occupied(mut lane) => lane.get_mut().push_back(Waiting::new(ask)),
             Entry::Vacant(_place) if self.shared.cluster.elsewhere(room).is_none() => self.rooms.ask_here(room, ask),

@@ -128,7 +128,11 @@ impl Outbox {
     fn enqueue_bounded(&self, queue: &mut Queue, frame: Bytes) {
         // Replies have as much room again as entries, so that a full outbox still answers.
         if queue.bytes + frame.len() > 2 * OUTBOX_BYTES_MAX && queue.bytes > 0 {
-            self.finish(queue, Code::SlowConsumer.close(), "you ask for more than you read: connect again and resume");
+            self.finish(
+                queue,
+                Code::SlowConsumer.close(),
+                "you send requests faster than you read the replies: reconnect, resume and read faster",
+            );
         } else if !queue.closed {
             self.enqueue(queue, frame);
         }

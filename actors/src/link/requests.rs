@@ -41,9 +41,7 @@ struct Refused {
 
 /// What a client is told that uses a number again too early.
 fn in_flight(n: u64) -> Fault {
-    Fault::malformed(format!(
-        "request number {n} is in flight: choose `n` so that no other request has it that waits for its reply"
-    ))
+    Fault::malformed(format!("request number {n} is still waiting for its reply: use a different `n`"))
 }
 
 impl Requests {
@@ -66,7 +64,9 @@ impl Requests {
             return Err((None, in_flight(asked.n)));
         }
         if flights.pending.len() >= CREDITS {
-            let detail = format!("{CREDITS} requests wait for their replies: wait for one before you send the next");
+            let detail = format!(
+                "{CREDITS} requests are already waiting for replies: wait for a reply before you send the next"
+            );
             return Err((Some(asked.n), Fault::new(Code::NoCredit, detail).after(100)));
         }
         let id = flights.begun;

@@ -82,6 +82,6 @@ async fn let_go(tree: &Tree) {
 }
 
 fn close(link: &Link, after_ms: u64) {
-    link.push(&Push::Reconnect { after_ms, reason: "the server is restarting".into() });
-    link.outbox.close(Code::Restarting.close(), "the server is restarting");
+    link.push(&Push::Reconnect { after_ms, reason: "the server is restarting: reconnect and resume".into() });
+    link.outbox.close(Code::Restarting.close(), "the server is restarting: reconnect and resume");
 }

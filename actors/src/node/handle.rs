@@ -82,12 +82,12 @@ impl Handle {
             link.liveness.keep_token(None);
         }
         if self.tree.registries.shared.draining.load(Ordering::Acquire) {
-            return Err(Fault::new(Code::Restarting, "the server is restarting: connect again").after(100));
+            return Err(Fault::new(Code::Restarting, "the server is restarting: reconnect and resume").after(100));
         }
         if self.tree.registries.presence.sessions(link.principal.user)
             >= self.tree.registries.shared.options.connections_per_user
         {
-            let detail = "your user has too many connections: close one, or connect again in 10 s";
+            let detail = "your user has too many connections: close one, or try again in 10 s";
             return Err(Fault::rate_limited(Limit::UserConnections, detail, 10_000));
         }
         Ok(())
@@ -120,7 +120,8 @@ impl Service for Handle {
         let position =
             session::position(&self.tree.registries.shared, &self.tree.registries.relays, &link, after).await?;
         session::enter(&self.tree.registries.relays, &link, position).await?;
-        let room = link.room.ok_or_else(|| Fault::internal("a connection for one room has no room"))?;
+        let room =
+            link.room.ok_or_else(|| Fault::internal("server error: this connection's room is not known; reconnect"))?;
         match self.tree.sessions.connect(&link) {
             Ok(receiver) => {
                 self.tree.registries.relays.start(room, link.id);

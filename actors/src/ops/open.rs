@@ -32,15 +32,18 @@ pub(super) async fn create(
 ) -> Result<Answer, Fault> {
     if new.kind == Kind::Direct {
         return Err(Fault::invalid(
-            "`kind` must be group or conversation: a direct room is opened by the operation `direct`",
+            "`kind` must be \"group\" or \"conversation\"; to open a direct room, use the operation `direct`",
         ));
     }
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
-        return Err(Fault::invalid("a conversation takes no other users as members: leave `members` out"));
+        return Err(Fault::invalid("a conversation can't have other members: leave `members` out"));
     }
     parlance_domain::text::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
-        return Err(Fault::new(Code::RoomFull, format!("a room has at most {MEMBERS_MAX} members")));
+        return Err(Fault::new(
+            Code::RoomFull,
+            format!("the room would have more than {MEMBERS_MAX} members, which is the limit"),
+        ));
     }
     writer(who)?;
     known(node, who.tenant, &new.members).await?;
@@ -65,7 +68,7 @@ pub(super) async fn create(
 /// Opens the direct room of a pair, or finds it: one per pair, however many open it at once.
 pub(super) async fn direct(node: &Registries, who: Principal, user: UserId) -> Result<Answer, Fault> {
     if user == who.user {
-        return Err(Fault::invalid("a direct room is for two users: name another one than yourself"));
+        return Err(Fault::invalid("a direct room is for two users: name a user other than yourself"));
     }
     known(node, who.tenant, &[user]).await?;
     if let Err(fault) = writer(who) {
@@ -157,7 +160,7 @@ pub(super) fn read_code(code: &str) -> Result<(RoomId, String), Fault> {
     let bad = || {
         Fault::new(
             Code::InviteGone,
-            "no open invite has this code: it is mistyped, or the invite has expired, was withdrawn or used up",
+            "this invite code is not valid: it is mistyped, or the invite has expired, was withdrawn or is used up",
         )
     };
     let (room, secret) = code.split_once('-').ok_or_else(bad)?;
@@ -170,7 +173,11 @@ pub(super) fn read_code(code: &str) -> Result<(RoomId, String), Fault> {
 }
 
 fn writer(who: Principal) -> Result<(), Fault> {
-    if who.role == Role::Readonly { Err(Fault::forbidden("your account may only read")) } else { Ok(()) }
+    if who.role == Role::Readonly {
+        Err(Fault::forbidden("your account is read-only; ask an administrator to change its role"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Users must exist, be active, and be of the same tenant.
@@ -187,7 +194,7 @@ async fn room_for_more(node: &Registries, user: UserId) -> Result<(), Fault> {
     let rooms = node.shared.store.rooms_of(user).await.map_err(unavailable)?.len();
     if rooms >= ROOMS_PER_USER_MAX {
         return Err(Fault::invalid(format!(
-            "user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the most: they must leave one first"
+            "user {user} is in {ROOMS_PER_USER_MAX} rooms, which is the limit: they must leave one first"
         )));
     }
     Ok(())

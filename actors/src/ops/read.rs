@@ -100,7 +100,7 @@ pub(super) async fn typing(node: &Registries, who: Principal, room: RoomId, on: 
 pub(super) async fn mark(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     // Up to the end is any number that is larger, but a number all the same.
     if seq > ID_MAX {
-        return Err(Fault::invalid(format!("numbers of entries must be at most {ID_MAX}")));
+        return Err(Fault::invalid(format!("an entry's number must be at most {ID_MAX}")));
     }
     node.relays.mark(room, who, seq).await?;
     Ok(Answer::Empty {})
@@ -166,7 +166,7 @@ pub(super) async fn messages(
     let skip = skip.unwrap_or(0);
     if skip > 0 && page.after.is_some() {
         return Err(Fault::invalid(
-            "`skip` and `after` must not be given together: `skip` counts from the end, `after` from a number",
+            "give either `skip` or `after`, not both: `skip` counts back from the newest entry, `after` starts at an entry number",
         ));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));
@@ -196,9 +196,9 @@ pub(super) async fn messages(
 async fn before_posts(node: &Registries, room: RoomId, range: Range, skip: u64) -> Result<Option<Seq>, Fault> {
     let posts = async |seq: Seq| {
         let entry = node.shared.entry(room, seq).await.map_err(unavailable)?;
-        entry
-            .map(|entry| entry.posts)
-            .ok_or_else(|| Fault::internal("an entry of the room is missing in the server's store"))
+        entry.map(|entry| entry.posts).ok_or_else(|| {
+            Fault::internal("an entry of this room is missing from the server's database: tell the server's operator")
+        })
     };
     let Some(wanted) = posts(range.to).await?.checked_sub(skip) else { return Ok(None) };
     let (mut low, mut high) = (range.from, range.to);
@@ -215,7 +215,7 @@ async fn before_posts(node: &Registries, room: RoomId, range: Range, skip: u64) 
 
 /// Finds a message by its id; what one may not read isn't there.
 pub(super) async fn find(node: &Registries, who: Principal, id: MessageId) -> Result<Answer, Fault> {
-    let none = || Fault::not_found("there is no such message");
+    let none = || Fault::not_found("there is no such message, or you may not read it");
     let (room, seq) = node.shared.store.locate(id).await.map_err(unavailable)?.ok_or_else(none)?;
     message(node, who, room, seq).await.map_err(|fault| match fault.code {
         parlance_schema::Code::NotFound => none(),
@@ -225,7 +225,7 @@ pub(super) async fn find(node: &Registries, who: Principal, id: MessageId) -> Re
 
 /// A message, and the first number that its reader may read.
 async fn one_message(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<(StoredMessage, Seq), Fault> {
-    let none = || Fault::not_found("there is no such message");
+    let none = || Fault::not_found("there is no such message, or you may not read it");
     let (first, last) = node.relays.access(room, who).await?;
     if seq < first || seq > last {
         return Err(none());
@@ -237,7 +237,8 @@ async fn one_message(node: &Registries, who: Principal, room: RoomId, seq: Seq) 
 
 pub(super) async fn message(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     let (message, first) = one_message(node, who, room, seq).await?;
-    let view = view_message(room, message, first).ok_or_else(|| Fault::not_found("there is no such message"))?;
+    let view = view_message(room, message, first)
+        .ok_or_else(|| Fault::not_found("there is no such message, or you may not read it"))?;
     Ok(Answer::Message(Box::new(view)))
 }
 

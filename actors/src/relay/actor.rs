@@ -380,5 +380,5 @@ impl State {
 }
 
 pub(super) fn unreadable() -> Fault {
-    Fault::store_unavailable("the room can't be read from the server's store now: try again")
+    Fault::store_unavailable("the room can't be read from the database right now: try again later")
 }

@@ -81,7 +81,7 @@ impl Registry {
 }
 
 async fn answered<T>(answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
-    answer.await.map_err(|_| Fault::busy("the room is being loaded again: send the request again").after(50))?
+    answer.await.map_err(|_| Fault::busy("the room is being reloaded: send the request again in a moment").after(50))?
 }
 
 /// What is asked of a room.

@@ -71,7 +71,7 @@ impl Registry {
             }
             self.revive(room, actor.get_id())?;
         }
-        Err(Fault::busy("the room is being loaded again: send the request again"))
+        Err(Fault::busy("the room is being reloaded: send the request again in a moment"))
     }
 
     /// Tells a room's relay something if there is one.

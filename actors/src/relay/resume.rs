@@ -39,7 +39,7 @@ impl State {
         let joined = member.map_or(1, |member| member.joined);
         let (position, outcome) = match from {
             From::Joining if self.pushes(link.id, joined) => {
-                return Err(Fault::already("the room is pushed on this connection already"));
+                return Err(Fault::already("this connection already receives this room's events"));
             }
             // Found long after it was told: from now on, as after a reset.
             From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
@@ -218,7 +218,7 @@ impl State {
                     }
                 }
                 Ok(_) => {
-                    tracing::error!(room = %self.room, from = sub.position + 1, "an entry of the room is missing in the server's store");
+                    tracing::error!(room = %self.room, from = sub.position + 1, "an entry of this room is missing from the server's database: tell the server's operator");
                     return sub.link.outbox.close_for(&unreadable());
                 }
                 // Its positions are good for a resume, once the store is back.

@@ -26,7 +26,7 @@ pub(crate) struct View {
 }
 
 fn no_room() -> Fault {
-    Fault::not_found("there is no such room, or you are not in it")
+    Fault::not_found("there is no such room, or you are not a member of it")
 }
 
 impl State {

@@ -147,10 +147,12 @@ impl State {
             let fault = if late.unsure {
                 Fault::new(
                     Code::OutcomeUnknown,
-                    "the room moved while this was written; send it again with the same client id",
+                    "the room moved to another server while this was being saved: send it again with the same client id to find out whether it was done",
                 )
             } else {
-                Fault::busy("the room took too long to move, nothing was done; send it again later")
+                Fault::busy(
+                    "moving the room to another server took too long, nothing was done; send the request again later",
+                )
             };
             late.ask.reply.send(Err(fault));
         }

@@ -73,7 +73,7 @@ impl Registry {
             }
             self.forget(room, actor.get_id());
         }
-        answer(msg, Fault::busy("the room is moving to another server: send it again"));
+        answer(msg, Fault::busy("the room is moving to another server: send the request again in a moment"));
     }
 
     /// Gives commands to the room here, in order: if one doesn't reach it, none after it does.

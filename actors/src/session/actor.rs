@@ -184,7 +184,7 @@ impl State {
             Op::Ping {} => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { .. } if self.link.room.is_some() => {
                 reply.finish(Err(Fault::invalid(
-                    "this connection is for one room, which is pushed from its start: there is nothing to resume",
+                    "this connection is for one room and receives its events by itself: don't send a resume request",
                 )));
             }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {
@@ -239,7 +239,7 @@ impl State {
                     Ok(Answer::Empty {})
                 }
                 Ok(_) => {
-                    Err(Fault::forbidden("the token is another user's, or gives another role: connect anew with it"))
+                    Err(Fault::forbidden("the new token is for another user or role: open a new connection with it"))
                 }
                 Err(fault) => Err(fault),
             };

@@ -57,7 +57,7 @@ impl Receiver for Incoming {
         self.sessions.node.shared.meters.requests.increment(1);
         let now = ticks();
         if let Err(wait) = self.rate.take(now, self.sessions.node.shared.options.commands_per_s) {
-            let detail = format!("too many requests on this connection: send the next one after {wait} ms");
+            let detail = format!("too many requests on this connection: wait {wait} ms before the next one");
             return reply.finish(Err(Fault::rate_limited(Limit::CommandRate, detail, wait)));
         }
         let op = match ops::plan(request.op) {
@@ -74,12 +74,10 @@ impl Receiver for Incoming {
         };
         let request = Counted::new(&self.sessions.node.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
-            request
-                .take()
-                .1
-                .finish(Err(
-                    Fault::busy("the connection's session is being restarted: send the request again").after(50)
-                ));
+            request.take().1.finish(Err(Fault::busy(
+                "the server is restarting its side of this connection: send the request again",
+            )
+            .after(50)));
         }
     }
 

@@ -90,7 +90,7 @@ pub(crate) async fn position(
             let Some((_, seq)) = found.filter(|_| readable) else {
                 link.refuse(
                     None,
-                    Fault::new(Code::Reset, "the room has no such message: load its messages; live ones follow"),
+                    Fault::new(Code::Reset, "the room has no entry at the position you gave: load its messages again; new ones will still be pushed here"),
                 );
                 return Ok(None);
             };
@@ -106,19 +106,20 @@ pub(crate) async fn enter(
     link: &Arc<Link>,
     position: Option<Position>,
 ) -> Result<(), Fault> {
-    let room = link.room.ok_or_else(|| Fault::internal("a connection for one room has no room"))?;
+    let room =
+        link.room.ok_or_else(|| Fault::internal("server error: this connection's room is not known; reconnect"))?;
     match subscribe(relays, link, room, From::Position(position)).await?.outcome {
         Outcome::Live => Ok(()),
         // Nothing is passed over in silence: the client loads the room page by page.
         Outcome::TooFar | Outcome::Reset => {
             let fault = Fault::new(
                 Code::Reset,
-                "more was missed than can be sent again: load the messages that are missing; live ones follow",
+                "you missed more than can be resent: load the missing messages; new ones will still be pushed here",
             );
             link.refuse(None, fault);
             Ok(())
         }
-        Outcome::Gone => Err(Fault::not_found("there is no such room, or you are not in it")),
+        Outcome::Gone => Err(Fault::not_found("there is no such room, or you are not a member of it")),
     }
 }
 
@@ -134,5 +135,5 @@ pub(super) async fn subscribe(
 }
 
 fn restarting() -> Fault {
-    Fault::busy("the room is being loaded again: send the request again").after(50)
+    Fault::busy("the room is being reloaded: send the request again in a moment").after(50)
 }

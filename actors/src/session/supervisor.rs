@@ -161,15 +161,20 @@ fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
     let options = &shared.options;
     let silent = now.saturating_sub(link.liveness.last_heard());
     if link.liveness.expires() <= wall {
-        link.outbox.close_for(&Fault::new(Code::TokenExpired, "the token has expired: connect with a new one"));
+        link.outbox.close_for(&Fault::new(
+            Code::TokenExpired,
+            "the access token has expired: get a new one with your refresh token, or log in again and reconnect",
+        ));
     } else if silent > options.silence_ms {
-        link.outbox
-            .close_for(&Fault::new(Code::Silent, "nothing was heard from you for too long: connect again and resume"));
+        link.outbox.close_for(&Fault::new(
+            Code::Silent,
+            "nothing was received from you for too long: reconnect, resume and answer the heartbeats",
+        ));
     } else if link.outbox.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
         metrics::counter!("parlance_slow_closed_total").increment(1);
         link.outbox.close_for(&Fault::new(
             Code::SlowConsumer,
-            "you read nothing for too long: connect again and resume from your positions",
+            "you have not read from the connection for too long: reconnect and resume from your last positions",
         ));
     } else if silent > options.heartbeat_ms {
         link.outbox.push_ephemeral(&frame(Opcode::Ping, &[]));

@@ -63,7 +63,7 @@ fn outside(is_empty: bool, ask: &Ask<'_>) -> Result<Fact, Fault> {
 
 fn in_room(request: &Request<'_>) -> Result<Fact, Fault> {
     match request.ask.command {
-        Command::Create { .. } => Err(Fault::already("the room exists already")),
+        Command::Create { .. } => Err(Fault::already("the room already exists")),
         Command::Post { content, reply_to, mentions, meta } => {
             messages::post(request, content, *reply_to, mentions, meta)
         }
@@ -112,7 +112,7 @@ fn is_visible(state: &State, who: &Principal) -> bool {
 
 fn may_act(who: &Principal, profile: Profile) -> Result<(), Fault> {
     if who.role == Role::Readonly && !profile.by_readonly {
-        return Err(Fault::forbidden("your account can only read; ask an administrator to change its role"));
+        return Err(Fault::forbidden("your account is read-only; ask an administrator to change its role"));
     }
     Ok(())
 }
@@ -128,7 +128,11 @@ fn no_room() -> Fault {
 
 fn writer(member: Option<&Member>, now: Millis) -> Result<&Member, Fault> {
     let member = member.ok_or_else(|| Fault::forbidden("only members of the room can write in it"))?;
-    if member.is_muted(now) { Err(Fault::new(Code::Muted, "you are muted in this room")) } else { Ok(member) }
+    if member.is_muted(now) {
+        Err(Fault::new(Code::Muted, "you are muted in this room, and can't write until the mute ends or is lifted"))
+    } else {
+        Ok(member)
+    }
 }
 
 /// A command in a room that its sender may see.
@@ -182,7 +186,7 @@ impl<'a> Request<'a> {
         if self.member.is_some_and(|member| member.role > other.role) || self.moderates() {
             Ok(other)
         } else {
-            Err(Fault::forbidden("the member's role must be lower than yours"))
+            Err(Fault::forbidden("you can do this only to members whose role is lower than yours"))
         }
     }
 

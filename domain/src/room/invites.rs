@@ -23,13 +23,15 @@ pub(super) fn invite(
     request.staff()?;
     let invites = &request.state.invites;
     if invites.contains_key(hash) {
-        return Err(Fault::already("this invite exists already"));
+        return Err(Fault::already("this invite already exists"));
     }
     if invites.values().filter(|invite| invite.is_open(request.ask.now)).count() >= INVITES_MAX {
-        return Err(Fault::invalid(format!("a room can have at most {INVITES_MAX} open invites; withdraw one first")));
+        return Err(Fault::invalid(format!(
+            "this room already has {INVITES_MAX} open invites, which is the limit: withdraw one first"
+        )));
     }
     if uses == Some(0) {
-        return Err(Fault::invalid("the number of uses must be at least 1"));
+        return Err(Fault::invalid("an invite's number of uses must be at least 1"));
     }
     if !request.is_ahead(expires_at) {
         return Err(Fault::invalid("the time at which the invite expires must be in the future"));
@@ -47,7 +49,7 @@ pub(super) fn uninvite(request: &Request<'_>, hash: &str) -> Result<Fact, Fault>
 
 /// A room that is not there, and an invite that is not good, look the same.
 pub(super) fn gone() -> Fault {
-    Fault::new(Code::InviteGone, "the invite has expired, was withdrawn or has been used up; ask for a new one")
+    Fault::new(Code::InviteGone, "the invite has expired, was withdrawn or is used up; ask for a new one")
 }
 
 /// Decides joining with an invite, the one thing that somebody who is not in the room may do.
@@ -62,7 +64,7 @@ pub(super) fn join(request: &Request<'_>, hash: &str) -> Result<Fact, Fault> {
         return Err(gone());
     }
     if member.is_some() {
-        return Err(Fault::already("you are a member of this room already"));
+        return Err(Fault::already("you are already a member of this room"));
     }
     if state.is_banned(ask.who.user, ask.now) {
         return Err(Fault::new(Code::Banned, "you are banned from this room"));

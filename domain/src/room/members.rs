@@ -24,7 +24,7 @@ pub(super) const fn weight(users: usize) -> usize {
 }
 
 pub(super) fn room_full() -> Fault {
-    Fault::new(Code::RoomFull, format!("a room can have at most {MEMBERS_MAX} members"))
+    Fault::new(Code::RoomFull, format!("the room would have more than {MEMBERS_MAX} members, which is the limit"))
 }
 
 /// Decides the opening of a room whose log is empty.
@@ -73,7 +73,7 @@ pub(super) fn add(request: &Request<'_>, users: &[UserId]) -> Result<Fact, Fault
         new.push(*user);
     }
     if new.is_empty() {
-        return Err(Fault::already("all of these users are members already"));
+        return Err(Fault::already("all of these users are already members"));
     }
     Ok(Fact::Added { users: new })
 }
@@ -87,7 +87,7 @@ pub(super) fn promote(request: &Request<'_>, user: UserId, role: MemberRole) -> 
     request.owner()?;
     let other = request.other(user)?;
     if other.role == role {
-        return Err(Fault::already("the member has this role already"));
+        return Err(Fault::already("the member already has this role"));
     }
     if other.role == MemberRole::Owner {
         return Err(Fault::forbidden("the owner's role can't be changed; make another member the owner instead"));

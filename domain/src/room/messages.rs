@@ -59,11 +59,14 @@ pub(super) fn edit(request: &Request<'_>, seq: Seq, revision: Option<u32>, conte
     text::check_content(content)?;
     let now = target.state.revision;
     if revision.is_some_and(|named| named != now) {
-        let detail = format!("the message was changed and is at revision {now} now; read it before you edit it");
+        let detail =
+            format!("the message has changed and is now at revision {now}; load it again, then edit that revision");
         return Err(Fault::new(Code::Stale, detail));
     }
     if target.state.edits.len() >= EDITS_MAX {
-        return Err(Fault::invalid(format!("a message can be edited at most {EDITS_MAX} times")));
+        return Err(Fault::invalid(format!(
+            "this message has been edited {EDITS_MAX} times, which is the limit: send a new message instead"
+        )));
     }
     Ok(Fact::Edited { target: seq, revision: now + 1, content: Some(content.clone()) })
 }
@@ -83,11 +86,11 @@ pub(super) fn react(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact
     let reactions = &target.state.reactions;
     match reactions.get(emoji) {
         Some(users) if users.contains(&request.ask.who.user) => {
-            Err(Fault::already("you have added this reaction already"))
+            Err(Fault::already("you have already added this reaction"))
         }
-        None if reactions.len() >= REACTIONS_MAX => {
-            Err(Fault::invalid(format!("a message can have at most {REACTIONS_MAX} different reactions")))
-        }
+        None if reactions.len() >= REACTIONS_MAX => Err(Fault::invalid(format!(
+            "this message already has {REACTIONS_MAX} different reactions, which is the limit: use one of those"
+        ))),
         Some(_) | None => Ok(Fact::Reacted { target: seq, emoji: emoji.to_owned() }),
     }
 }
@@ -99,7 +102,7 @@ pub(super) fn unreact(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fa
     if there {
         Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })
     } else {
-        Err(Fault::already("there is no such reaction of yours"))
+        Err(Fault::already("you have not added this reaction"))
     }
 }
 

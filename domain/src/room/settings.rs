@@ -26,7 +26,7 @@ pub(super) fn configure(request: &Request<'_>, history: History) -> Result<Fact,
 
 pub(super) fn archive(request: &Request<'_>) -> Result<Fact, Fault> {
     opens_and_closes(request)?;
-    if request.state.archived { Err(Fault::already("the room is archived already")) } else { Ok(Fact::Archived) }
+    if request.state.archived { Err(Fault::already("the room is already archived")) } else { Ok(Fact::Archived) }
 }
 
 pub(super) fn unarchive(request: &Request<'_>) -> Result<Fact, Fault> {

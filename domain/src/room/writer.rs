@@ -186,7 +186,10 @@ impl<R> Writer<R> {
             return self.reply(ask.reply, Err(store_refused()));
         }
         if self.waiting.len() + self.refusals.len() >= ROOM_QUEUE_MAX {
-            return self.reply(ask.reply, Err(Fault::busy("too many commands wait in this room; send it again later")));
+            return self.reply(
+                ask.reply,
+                Err(Fault::busy("too many requests are waiting for this room; send this one again later")),
+            );
         }
         self.tickets += 1;
         let (ticket, sender, waiting) = (self.tickets, ask.who.user, Waiting::new(ask, None));
@@ -309,11 +312,13 @@ fn not_done(doubt: Doubt, fault: Fault) -> Fault {
 
 /// What those are told of whose commands the store certainly did not do.
 fn store_refused() -> Fault {
-    Fault::store_unavailable("the store can't take this now, nothing was done; send the same command again later")
+    Fault::store_unavailable(
+        "the database can't save this right now, nothing was done; send the same request again later",
+    )
 }
 
 /// What those are told of whose commands may have been done.
 fn outcome_unknown() -> Fault {
-    let detail = "the store does not say whether this was done; send it again with the same client id to find out";
+    let detail = "it is not known whether this was done; send it again with the same client id to find out";
     Fault::new(Code::OutcomeUnknown, detail)
 }

@@ -53,8 +53,13 @@ impl Questions {
                     drop(held);
                 });
             }
-            (None, _) => self.refuse(to, Fault::busy("the server that was asked is stopping: send it again")),
-            (_, Err(_)) => self.refuse(to, Fault::busy("the server that was asked has too much to do: send it again")),
+            (None, _) => self.refuse(
+                to,
+                Fault::busy("the server that holds this is shutting down: send the request again in a few seconds"),
+            ),
+            (_, Err(_)) => {
+                self.refuse(to, Fault::busy("the server that holds this is overloaded: send the request again later"))
+            }
         }
     }
 
@@ -69,7 +74,7 @@ impl Questions {
         let too_large = || {
             self.wire.meters.too_large.increment(1);
             self.wire.encode(&Reply::Refused(Fault::internal(
-                "an answer between two of the servers was too large: try again",
+                "server error: the response was too large to pass between servers; ask for less",
             )))
         };
         let Some(payload) = self.wire.encode(reply).filter(fits).or_else(too_large) else { return };

@@ -82,7 +82,8 @@ async fn open(call: Call) -> Result<Response, Failure> {
         ChatType::Direct => {
             others.dedup();
             let [user] = others[..] else {
-                let fault = Fault::invalid("`participant_ids` must name one other user for a direct chat");
+                let fault =
+                    Fault::invalid("for a direct chat, `participant_ids` must contain exactly one user other than you");
                 return Err(Failure::from(fault).at(&["body", "participant_ids"], "value_error"));
             };
             call.ask(op::Direct { user }).await

@@ -103,7 +103,8 @@ async fn place(call: &Call, room: RoomId, id: MessageId, loc: &[&str]) -> Result
     if message.room == room {
         return Ok(message.seq);
     }
-    Err(Failure::from(Fault::invalid("the message is in another chat: name one of this chat")).at(loc, "value_error"))
+    Err(Failure::from(Fault::invalid("the message belongs to another chat: give the id of a message in this chat"))
+        .at(loc, "value_error"))
 }
 
 async fn list(call: Call) -> Result<Response, Failure> {

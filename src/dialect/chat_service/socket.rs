@@ -29,7 +29,7 @@ fn resume_from(opening: &Opening) -> Result<Option<After>, Fault> {
         None => Ok(None),
         Some("0") => Ok(Some(After::Nothing)),
         Some(text) => {
-            let id = text.parse().map_err(|_| Fault::invalid("`resume_from` must be 0 or a message's id"))?;
+            let id = text.parse().map_err(|_| Fault::invalid("`resume_from` must be 0 or a message id"))?;
             Ok(Some(After::Message(id)))
         }
     }

@@ -92,7 +92,7 @@ impl Frames {
     fn op(&self, frame: Incoming) -> Result<Op, Fault> {
         let room = self.room;
         if frame.chat_id != room {
-            return Err(Fault::invalid("`chat_id` must be the chat that this socket is for"));
+            return Err(Fault::invalid("`chat_id` must be the id of the chat this WebSocket was opened for"));
         }
         let missing = || Fault::invalid("`content` is missing: add this field");
         match frame.kind.as_str() {
@@ -104,11 +104,11 @@ impl Frames {
             "typing" => match frame.content.as_deref() {
                 Some("start") => Ok(Op::Typing { room, on: true }),
                 Some("stop") => Ok(Op::Typing { room, on: false }),
-                Some(_) => Err(Fault::invalid("`content` must be start or stop")),
+                Some(_) => Err(Fault::invalid("`content` must be \"start\" or \"stop\"")),
                 None => Err(missing()),
             },
             "ping" => Ok(Op::Ping {}),
-            _ => Err(Fault::new(Code::Unknown, "`type` must be message, typing or ping")),
+            _ => Err(Fault::new(Code::Unknown, "`type` must be \"message\", \"typing\" or \"ping\"")),
         }
     }
 
@@ -143,7 +143,7 @@ impl Wire for Frames {
 
     fn decode(&self, text: bool, payload: &[u8]) -> Result<Request, (Option<u64>, Fault)> {
         if !text {
-            return Err((None, Fault::malformed("this socket takes JSON in text messages, not binary ones")));
+            return Err((None, Fault::malformed("this WebSocket takes JSON in text messages, not binary ones")));
         }
         if payload.len() > FRAME_BYTES_MAX {
             return Err((

@@ -44,10 +44,10 @@ pub fn msgpack(payload: &[u8], error: &rmp_serde::decode::Error) -> (Option<u64>
         E::DepthLimitExceeded => super::too_deep(),
         error if whole => head.explain(&error.to_string()),
         E::Syntax(_) if !head.is_map => Fault::malformed("a request must be a map with `n` and `op`"),
-        E::Syntax(_) | E::Uncategorized(_) => {
-            Fault::malformed("a value is of a type that no request has, such as a MessagePack extension: leave it out")
-        }
-        _ => Fault::malformed("the message is not MessagePack, or it ends too early"),
+        E::Syntax(_) | E::Uncategorized(_) => Fault::malformed(
+            "a value has a type that requests can't contain, such as a MessagePack extension: leave it out",
+        ),
+        _ => Fault::malformed("the message is not valid MessagePack, or it is incomplete"),
     };
     (head.n, fault)
 }
@@ -70,7 +70,7 @@ impl Head {
         if self.n.is_none() {
             return match self.fields.get("n") {
                 Some(_) => bad_number(),
-                None => Fault::malformed("`n` is missing: give each request a number, which its reply repeats"),
+                None => Fault::malformed("`n` is missing: give each request a number; the reply repeats it"),
             };
         }
         let Some(op) = self.fields.get("op") else {

@@ -86,7 +86,8 @@ impl From<Settable> for Status {
 }
 
 fn whereabouts(call: &Call) -> Result<Op, Fault> {
-    let users =
-        call.asked_users("users")?.ok_or_else(|| Fault::invalid("`users` must be ids with commas between them"))?;
+    let users = call
+        .asked_users("users")?
+        .ok_or_else(|| Fault::invalid("`users` must be a comma-separated list of user ids"))?;
     Ok(Op::Whereabouts { users })
 }

@@ -135,7 +135,7 @@ fn change(call: &Call) -> Result<Op, Fault> {
     match call.body()? {
         RoomChange { name: Some(name), history: None } => Ok(Op::Rename { room, name, client_id }),
         RoomChange { name: None, history: Some(history) } => Ok(Op::Configure { room, history, client_id }),
-        _ => Err(Fault::invalid("give one of `name` and `history`: they are changed one at a time")),
+        _ => Err(Fault::invalid("give either `name` or `history`, and not both: they are changed one at a time")),
     }
 }
 

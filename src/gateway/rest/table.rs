@@ -137,8 +137,7 @@ pub fn params(pattern: &'static str, path: &str) -> Result<Params, Failure> {
     for (pattern, given) in segments(pattern).zip(segments(path)) {
         let Some(name) = parameter(pattern) else { continue };
         let text = percent_decode_str(given).decode_utf8();
-        let text =
-            text.map_err(|_| Fault::malformed(format!("`{name}` in the path must be UTF-8 in percent-encoding")))?;
+        let text = text.map_err(|_| Fault::malformed(format!("`{name}` in the path must be percent-encoded UTF-8")))?;
         found.push((name, text.into_owned()));
     }
     Ok(found)

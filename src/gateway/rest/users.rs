@@ -34,7 +34,7 @@ async fn list(call: Call) -> Result<Response, Failure> {
         (None, Some(text)) if !text.is_empty() => {
             call.deps.accounts.search(call.who()?, text, call.asked_limit()?).await?
         }
-        _ => return Err(Fault::invalid("give one of `ids` and `q`").into()),
+        _ => return Err(Fault::invalid("give either `ids` or `q`, and not both").into()),
     };
     Ok(json(StatusCode::OK, &Users { users }))
 }

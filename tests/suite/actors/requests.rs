@@ -54,7 +54,7 @@ async fn hello_tells_the_rate_and_a_refusal_when_to_send_the_next() {
     }
     assert_eq!(refused.len(), 1, "{refused:?}");
     let wait = refused[0]["retry_after_ms"].as_u64().unwrap();
-    let detail = format!("too many requests on this connection: send the next one after {wait} ms");
+    let detail = format!("too many requests on this connection: wait {wait} ms before the next one");
     assert_eq!(
         (&refused[0]["code"], &refused[0]["limit"], &refused[0]["detail"]),
         (&json!("rate_limited"), &json!("command_rate"), &json!(detail))

@@ -24,7 +24,7 @@ async fn an_address_with_too_many_connections_is_told_so() {
     let (code, reason) = closed(&mut stream).await;
     assert_eq!(
         (code, reason.as_str()),
-        (4529, "too many connections from your address: close one, or connect again in 10 s")
+        (4529, "too many connections from your IP address: close one, or try again in 10 s")
     );
     drop(stream);
     let (reply, other) = place.upgrade(2, "/dev/echo", "").await;

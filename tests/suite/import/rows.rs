@@ -44,7 +44,7 @@ async fn names_that_cannot_be_kept_are_changed_and_told() {
         "changed,users,3,3,\"the e-mail address was left out",
         "changed,users,4,4,\"is_active is neither true nor false: the account is disabled\"",
         "changed,users,4,4,\"created_at is not a time in RFC 3339",
-        "changed,users,7,7,\"a username must have 3 to 50 characters; this one has 0; it is user-7 now\"",
+        "changed,users,7,7,\"a username must have 3 to 50 characters; this one has 0 characters; it is user-7 now\"",
         "refused,users,8,7,\"another user before it has this id\"",
         "refused,users,9,7,\"another user before it has this id\"",
         "refused,users,10,,\"id: not an integer",

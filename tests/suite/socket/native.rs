@@ -65,7 +65,7 @@ fn a_malformed_request_is_told_which_field() {
     let number = "must be an integer from 0 to 9007199254740991";
     let id = "must be an integer from 1 to 9007199254740991";
     let cases = [
-        (json!({"op": "ping"}), None, "`n` is missing: give each request a number, which its reply repeats"),
+        (json!({"op": "ping"}), None, "`n` is missing: give each request a number; the reply repeats it"),
         (json!({"n": -1, "op": "ping"}), None, &format!("`n`, the request's number, {number}")),
         (json!({"n": "1", "op": "ping"}), None, &format!("`n`, the request's number, {number}")),
         (json!({"n": 1}), Some(1), "`op` is missing: name the operation"),
@@ -78,7 +78,7 @@ fn a_malformed_request_is_told_which_field() {
         (
             json!({"n": 1, "op": "room", "room": 1, "extra": true}),
             Some(1),
-            "`extra` is unknown: leave it out; the fields that are known here: room",
+            "`extra` is unknown: leave it out; the allowed fields are: room",
         ),
         (json!({"n": 1, "op": "send", "room": 1}), Some(1), "`content` is missing: add this field"),
         (
@@ -89,7 +89,7 @@ fn a_malformed_request_is_told_which_field() {
         (
             json!({"n": 1, "op": "send", "room": 1, "content": {"txt": "x"}}),
             Some(1),
-            "`content.txt` is unknown: leave it out; the fields that are known here: text, parts",
+            "`content.txt` is unknown: leave it out; the allowed fields are: text, parts",
         ),
         (
             json!({"n": 1, "op": "send", "room": 1, "content": {}, "client_id": ""}),
@@ -99,7 +99,7 @@ fn a_malformed_request_is_told_which_field() {
         (
             json!({"n": 1, "op": "create", "name": "x", "kind": "party"}),
             Some(1),
-            "`kind` must be one of these words: direct, group, conversation",
+            "`kind` must be one of: direct, group, conversation",
         ),
         (
             json!({"n": 1, "op": "resume", "positions": {"x": {"epoch": 1, "seq": 1}}}),
@@ -162,7 +162,10 @@ fn broken_messagepack_is_a_fault() {
     }
     let behind = [&good[..], &[0xc0]].concat();
     let (n, fault) = Msgpack.decode(false, &behind).expect_err("bytes behind");
-    assert_eq!((n, fault.detail.as_str()), (Some(4), "bytes follow the request: send one request a message"));
+    assert_eq!(
+        (n, fault.detail.as_str()),
+        (Some(4), "there are extra bytes after the request: send one request per message")
+    );
     // Lengths of four billion in a few bytes must not be believed.
     for bytes in
         [&[0xdf, 0xff, 0xff, 0xff, 0xff][..], &[0xdd, 0xff, 0xff, 0xff, 0xff], &[0xc6, 0xff, 0xff, 0xff, 0xff, 1]]
@@ -189,10 +192,10 @@ fn depth_and_size_are_bounded() {
     refused(&nested(20), Some(1), Code::Malformed, "`room` must be an integer from 1 to 9007199254740991");
     for depth in [33, 100] {
         let (_, fault) = decode_deep(&nested(depth));
-        assert_eq!(fault, "a request must be nested at most 32 deep", "{depth}");
+        assert_eq!(fault, "a request must be nested at most 32 levels deep", "{depth}");
     }
     let (_, fault) = Json.decode(true, "[".repeat(100_000).as_bytes()).expect_err("deep");
-    assert_eq!(fault.detail, "a request must be nested at most 32 deep");
+    assert_eq!(fault.detail, "a request must be nested at most 32 levels deep");
     assert!(Msgpack.decode(false, &[0x91; 100_000]).is_err());
     let brackets = format!(r#"{{"n": 1, "op": "send", "room": 1, "content": {{"text": "{}\"{{"}}}}"#, "[".repeat(100));
     Json.decode(true, brackets.as_bytes()).unwrap();

@@ -238,8 +238,9 @@ impl<R> Writer<R> {
                 waiting.lacks_id = false;
                 self.waiting.insert(ticket, waiting);
             } else {
-                let fault =
-                    Fault::store_unavailable("no message ids can be had from the store now; send it again later");
+                let fault = Fault::store_unavailable(
+                    "the server can't assign message ids right now, nothing was done; send the request again later",
+                );
                 let fault = not_done(waiting.doubt, fault);
                 self.reply(waiting.ask.reply, Err(fault));
             }

@@ -169,7 +169,8 @@ impl<R> Writer<R> {
         waiting.read = true;
         let sender = waiting.ask.who.user;
         if !is_known && let Some(waiting) = self.waiting.remove(&ticket) {
-            let detail = "the message can't be read from the store now, nothing was done; send it again later";
+            let detail =
+                "the message can't be read from the database right now, nothing was done; send the request again later";
             let fault = not_done(waiting.doubt, Fault::store_unavailable(detail));
             self.reply(waiting.ask.reply, Err(fault));
         }
