@@ -3,6 +3,7 @@
 //! `Accounts` is what the doors call. Passwords are argon2id hashes, access tokens are short-lived JWTs that any node with
 //! the key ring can check, refresh tokens are random, good once, and come in families: one family is one login.
 
+mod account_status;
 mod admin;
 mod body;
 mod foreign;
@@ -12,10 +13,9 @@ pub(crate) mod password;
 mod precis;
 mod profile;
 pub(crate) mod rules;
-mod seen;
-mod standing;
 mod strength;
 mod token;
+mod verified_tokens;
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub use keys::KeyRing;
 
 use crate::config;
 use crate::secret::Secret;
-use standing::Standings;
+use account_status::AccountStatusCache;
 
 /// What accounts need from outside.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ pub struct Accounts {
     keys: KeyRing,
     config: config::Auth,
     hasher: password::Hasher,
-    standings: Standings,
+    statuses: AccountStatusCache,
     /// An account is read, changed and written whole, if it is still what was read. Those of one stripe one after the other,
     /// so that only another node can come in between.
     writers: Vec<Mutex<()>>,
@@ -96,7 +96,7 @@ impl Accounts {
             keys,
             config: config.clone(),
             hasher,
-            standings: Standings::default(),
+            statuses: AccountStatusCache::default(),
             writers,
             subjects: DashMap::new(),
         })
@@ -133,7 +133,7 @@ impl Accounts {
 
     /// Lets whoever a checked token names in as the account stands now.
     async fn admit(&self, checked: token::Checked, now: Millis) -> Result<Authenticated, Fault> {
-        let standing = self.standings.of(&self.ports, checked.user, now).await?;
+        let standing = self.statuses.of(&self.ports, checked.user, now).await?;
         let Some(standing) = standing.filter(|s| s.tenant == checked.tenant) else {
             return Err(token::not_valid());
         };
@@ -144,7 +144,7 @@ impl Accounts {
             return Err(Fault::new(Code::Revoked, "the access token was revoked: log in again"));
         }
         if let Some(family) = &checked.family
-            && self.standings.ended(&self.ports, checked.user, family, now).await?
+            && self.statuses.ended(&self.ports, checked.user, family, now).await?
         {
             return Err(Fault::new(Code::Revoked, "this login has ended: log in again"));
         }
@@ -202,7 +202,7 @@ impl Accounts {
         let done = change(&mut account)?;
         if account != before {
             let written = self.ports.store.replace_account(&before, &account).await;
-            self.standings.forget(user);
+            self.statuses.forget(user);
             written.map_err(|e| account_fault(&e))?;
         }
         Ok((account, done))
@@ -210,7 +210,7 @@ impl Accounts {
 
     /// Tells the user's sessions, on all nodes, that some tokens issued before `before` are void: each looks whether its own is.
     fn publish_revoked(&self, user: UserId, before: Millis) {
-        self.standings.forget(user);
+        self.statuses.forget(user);
         self.ports.bus.publish_user(user, parlance_schema::event::Notice::Revoked { before });
     }
 

@@ -30,7 +30,7 @@ use crate::dialect;
 use crate::gateway::checks::{Checks, Current};
 use crate::gateway::{connect, dev, echo, listener, openapi, routes, tls};
 use crate::import;
-use crate::store::{memory, moving, scylla, sqlite};
+use crate::store::{copy, memory, scylla, sqlite};
 use crate::telemetry;
 use reload::Reload;
 use signals::Signals;
@@ -94,8 +94,8 @@ impl Backend for Real {
         }
         let target = Box::pin(scylla::Scylla::open_to_move(scylla_options(&config.store.scylla))).await;
         let target = target.map_err(|error| Failure::Other(error.to_string()))?;
-        moving::run(&source, &target, out).await.map_err(|error| match error {
-            moving::MoveError::Io(error) => Failure::Io(error),
+        copy::run(&source, &target, out).await.map_err(|error| match error {
+            copy::CopyError::Io(error) => Failure::Io(error),
             other => Failure::Other(other.to_string()),
         })
     }

@@ -1,8 +1,8 @@
 //! Bringing another service's data in: its users, chats, participants and messages, from files of rows.
 //!
 //! `source` reads rows, `field` what stands in them; `users` writes the accounts, `chats` decides which room each chat
-//! becomes and who is in it, `messages` reads the messages, on the threads of `lanes`, and has `sort` bring them into the
-//! rooms' order, `scribe` makes a room's entries of them as its commands would have, `logs` writes them. Everything goes to
+//! becomes and who is in it, `messages` reads the messages, on the threads of `ordered_pool`, and has `sort` bring them into the
+//! rooms' order, `log_builder` makes a room's entries of them as its commands would have, `logs` writes them. Everything goes to
 //! the store in pieces, each with the progress of `job` in the same transaction; so an import that was ended at any point
 //! goes on after its last piece. What does not depend on the files' order is made again from the files each time; the files
 //! must be the same ones.
@@ -11,12 +11,12 @@ mod bar;
 mod chats;
 mod field;
 mod job;
-mod lanes;
+mod log_builder;
 mod logs;
 mod messages;
+mod ordered_pool;
 mod people;
 mod report;
-mod scribe;
 mod sort;
 mod source;
 mod users;

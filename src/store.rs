@@ -4,8 +4,8 @@
 //! All do the same, which one conformance suite (`tests/suite/store/conformance.rs`) shows. What they must agree on to the
 //! letter stands here.
 
+pub mod copy;
 pub mod memory;
-pub mod moving;
 pub mod scylla;
 pub mod sqlite;
 

@@ -58,7 +58,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_request_faults_total", Kind::Counter, "requests over WebSockets that were refused or failed, by code"),
     ("parlance_deliveries_total", Kind::Counter, "entries queued for a session"),
     ("parlance_outbox_bytes", Kind::Gauge, "bytes that wait in the outboxes of all sessions"),
-    ("parlance_behind_sessions", Kind::Gauge, "sessions that are behind and being caught up from the log"),
+    ("parlance_lagging_sessions", Kind::Gauge, "sessions that lag, and are being caught up from the log"),
     ("parlance_slow_closed_total", Kind::Counter, "sessions closed because they read too slowly for too long"),
     ("parlance_rooms_awake", Kind::Gauge, "rooms with an actor"),
     ("parlance_room_wake_seconds", Kind::Seconds, "time that a room takes to wake from the store"),
@@ -77,7 +77,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("parlance_log_reads_total", Kind::Counter, "reads of rooms' logs from the store, for resumes and repairs"),
     ("parlance_gaps_repaired_total", Kind::Counter, "holes in a room's entries that a relay filled from the log"),
     ("parlance_lease_renewed", Kind::Gauge, "1 while this node's lease is renewed in time"),
-    ("parlance_aside", Kind::Gauge, "1 while this node leaves its rooms to others, as it can't reach the store"),
+    ("parlance_degraded", Kind::Gauge, "1 while this node can't reach the store, and its rooms go to other nodes"),
     ("parlance_nodes", Kind::Gauge, "nodes in view, this one among them"),
     (
         "parlance_forwarded_commands_total",

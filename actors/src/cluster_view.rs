@@ -47,14 +47,15 @@ impl Cluster {
     }
 
     /// Whether there is no other node, whatever leases do. A view without others tells nothing of the kind.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.membership.is_alone()
+    pub(crate) fn is_single_node(&self) -> bool {
+        self.membership.is_single_node()
     }
 
     /// Sets the metrics of the cluster's state.
     pub(crate) fn measure(&self) {
         metrics::gauge!("parlance_lease_renewed").set(f64::from(u8::from(self.membership.is_renewed())));
-        metrics::gauge!("parlance_aside").set(f64::from(u8::from(self.membership.me().state == NodeState::Aside)));
+        metrics::gauge!("parlance_degraded")
+            .set(f64::from(u8::from(self.membership.me().state == NodeState::Degraded)));
         metrics::gauge!("parlance_nodes").set(self.now().nodes().len() as f64);
     }
 

@@ -6,8 +6,8 @@
 //! ├── Rooms ───── Room × room awake here  the only writer of that room's log
 //! ├── Relays ──── Relay × room in use     fan-out, recent entries, gap repair, what is read of a room
 //! ├── Presence                            who is online
-//! ├── Lookout                             asks for last numbers where something may be missing
-//! ├── Aside                               leaves rooms to other nodes while the store can't be reached
+//! ├── GapProbe                            asks for last numbers where something may be missing
+//! ├── StoreProbe                          leaves rooms to other nodes while the store can't be reached
 //! └── Janitor                             expired tokens
 //! ```
 //! Nothing here is global: all that the actors of one node share hangs on one `shared::Shared`, so that a simulation can run
@@ -21,7 +21,6 @@ mod janitor;
 pub mod link;
 mod mailbox;
 mod meters;
-mod names;
 pub mod node;
 mod ops;
 pub mod ports;
@@ -32,4 +31,5 @@ pub mod service;
 mod session;
 mod shared;
 mod supervise;
+mod usernames;
 pub mod wire;

@@ -12,9 +12,9 @@ use parlance_schema::{RoomId, UserId};
 use crate::cluster_view::Cluster;
 use crate::ids::Ids;
 use crate::meters::Meters;
-use crate::names::Names;
 use crate::ports::bus::RoomEvent;
 use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
+use crate::usernames::Usernames;
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<Ids>,
     pub(crate) options: Options,
     pub(crate) meters: Meters,
-    pub(crate) names: Names,
+    pub(crate) names: Usernames,
     /// Set once the node takes no more connections.
     pub(crate) draining: AtomicBool,
 }
@@ -99,7 +99,7 @@ impl Shared {
             authority: ports.authority,
             options,
             meters: Meters::default(),
-            names: Names::default(),
+            names: Usernames::default(),
             draining: AtomicBool::new(false),
         }
     }

@@ -14,7 +14,7 @@ use parlance_schema::op::OpWord;
 use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 
-pub use crate::names::Names;
+pub use crate::usernames::Usernames;
 
 /// The most wires that can be in use at once; relays keep an array of this size per entry.
 pub const WIRES_MAX: usize = 8;
@@ -72,7 +72,7 @@ pub struct Missing;
 
 /// What a wire may look up while it writes an entry.
 pub struct Around<'a> {
-    names: &'a Names,
+    names: &'a Usernames,
     posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>,
     /// Whether what isn't here is nowhere.
     whole: bool,
@@ -81,13 +81,13 @@ pub struct Around<'a> {
 impl<'a> Around<'a> {
     /// What is in memory: names, and messages by their numbers.
     #[must_use]
-    pub fn at_hand(names: &'a Names, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
+    pub fn at_hand(names: &'a Usernames, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
         Self { names, posted, whole: false }
     }
 
     /// All that there is, after it was read.
     #[must_use]
-    pub fn whole(names: &'a Names, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
+    pub fn whole(names: &'a Usernames, posted: &'a dyn Fn(Seq) -> Option<Arc<Entry>>) -> Self {
         Self { names, posted, whole: true }
     }
 

@@ -17,7 +17,7 @@ pub struct BadNodeId;
 impl NodeId {
     /// The name of a node that is alone.
     #[must_use]
-    pub fn alone() -> Self {
+    pub fn single() -> Self {
         Self("alone".into())
     }
 
@@ -67,7 +67,7 @@ pub enum NodeState {
     /// Serves; rooms are placed over the nodes in this state.
     Ready,
     /// Serves, but can't reach its store: rooms are at home there only while no node is ready.
-    Aside,
+    Degraded,
     /// Is about to stop: its rooms move away.
     Draining,
 }
@@ -109,9 +109,9 @@ impl View {
         self.nodes.iter().filter(|node| node.state == NodeState::Ready)
     }
 
-    /// The nodes that rooms are placed over: those that are ready; where none is, those that stand aside.
+    /// The nodes that rooms are placed over: those that are ready; where none is, those that are degraded.
     pub fn homes(&self) -> impl Iterator<Item = &NodeInfo> {
-        let state = if self.ready().next().is_some() { NodeState::Ready } else { NodeState::Aside };
+        let state = if self.ready().next().is_some() { NodeState::Ready } else { NodeState::Degraded };
         self.nodes.iter().filter(move |node| node.state == state)
     }
 

@@ -20,7 +20,7 @@ use parlance_schema::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::random_bytes;
-use super::seen::Seen;
+use super::verified_tokens::VerifiedTokens;
 use crate::config;
 use crate::secret::Secret;
 use parlance_schema::limits::TOKEN_LIFE_S_MAX;
@@ -86,7 +86,7 @@ pub(super) struct Keys {
     pub(super) signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
     /// Tokens that they have signed.
-    pub(super) seen: Seen,
+    pub(super) seen: VerifiedTokens,
 }
 
 impl Keys {
@@ -247,7 +247,7 @@ fn read(path: &Path, foreign: u32) -> Result<(Keys, Stamp), KeyError> {
         verifying.insert(key.kid.clone(), DecodingKey::from_secret(&bytes));
     }
     let (kid, signing) = signing.ok_or_else(|| malformed("there is no key in it"))?;
-    Ok((Keys { kid, signing, verifying, seen: Seen::default() }, stamp_of(&meta)))
+    Ok((Keys { kid, signing, verifying, seen: VerifiedTokens::default() }, stamp_of(&meta)))
 }
 
 fn contents(path: &Path, foreign: u32) -> Result<Contents, KeyError> {

@@ -19,7 +19,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// and hyphens, and not a plain number.
 pub(crate) fn username(text: &str) -> Result<String, Fault> {
     // Preparing a text costs by its length, and hardly changes it.
-    let name = sent(text, 4 * USERNAME_CHARS_MAX).and_then(|()| super::precis::username(text));
+    let name = sent("username", text, 4 * USERNAME_CHARS_MAX).and_then(|()| super::precis::username(text));
     let chars = text.chars().count().min(name.as_ref().map_or(usize::MAX, |name| name.chars().count()));
     if !(USERNAME_CHARS_MIN..=USERNAME_CHARS_MAX).contains(&chars) {
         return Err(Fault::invalid(format!(

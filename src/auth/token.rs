@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::keys::KeyRing;
-use super::seen::Seen;
+use super::verified_tokens::VerifiedTokens;
 use super::{hex, random_bytes};
 use crate::secret::Secret;
 use parlance_actors::ports::Random;
@@ -88,7 +88,7 @@ pub(super) fn check(ring: &KeyRing, token: &str, now: Millis) -> Result<Checked,
     if token.len() > TOKEN_BYTES_MAX {
         return Err(not_valid());
     }
-    let name = Seen::name(token);
+    let name = VerifiedTokens::name(token);
     let mut keys = ring.current();
     let checked = match keys.seen.get(&name) {
         Some(checked) => checked,

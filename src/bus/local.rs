@@ -16,11 +16,11 @@ pub struct Local {
     users: Subjects<UserId, Notice>,
 }
 
-type Table<K, E> = Arc<DashMap<K, Vec<(u64, Sink<E>)>>>;
+type Subscribers<K, E> = Arc<DashMap<K, Vec<(u64, Sink<E>)>>>;
 
 /// Sinks by subject.
 pub(super) struct Subjects<K: Eq + Hash, E> {
-    sinks: Table<K, E>,
+    sinks: Subscribers<K, E>,
     next: AtomicU64,
 }
 
@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Copy + Send + Sync + 'static, E: Clone + 'static> Subjects<K
 
 /// Ends its subscription when dropped.
 struct Ticket<K: Eq + Hash + Copy, E> {
-    sinks: Table<K, E>,
+    sinks: Subscribers<K, E>,
     key: K,
     id: u64,
 }

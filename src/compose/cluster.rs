@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlance_actors::ports::membership::{Alone, MembershipError, NodeState};
+use parlance_actors::ports::membership::{MembershipError, NodeState, SingleNode};
 use parlance_actors::ports::{Bus, Membership, Random};
 use parlance_schema::limits;
 
@@ -31,7 +31,7 @@ pub struct Joined {
 pub async fn join(config: &Config, random: Arc<dyn Random>) -> Result<Joined, Failure> {
     let incarnation = (random.bits() & limits::ID_MAX).max(1);
     if !config.nats.is_used() {
-        let membership = Arc::new(Alone::new(incarnation));
+        let membership = Arc::new(SingleNode::new(incarnation));
         return Ok(Joined { bus: Arc::new(Local::default()), membership, nats: None });
     }
     let me = Identity { cluster: config.cluster.name.clone(), node: config.cluster.node(), incarnation };

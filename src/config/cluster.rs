@@ -113,7 +113,7 @@ impl Cluster {
 fn from_host(host: &str) -> NodeId {
     let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     let name: String = host.chars().map(valid).take(NODE_ID_BYTES_MAX).collect();
-    name.parse().unwrap_or_else(|_| NodeId::alone())
+    name.parse().unwrap_or_else(|_| NodeId::single())
 }
 
 impl Nats {

@@ -127,7 +127,7 @@ async fn give_ids(job: &mut Job, rooms: &mut Rooms, piece: &mut Piece) -> Result
     job.commit_all(&past).await?;
     let taken: HashSet<u64> = job.store.taken(IdKind::Room, &ids).await?.into_iter().collect();
     for room in rooms.all.iter_mut().filter(|room| taken.contains(&room.id.get())) {
-        room.id = RoomId::new(job.fresh(IdKind::Room).await?);
+        room.id = RoomId::new(job.next_id(IdKind::Room).await?);
         piece.past(IdKind::Room, room.id.get());
         piece.progress.tallies[What::Chats as usize].changed += 1;
     }

@@ -174,7 +174,7 @@ pub(super) struct Job {
     pub step: u64,
     pub progress: Progress,
     /// The next id of each kind that nobody has, once it was asked for.
-    fresh: [Option<u64>; 3],
+    unused: [Option<u64>; 3],
 }
 
 impl Job {
@@ -193,17 +193,17 @@ impl Job {
 
     /// Finds the import to go on with, or begins one.
     pub async fn open(store: Arc<dyn Store>, options: &Options, now: Millis) -> Result<Self, Error> {
-        let fresh = [None; 3];
+        let unused = [None; 3];
         match Self::last(store.as_ref()).await? {
             Some((name, step, progress)) if progress.phase < Phase::Done || !options.again => {
-                Self { store, name, step, progress, fresh }.resume(options)
+                Self { store, name, step, progress, unused }.resume(options)
             }
             last => {
                 let number = last.map_or(1, |(last, ..)| number(&last) + 1);
                 if number > IMPORTS_MAX {
                     return Err(Error::Other(format!("there were {IMPORTS_MAX} imports already")));
                 }
-                Ok(Self { store, name: name(number), step: 0, progress: Progress::new(options.tenant, now), fresh })
+                Ok(Self { store, name: name(number), step: 0, progress: Progress::new(options.tenant, now), unused })
             }
         }
     }
@@ -269,9 +269,9 @@ impl Job {
     }
 
     /// An id that nobody has. It is ours when a piece was written that moves the ids past it.
-    pub async fn fresh(&mut self, kind: IdKind) -> Result<u64, Error> {
+    pub async fn next_id(&mut self, kind: IdKind) -> Result<u64, Error> {
         let place = kind as usize;
-        let id = match self.fresh[place] {
+        let id = match self.unused[place] {
             Some(id) => id,
             // Taking none tells which one is next; nobody else takes any meanwhile.
             None => self.store.take_ids(kind, 0).await?,
@@ -279,7 +279,7 @@ impl Job {
         if id > ID_MAX {
             return Err(Error::Other("there are no ids left in this store".to_owned()));
         }
-        self.fresh[place] = Some(id + 1);
+        self.unused[place] = Some(id + 1);
         Ok(id)
     }
 

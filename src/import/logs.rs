@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::chats::{Room, Rooms};
 use super::job::{Job, Kept, Piece, Progress, What, encode, failed};
+use super::log_builder::{LogBuilder, Open, Window, name_of};
 use super::messages::Read;
-use super::scribe::{Open, Scribe, Window, name_of};
 use super::sort::Message;
 use super::{Bar, Error, Options};
 
@@ -157,39 +157,39 @@ impl<'a> Writer<'a> {
         let mut sources = HashMap::with_capacity(steps.len());
         let rooms = self.rooms;
         let (name, tenant) = (self.job.name.clone(), piece.progress.tenant);
-        let mut scribe = match (rooms.get(piece.progress.room), self.cursor.open.take()) {
-            (Some(room), Some(open)) => Some(Scribe::resume(&name, tenant, room, open)),
+        let mut builder = match (rooms.get(piece.progress.room), self.cursor.open.take()) {
+            (Some(room), Some(open)) => Some(LogBuilder::resume(&name, tenant, room, open)),
             _ => None,
         };
         for (at, step) in steps.iter().enumerate() {
             let Some(room) = rooms.get(piece.progress.room) else { break };
-            match (step, &mut scribe) {
-                (Step::Open, scribe) => {
+            match (step, &mut builder) {
+                (Step::Open, builder) => {
                     if room.kind == Kind::Direct {
                         let pair = room.members.iter().map(|member| member.user);
                         let (a, b) = (pair.clone().min(), pair.max());
                         let key = a.zip(b).map_or_else(String::new, |(a, b)| format!("{a}:{b}"));
                         piece.bulk.claims.push((tenant, ClaimKind::Direct, key, room.id.get()));
                     }
-                    *scribe = Some(Scribe::open(&name, tenant, room)?);
+                    *builder = Some(LogBuilder::open(&name, tenant, room)?);
                 }
-                (Step::Post(message), Some(scribe)) => {
-                    if let Some(seq) = self.post(scribe, message, rulings, &mut piece).await? {
+                (Step::Post(message), Some(builder)) => {
+                    if let Some(seq) = self.post(builder, message, rulings, &mut piece).await? {
                         sources.insert((piece.bulk.appends.len(), seq), at);
                     }
                 }
                 (Step::Close, open) => {
-                    if let Some(mut scribe) = open.take() {
-                        piece.bulk.marks.extend(scribe.close()?);
-                        piece.bulk.appends.extend(scribe.finish(false).0);
+                    if let Some(mut builder) = open.take() {
+                        piece.bulk.marks.extend(builder.close()?);
+                        piece.bulk.appends.extend(builder.finish(false).0);
                     }
                     piece.progress.room += 1;
                 }
                 (Step::Post(_), None) => return Err(Error::Other("a message before its room".to_owned())),
             }
         }
-        if let Some(scribe) = scribe {
-            let (append, open) = scribe.finish(true);
+        if let Some(builder) = builder {
+            let (append, open) = builder.finish(true);
             piece.bulk.appends.extend(append);
             self.cursor.open = Some(open);
         }
@@ -201,7 +201,7 @@ impl<'a> Writer<'a> {
     /// Writes a message, unless it is refused; the number of its entry.
     async fn post(
         &mut self,
-        scribe: &mut Scribe<'_>,
+        builder: &mut LogBuilder<'_>,
         message: &Message,
         rulings: &HashMap<u64, Ruling>,
         piece: &mut Piece,
@@ -213,7 +213,7 @@ impl<'a> Writer<'a> {
         let id = match rulings.get(&message.row) {
             Some(Ruling::Refuse(why)) => {
                 piece.refuse(What::Messages, message.row, Some(message.id), why.clone());
-                scribe.pass(message, last)?;
+                builder.pass(message, last)?;
                 return Ok(None);
             }
             Some(Ruling::Id(id)) => {
@@ -232,7 +232,7 @@ impl<'a> Writer<'a> {
             changes
                 .push(format!("message {target}, which it answers, is no earlier one of the chat; that was left out"));
         }
-        let seq = scribe.post(message, MessageId::new(id), reply_to, last)?;
+        let seq = builder.post(message, MessageId::new(id), reply_to, last)?;
         piece.import(What::Messages, message.row, message.id, &changes);
         if self.read.replies {
             self.window.add(message, seq);
@@ -314,7 +314,7 @@ impl<'a> Writer<'a> {
             let ruling = if double {
                 Ruling::Refuse("another message before it has this id".to_owned())
             } else {
-                Ruling::Id(self.job.fresh(IdKind::Message).await?)
+                Ruling::Id(self.job.next_id(IdKind::Message).await?)
             };
             rulings.insert(message.row, ruling);
         }

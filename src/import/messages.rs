@@ -14,7 +14,7 @@ use super::job::{Job, Phase, What};
 use super::people::People;
 use super::sort::{Chunk, Message, Sorted, Sorter};
 use super::source::{Batch, Column, Input, Next, Row, Rows};
-use super::{Bar, Error, Options, field, lanes};
+use super::{Bar, Error, Options, field, ordered_pool};
 
 /// Characters of a message's type.
 const WORD_CHARS_MAX: usize = 32;
@@ -110,7 +110,7 @@ pub(super) async fn read(
         }
         sorter.add(parsed.chunk)
     };
-    lanes::in_order(next, work, done)?;
+    ordered_pool::in_order(next, work, done)?;
     job.check_digest(What::Messages, rows.digest())?;
     read.sorted = sorter.sorted()?;
     if job.progress.phase < Phase::Logs {

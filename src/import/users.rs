@@ -173,7 +173,7 @@ async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Resu
     let account = &mut draft.account;
     match taken {
         Taken::User(_) => {
-            account.id = UserId::new(job.fresh(IdKind::User).await?);
+            account.id = UserId::new(job.next_id(IdKind::User).await?);
             draft.changes.push(format!("the id is taken; it is {} now", account.id));
         }
         Taken::Username(_) => {

@@ -1,7 +1,7 @@
 //! The membership of a cluster on NATS: each node keeps a lease in a bucket alive, and watches all of them.
 //!
 //! Two tasks: the keeper takes and renews this node's lease, as it was announced last; the watcher hears of the others'.
-//! What both know is the `Roll`, from which the view comes.
+//! What both know is the `FailureDetector`, from which the view comes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::bucket::{self, Bucket, Lease, read};
-use super::roll::Roll;
+use super::failure_detector::FailureDetector;
 use crate::bus::nats::{Connection, Error, Identity, Options, Pace};
 
 /// Renewals in the time of a lease.
@@ -52,7 +52,7 @@ enum Saying {
 
 /// What became of what a node said, up to this count.
 #[derive(Clone, Debug)]
-struct Outcome {
+struct RenewalOutcome {
     count: u64,
     result: Result<(), MembershipError>,
 }
@@ -67,10 +67,10 @@ struct Shared {
     connection: Connection,
     context: Context,
     bucket: bucket::Options,
-    roll: Mutex<Roll>,
+    detector: Mutex<FailureDetector>,
     view: watch::Sender<Arc<View>>,
     said: watch::Sender<Said>,
-    outcome: watch::Sender<Outcome>,
+    outcome: watch::Sender<RenewalOutcome>,
 }
 
 impl JetStream {
@@ -87,16 +87,16 @@ impl JetStream {
         let attempt = attempt_max(leases.lease);
         let context = ContextBuilder::new().timeout(attempt).ack_timeout(attempt).build(connection.client.clone());
         let info = NodeInfo { id: me.node, incarnation: me.incarnation, state: NodeState::Starting };
-        let mut roll = Roll::new(info, leases.lease);
-        let view = watch::Sender::new(Arc::new(roll.view(Instant::now())));
+        let mut detector = FailureDetector::new(info, leases.lease);
+        let view = watch::Sender::new(Arc::new(detector.view(Instant::now())));
         let shared = Arc::new(Shared {
             connection,
             context,
             bucket: bucket::Options { cluster: me.cluster, lease: leases.lease, replicas: leases.replicas },
-            roll: Mutex::new(roll),
+            detector: Mutex::new(detector),
             view,
             said: watch::Sender::new(Said { count: 0, what: Saying::Nothing }),
-            outcome: watch::Sender::new(Outcome { count: 0, result: Ok(()) }),
+            outcome: watch::Sender::new(RenewalOutcome { count: 0, result: Ok(()) }),
         });
         let keeper = Keeper { shared: shared.clone(), bucket: None, revision: None, rival: None, told: false };
         let tasks = vec![tokio::spawn(keeper.run()), tokio::spawn(watch_all(shared.clone()))];
@@ -145,7 +145,7 @@ impl Drop for JetStream {
 #[async_trait]
 impl Membership for JetStream {
     fn me(&self) -> NodeInfo {
-        self.shared.roll().me().clone()
+        self.shared.detector().me().clone()
     }
 
     fn view(&self) -> watch::Receiver<Arc<View>> {
@@ -153,7 +153,7 @@ impl Membership for JetStream {
     }
 
     async fn announce(&self, state: NodeState) -> Result<(), MembershipError> {
-        self.shared.roll().announce(state);
+        self.shared.detector().announce(state);
         self.shared.show();
         // The lease of a node of this name that died may have to run out first.
         self.say(Saying::State(state), 3 * self.shared.bucket.lease).await
@@ -166,20 +166,20 @@ impl Membership for JetStream {
     }
 
     fn is_renewed(&self) -> bool {
-        self.shared.roll().is_renewed(Instant::now())
+        self.shared.detector().is_renewed(Instant::now())
     }
 }
 
 impl Shared {
-    fn roll(&self) -> MutexGuard<'_, Roll> {
-        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    fn detector(&self) -> MutexGuard<'_, FailureDetector> {
+        self.detector.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows the view as it is now, if it is another one.
     fn show(&self) {
         // Made and shown under one lock: else an older view could be shown last.
-        let mut roll = self.roll();
-        let view = roll.view(Instant::now());
+        let mut detector = self.detector();
+        let view = detector.view(Instant::now());
         self.view.send_if_modified(|shown| {
             let differs = **shown != view;
             if differs {
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     fn me(&self) -> NodeId {
-        self.roll().me().id.clone()
+        self.detector().me().id.clone()
     }
 }
 
@@ -241,7 +241,7 @@ impl Keeper {
                 Saying::State(state) => self.attempt(count, state).await,
                 Saying::Goodbye => {
                     let result = self.give_back().await;
-                    let _ = self.shared.outcome.send_replace(Outcome { count, result });
+                    let _ = self.shared.outcome.send_replace(RenewalOutcome { count, result });
                     return;
                 }
             }
@@ -263,7 +263,7 @@ impl Keeper {
         let result = match renewed {
             Ok(()) => {
                 metrics::histogram!("parlance_lease_renew_seconds").record(began.elapsed());
-                self.shared.roll().renewed(began, Instant::now());
+                self.shared.detector().renewed(began, Instant::now());
                 if std::mem::take(&mut self.told) {
                     tracing::info!("the lease is renewed again");
                 }
@@ -273,14 +273,14 @@ impl Keeper {
         };
         self.shared.show();
         if let Some(result) = result {
-            let _ = self.shared.outcome.send_replace(Outcome { count, result });
+            let _ = self.shared.outcome.send_replace(RenewalOutcome { count, result });
         }
     }
 
     /// What is to be said of a refusal, if it is final.
     fn refused(&mut self, refusal: Refusal) -> Option<Result<(), MembershipError>> {
         self.revision = None;
-        self.shared.roll().unsteady();
+        self.shared.detector().unsteady();
         metrics::counter!("parlance_lease_failures_total").increment(1);
         let first = !std::mem::replace(&mut self.told, true);
         match refusal {
@@ -315,7 +315,7 @@ impl Keeper {
                 self.bucket.insert(opened.map_err(failed)?).clone()
             }
         };
-        let me = NodeInfo { state, ..self.shared.roll().me().clone() };
+        let me = NodeInfo { state, ..self.shared.detector().me().clone() };
         // A conflict may be with one's own earlier attempt, of which nothing was heard: look, and try once more.
         for again in [true, false] {
             let replaces = match self.revision {
@@ -413,24 +413,24 @@ async fn watch_once(shared: &Shared, heard: &mut bool) -> Result<(), bucket::Err
 
 fn hear(shared: &Shared, entry: &async_nats::jetstream::kv::Entry, first: &mut Option<Vec<NodeId>>) {
     let Ok(id) = entry.key.parse::<NodeId>() else { return };
-    let mut roll = shared.roll();
+    let mut detector = shared.detector();
     match entry.operation {
         Operation::Put => match read(entry) {
             Some(info) => {
                 if let Some(there) = first {
                     there.push(id);
                 }
-                roll.heard(info);
+                detector.heard(info);
             }
             None => tracing::warn!(node = %id, "a lease can't be read"),
         },
-        Operation::Delete => roll.left(&id),
-        Operation::Purge => roll.expired(&id),
+        Operation::Delete => detector.left(&id),
+        Operation::Purge => detector.expired(&id),
     }
     if entry.seen_current
         && let Some(there) = first.take()
     {
-        roll.only(&there);
+        detector.only(&there);
     }
 }
 

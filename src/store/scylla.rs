@@ -1,9 +1,9 @@
 //! The store on a CQL server with lightweight transactions: ScyllaDB, or Apache Cassandra.
 //!
-//! A room's log is the truth, and its appends are conditional: `append` has the hot path, `slot` what this process knows of a
-//! log, `follow` what is written beside it, `repair` how that is made good. `log`, `claims`, `accounts` (with `names`,
+//! A room's log is the truth, and its appends are conditional: `append` has the hot path, `known_log` what this process knows of a
+//! log, `projections` what is written beside it, `repair` how that is made good. `log`, `claims`, `accounts` (with `names`,
 //! `directory`, `families`) and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
-//! `statements` all statements, `cql` what answers and failures mean, `fresh` which message ids nobody can have used, `receive`
+//! `statements` all statements, `cql` what answers and failures mean, `unused_ids` which message ids nobody can have used, `receive`
 //! takes what another store had.
 //! Why it is done so stands in docs/decisions/0014-conditional-append.md.
 
@@ -15,16 +15,16 @@ mod connect;
 mod cql;
 mod directory;
 mod families;
-mod follow;
-mod fresh;
+mod known_log;
 mod log;
 mod migrate;
 mod name_keys;
 mod names;
+mod projections;
 mod receive;
 mod repair;
-mod slot;
 mod statements;
+mod unused_ids;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -40,9 +40,9 @@ use scylla::statement::prepared::PreparedStatement;
 pub use connect::{OpenError, Options, Tls};
 pub use migrate::Server;
 
-use fresh::Fresh;
-use slot::Slots;
+use known_log::KnownLogs;
 use statements::Statements;
+use unused_ids::UnusedIds;
 
 /// How often `/health` writes; in between it repeats itself.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -67,8 +67,8 @@ struct Db {
     session: Session,
     statements: Box<Statements>,
     batches: Batches,
-    slots: Slots,
-    fresh: Fresh,
+    known_logs: KnownLogs,
+    unused_ids: UnusedIds,
     /// Whose turn it is to take ids.
     turns: tokio::sync::Mutex<()>,
 }
@@ -126,8 +126,9 @@ impl Scylla {
         let statements = Box::pin(Statements::prepare(&session)).await?;
         let epoch = connect::epoch(&session, &statements).await?;
         let batches = Batches::new(&statements);
-        let (slots, fresh, turns) = (Slots::default(), Fresh::default(), tokio::sync::Mutex::default());
-        let db = Arc::new(Db { session, statements, batches, slots, fresh, turns });
+        let (known_logs, unused_ids, turns) =
+            (KnownLogs::default(), UnusedIds::default(), tokio::sync::Mutex::default());
+        let db = Arc::new(Db { session, statements, batches, known_logs, unused_ids, turns });
         Box::pin(name_keys::run(&db)).await.map_err(|error| OpenError::Other(error.to_string()))?;
         let append_seconds = metrics::histogram!("parlance_store_append_seconds");
         Ok(Self { db, epoch, server, options, health: tokio::sync::Mutex::default(), append_seconds })

@@ -5,9 +5,9 @@
 
 mod accounts;
 mod bed;
+mod copy;
 mod crash;
 mod migrations;
-mod moving;
 mod owners;
 
 /// The one conformance suite.

@@ -37,7 +37,7 @@ async fn stop_reading(stage: &Stage) -> Raw {
 /// Sends long messages until a session is behind.
 async fn fall_behind(stage: &Stage) {
     let deadline = Instant::now() + PATIENCE;
-    while stage.server.metric("parlance_behind_sessions").await < 1.0 {
+    while stage.server.metric("parlance_lagging_sessions").await < 1.0 {
         assert!(Instant::now() < deadline, "nobody falls behind");
         burst(stage, 10).await;
     }

@@ -21,7 +21,7 @@ use super::rng::Rng;
 
 /// How the network misbehaves, in cases of a thousand, and how late it is at most.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct BusFaults {
     pub lost: u64,
     pub twice: u64,
     pub overtaking: u64,
@@ -56,7 +56,7 @@ struct Net {
     lanes: Vec<Vec<mpsc::UnboundedSender<(Instant, Parcel)>>>,
     /// Pairs between which nothing passes, in this direction.
     cut: BTreeSet<(usize, usize)>,
-    weather: Weather,
+    bus_faults: BusFaults,
     next: u64,
 }
 
@@ -71,7 +71,7 @@ pub fn name(node: usize) -> NodeId {
 }
 
 impl Fabric {
-    pub fn new(nodes: usize, rng: Rng, weather: Weather) -> Arc<Self> {
+    pub fn new(nodes: usize, rng: Rng, bus_faults: BusFaults) -> Arc<Self> {
         let end = |_| End {
             gate: Arc::default(),
             rooms: Vec::new(),
@@ -82,7 +82,7 @@ impl Fabric {
             connections: 1,
         };
         let ends = (0..nodes).map(end).collect();
-        let net = Net { ends, lanes: Vec::new(), cut: BTreeSet::new(), weather, next: 0 };
+        let net = Net { ends, lanes: Vec::new(), cut: BTreeSet::new(), bus_faults, next: 0 };
         let fabric = Arc::new(Self { net: Mutex::new(net), rng });
         let lane = |from, to| {
             let (send, receive) = mpsc::unbounded_channel();
@@ -114,8 +114,8 @@ impl Fabric {
         Arc::new(Plug { fabric: self.clone(), node, gate })
     }
 
-    pub fn set_weather(&self, weather: Weather) {
-        self.net().weather = weather;
+    pub fn set_bus_faults(&self, bus_faults: BusFaults) {
+        self.net().bus_faults = bus_faults;
     }
 
     /// Cuts or heals one direction.
@@ -154,19 +154,19 @@ impl Fabric {
 
     /// Sends something to all nodes but the sender.
     fn send(self: &Arc<Self>, from: usize, news: &News) {
-        let (nodes, weather) = {
+        let (nodes, bus_faults) = {
             let net = self.net();
-            (net.ends.len(), net.weather)
+            (net.ends.len(), net.bus_faults)
         };
         for to in (0..nodes).filter(|to| *to != from) {
-            if !self.passes(from, to) || self.rng.chance(weather.lost) {
+            if !self.passes(from, to) || self.rng.chance(bus_faults.lost) {
                 continue;
             }
-            for _ in 0..=u64::from(self.rng.chance(weather.twice)) {
-                let at = Instant::now() + Duration::from_millis(self.rng.below(weather.late_ms + 1));
-                if self.rng.chance(weather.overtaking) {
+            for _ in 0..=u64::from(self.rng.chance(bus_faults.twice)) {
+                let at = Instant::now() + Duration::from_millis(self.rng.below(bus_faults.late_ms + 1));
+                if self.rng.chance(bus_faults.overtaking) {
                     let (fabric, news) = (self.clone(), news.clone());
-                    let at = at + Duration::from_millis(self.rng.below(10 * weather.late_ms + 1));
+                    let at = at + Duration::from_millis(self.rng.below(10 * bus_faults.late_ms + 1));
                     tokio::spawn(async move {
                         sleep_until(at).await;
                         fabric.arrive(from, to, Parcel::News(news)).await;
@@ -228,7 +228,7 @@ impl Fabric {
         let answer = responder(name(from), question);
         tokio::spawn(async move {
             let reply = answer.await;
-            let late = fabric.net().weather.late_ms;
+            let late = fabric.net().bus_faults.late_ms;
             sleep(Duration::from_millis(fabric.rng.below(late + 1))).await;
             if gate.opens().await && fabric.passes(to, from) {
                 let _ = back.send(reply);
@@ -237,24 +237,24 @@ impl Fabric {
     }
 
     async fn ask(self: &Arc<Self>, from: usize, to: usize, question: Question) -> Result<Reply, AskError> {
-        let weather = self.net().weather;
+        let bus_faults = self.net().bus_faults;
         let there = {
             let net = self.net();
             net.ends[to].responder.is_some() && !net.ends[to].gate.is_dead()
         };
-        let lost = !self.passes(from, to) || self.rng.chance(weather.lost);
+        let lost = !self.passes(from, to) || self.rng.chance(bus_faults.lost);
         let (back, reply) = oneshot::channel();
         if there && !lost {
             // Now and then a lane stands still for longer than anybody waits.
-            let still = if self.rng.chance(weather.overtaking / 10) { self.rng.between(2_000, 6_000) } else { 0 };
-            let at = Instant::now() + Duration::from_millis(still + self.rng.below(weather.late_ms + 1));
+            let still = if self.rng.chance(bus_faults.overtaking / 10) { self.rng.between(2_000, 6_000) } else { 0 };
+            let at = Instant::now() + Duration::from_millis(still + self.rng.below(bus_faults.late_ms + 1));
             let lane = self.net().lanes[from][to].clone();
-            if self.rng.chance(weather.twice) {
+            if self.rng.chance(bus_faults.twice) {
                 let _ = lane.send((at, Parcel::Question(question.clone(), oneshot::channel().0)));
             }
             let _ = lane.send((at, Parcel::Question(question, back)));
         } else if self.rng.chance(500) {
-            sleep(Duration::from_millis(self.rng.below(weather.late_ms + 1))).await;
+            sleep(Duration::from_millis(self.rng.below(bus_faults.late_ms + 1))).await;
             return Err(AskError::Unreachable);
         } else {
             drop(back);

@@ -13,14 +13,14 @@ use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 use tokio::time::Instant;
 
-use super::bus::{Fabric, Weather};
+use super::bus::{BusFaults, Fabric};
 use super::disk::Disk;
 use super::gate::Gate;
 use super::journal::Journal;
-use super::leases::{Leases, Seat};
+use super::leases::{LeaseSeat, Leases};
 use super::rng::Rng;
 use super::session::account;
-use super::store::{Moods, Store};
+use super::store::{Store, StoreFaults};
 
 const START: Millis = 1_790_000_000_000;
 /// No clock of a simulated node ever gets so far.
@@ -68,7 +68,7 @@ pub struct Node {
     pub at: usize,
     pub gate: Arc<Gate>,
     pub handle: Handle,
-    pub seat: Arc<Seat>,
+    pub seat: Arc<LeaseSeat>,
     /// Whether it is told to stop: no client should come here.
     pub leaving: std::sync::atomic::AtomicBool,
 }
@@ -81,7 +81,7 @@ pub struct Cluster {
     pub options: Options,
     pub nodes: usize,
     /// How the store misbehaves, seen from all nodes.
-    pub moods: Arc<Mutex<Moods>>,
+    pub store_faults: Arc<Mutex<StoreFaults>>,
     running: Mutex<Vec<Option<Arc<Node>>>>,
     rng: Rng,
     began: Instant,
@@ -93,7 +93,7 @@ impl Cluster {
         rng: &Rng,
         (disk, journal): (Arc<Disk>, Arc<Journal>),
         options: Options,
-        (moods, weather): (Moods, Weather),
+        (store_faults, bus_faults): (StoreFaults, BusFaults),
     ) -> Arc<Self> {
         for id in (1..=20).chain([MODERATOR]) {
             disk.put_account(&account(principal(id), START));
@@ -102,11 +102,11 @@ impl Cluster {
         let cluster = Arc::new(Self {
             journal,
             disk,
-            fabric: Fabric::new(nodes, rng.fork("bus"), weather),
+            fabric: Fabric::new(nodes, rng.fork("bus"), bus_faults),
             leases: Arc::default(),
             options,
             nodes,
-            moods: Arc::new(Mutex::new(moods)),
+            store_faults: Arc::new(Mutex::new(store_faults)),
             running: Mutex::new((0..nodes).map(|_| None).collect()),
             rng: rng.fork("nodes"),
             began: Instant::now(),
@@ -123,7 +123,7 @@ impl Cluster {
         let gate = Arc::new(Gate::default());
         let rng = self.rng.fork(&format!("node {at}"));
         let store = self.store(&gate, &rng);
-        let seat = Seat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
+        let seat = LeaseSeat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
         let ports = Ports {
             store: store.clone(),
             bus: self.fabric.plug(at, gate.clone()),
@@ -140,8 +140,8 @@ impl Cluster {
     }
 
     fn store(&self, gate: &Arc<Gate>, rng: &Rng) -> Arc<Store> {
-        let (disk, gate, moods) = (self.disk.clone(), gate.clone(), self.moods.clone());
-        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), moods })
+        let (disk, gate, store_faults) = (self.disk.clone(), gate.clone(), self.store_faults.clone());
+        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), store_faults })
     }
 
     /// Makes a room's log long, while nobody is there.

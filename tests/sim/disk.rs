@@ -33,16 +33,16 @@ impl Switches {
 
 /// How somebody looks at the store.
 #[derive(Clone, Copy, Debug)]
-pub enum Sight {
+pub enum Visibility {
     /// As it is, what is in doubt included.
     Sharp,
     /// Without what is in doubt, and lists as they were so long ago.
     Blind(Duration),
 }
 
-impl Sight {
+impl Visibility {
     fn lag(self) -> Duration {
-        if let Sight::Blind(lag) = self { lag } else { Duration::ZERO }
+        if let Visibility::Blind(lag) = self { lag } else { Duration::ZERO }
     }
 }
 
@@ -133,14 +133,14 @@ impl Disk {
         }
     }
 
-    pub fn entries(&self, room: RoomId, range: Range, sight: Sight) -> Vec<Arc<Entry>> {
-        self.lock().logs.get(&room).map(|log| log.range(range, sight)).unwrap_or_default()
+    pub fn entries(&self, room: RoomId, range: Range, visibility: Visibility) -> Vec<Arc<Entry>> {
+        self.lock().logs.get(&room).map(|log| log.range(range, visibility)).unwrap_or_default()
     }
 
-    pub fn messages(&self, room: RoomId, range: Range, sight: Sight) -> Vec<StoredMessage> {
+    pub fn messages(&self, room: RoomId, range: Range, visibility: Visibility) -> Vec<StoredMessage> {
         let all = self.lock();
         let Some(log) = all.logs.get(&room) else { return Vec::new() };
-        let entries = log.range(Range { limit: usize::MAX, ..range }, sight);
+        let entries = log.range(Range { limit: usize::MAX, ..range }, visibility);
         let posts = entries.into_iter().filter(|entry| is_post(entry)).take(range.limit);
         posts.map(|entry| StoredMessage { state: log.states.get(&entry.seq).cloned(), entry }).collect()
     }
@@ -152,16 +152,16 @@ impl Disk {
         log.pairs.get(&(by, client_id.clone())).copied()
     }
 
-    pub fn locate(&self, message: MessageId, sight: Sight) -> Option<(RoomId, Seq)> {
+    pub fn locate(&self, message: MessageId, visibility: Visibility) -> Option<(RoomId, Seq)> {
         let found = self.lock().messages.get(&message).copied();
-        found.filter(|(at, _, _)| at.elapsed() >= sight.lag()).map(|(_, room, seq)| (room, seq))
+        found.filter(|(at, _, _)| at.elapsed() >= visibility.lag()).map(|(_, room, seq)| (room, seq))
     }
 
-    pub fn rooms_of(&self, user: UserId, sight: Sight) -> Vec<RoomId> {
+    pub fn rooms_of(&self, user: UserId, visibility: Visibility) -> Vec<RoomId> {
         let all = self.lock();
         let mut rooms = BTreeMap::new();
         for (_, _, room, there) in
-            all.moves.iter().filter(|(at, who, _, _)| *who == user && at.elapsed() >= sight.lag())
+            all.moves.iter().filter(|(at, who, _, _)| *who == user && at.elapsed() >= visibility.lag())
         {
             rooms.insert(*room, *there);
         }
@@ -243,9 +243,9 @@ impl Log {
         }
     }
 
-    fn range(&self, range: Range, sight: Sight) -> Vec<Arc<Entry>> {
-        let seen = match sight {
-            Sight::Blind(_) => self.rows.iter().take_while(|row| row.settled).count(),
+    fn range(&self, range: Range, visibility: Visibility) -> Vec<Arc<Entry>> {
+        let seen = match visibility {
+            Visibility::Blind(_) => self.rows.iter().take_while(|row| row.settled).count(),
             _ => self.rows.len(),
         };
         // Numbers begin at 1; the entry with number n is at n - 1.

@@ -9,13 +9,13 @@ use parlance_actors::service::Service;
 use parlance_schema::RoomId;
 use tokio::time::{Instant, sleep};
 
-use crate::bus::{Weather, name};
+use crate::bus::{BusFaults, name};
 use crate::cluster::{Cluster, Node};
 use crate::rng::Rng;
-use crate::store::Moods;
+use crate::store::StoreFaults;
 
 /// A network on a good day.
-pub const FAIR: Weather = Weather { lost: 0, twice: 0, overtaking: 0, late_ms: 5 };
+pub const FAIR: BusFaults = BusFaults { lost: 0, twice: 0, overtaking: 0, late_ms: 5 };
 
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +77,8 @@ pub enum Calm {
 pub struct Plan {
     pub nodes: usize,
     pub kinds: Vec<Kind>,
-    pub moods: Moods,
-    pub weather: Weather,
+    pub store_faults: StoreFaults,
+    pub bus_faults: BusFaults,
     /// What clients may then rely on.
     pub calm: Calm,
     /// Milliseconds of work under trouble.
@@ -90,7 +90,7 @@ impl Plan {
     pub fn new(rng: &Rng) -> Self {
         let some = |most: u64| if rng.chance(500) { rng.below(most + 1) } else { 0 };
         let kinds = KINDS.into_iter().filter(|_| rng.chance(330)).collect();
-        let moods = Moods {
+        let store_faults = StoreFaults {
             unknown_done: some(60),
             unknown_lost: some(60),
             unknown_late: some(60),
@@ -99,7 +99,7 @@ impl Plan {
             blind: some(500),
             slow: some(20),
         };
-        let weather = Weather {
+        let bus_faults = BusFaults {
             lost: some(150),
             twice: some(100),
             overtaking: some(100),
@@ -110,17 +110,17 @@ impl Plan {
             1 => Calm::Crashes,
             _ => Calm::No,
         };
-        let (kinds, moods, weather) = match calm {
-            Calm::Wholly => (Vec::new(), Moods::default(), FAIR),
-            Calm::Crashes => (vec![Kind::Crash; 3], Moods::default(), FAIR),
-            Calm::No => (kinds, moods, weather),
+        let (kinds, store_faults, bus_faults) = match calm {
+            Calm::Wholly => (Vec::new(), StoreFaults::default(), FAIR),
+            Calm::Crashes => (vec![Kind::Crash; 3], StoreFaults::default(), FAIR),
+            Calm::No => (kinds, store_faults, bus_faults),
         };
         let room_idle_ms = if rng.chance(500) { rng.between(1_500, 5_000) } else { 60_000 };
         Self {
             nodes: rng.between(2, 4) as usize,
             kinds,
-            moods,
-            weather,
+            store_faults,
+            bus_faults,
             calm,
             work_ms: rng.between(10_000, 25_000),
             room_idle_ms,
@@ -263,7 +263,7 @@ pub async fn mend(cluster: &Arc<Cluster>) {
         }
     }
     cluster.fabric.heal();
-    *cluster.moods.lock().unwrap() = Moods::default();
-    cluster.fabric.set_weather(FAIR);
+    *cluster.store_faults.lock().unwrap() = StoreFaults::default();
+    cluster.fabric.set_bus_faults(FAIR);
     cluster.journal.note("all trouble ends");
 }

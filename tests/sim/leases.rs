@@ -47,13 +47,13 @@ struct Mine {
 }
 
 /// A node's lease and view.
-pub struct Seat {
+pub struct LeaseSeat {
     leases: Arc<Leases>,
     gate: Arc<Gate>,
     mine: Mutex<Mine>,
 }
 
-impl Seat {
+impl LeaseSeat {
     /// A node that starts; it looks at the leases from now on.
     pub fn take(leases: Arc<Leases>, gate: Arc<Gate>, at: usize, rng: Rng) -> Arc<Self> {
         let info = NodeInfo { id: name(at), incarnation: rng.bits() >> 11, state: NodeState::Starting };
@@ -137,7 +137,7 @@ impl Mine {
 }
 
 #[async_trait]
-impl Membership for Seat {
+impl Membership for LeaseSeat {
     fn me(&self) -> NodeInfo {
         self.mine().info.clone()
     }

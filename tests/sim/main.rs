@@ -26,14 +26,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use disk::Switches;
-use run::{Outcome, run};
+use run::{RunOutcome, run};
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
 /// Runs seeds on all processors until `enough` says so; gives what it was told.
-fn seeds(first: u64, count: u64, switches: Switches, enough: impl Fn(&Outcome) -> bool + Sync) -> Vec<Outcome> {
+fn seeds(first: u64, count: u64, switches: Switches, enough: impl Fn(&RunOutcome) -> bool + Sync) -> Vec<RunOutcome> {
     run::note_panics();
     let _ = parlance_actors::link::ticks();
     let (next, kept) = (AtomicU64::new(first), Mutex::new(Vec::new()));
@@ -89,7 +89,7 @@ fn all_promises_hold_on_all_seeds() {
         }
         false
     });
-    println!("{count} seeds: {entries:?} sights; at rest after at most {rest:?} ms");
+    println!("{count} seeds: {entries:?} observations; at rest after at most {rest:?} ms");
     if let Some(first) = wrong.first() {
         println!("{}", first.report());
     }
@@ -103,7 +103,7 @@ fn a_seed_replays_exactly() {
     for seed in 1..=8 {
         let (first, second) = (run(seed, Switches::ON), run(seed, Switches::ON));
         let differs = first.seen.iter().zip(&second.seen).position(|(a, b)| a != b);
-        let show = |outcome: &Outcome| differs.map(|at| format!("{:?}", outcome.seen[at]));
+        let show = |outcome: &RunOutcome| differs.map(|at| format!("{:?}", outcome.seen[at]));
         assert_eq!(first.hash, second.hash, "seed {seed} at {differs:?}:\n{:?}\n{:?}", show(&first), show(&second));
     }
 }

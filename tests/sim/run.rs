@@ -19,13 +19,13 @@ use crate::disk::{Disk, Switches};
 use crate::faults::{FAIR, Plan, mend, trouble};
 use crate::journal::{self, Journal, Line, Seen};
 use crate::rng::Rng;
-use crate::store::Moods;
+use crate::store::StoreFaults;
 
 /// Within so much time after the last trouble all clients must have everything, in milliseconds.
 const REST_MS: u64 = 120_000;
 
 /// What a run came to.
-pub struct Outcome {
+pub struct RunOutcome {
     pub seed: u64,
     pub plan: Plan,
     pub verdict: Verdict,
@@ -35,7 +35,7 @@ pub struct Outcome {
     pub rest_ms: Option<u64>,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// What to tell somebody who is to find out why it failed.
     pub fn report(&self) -> String {
         let mut text =
@@ -59,12 +59,12 @@ impl Outcome {
 }
 
 /// Runs a seed to its end, on this thread.
-pub fn run(seed: u64, switches: Switches) -> Outcome {
+pub fn run(seed: u64, switches: Switches) -> RunOutcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(Box::pin(run_in(seed, switches)))
 }
 
-async fn run_in(seed: u64, switches: Switches) -> Outcome {
+async fn run_in(seed: u64, switches: Switches) -> RunOutcome {
     // The common origin of all links' clocks, before any run's clock moves.
     let _ = ticks();
     let rng = Rng::new(seed);
@@ -73,7 +73,7 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
     let options = Options { commands_per_s: 0, room_idle_ms: plan.room_idle_ms, ..Options::default() };
     let disk = Arc::new(Disk::new(switches));
     let world = (disk, journal.clone());
-    let cluster = Cluster::start(plan.nodes, &rng, world, options, (Moods::default(), FAIR)).await;
+    let cluster = Cluster::start(plan.nodes, &rng, world, options, (StoreFaults::default(), FAIR)).await;
     let rooms = Arc::new(open_rooms(&cluster, &rng.fork("rooms")).await);
     let stage = Arc::new(Stage::default());
     for user in 1..=USERS {
@@ -81,8 +81,8 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
         tokio::spawn(Client::new(user, cluster.clone(), stage.clone(), rng).live());
     }
     sleep(Duration::from_millis(2_000)).await;
-    *cluster.moods.lock().unwrap() = plan.moods;
-    cluster.fabric.set_weather(plan.weather);
+    *cluster.store_faults.lock().unwrap() = plan.store_faults;
+    cluster.fabric.set_bus_faults(plan.bus_faults);
     let watched = tokio::spawn(watch(cluster.clone(), stage.clone()));
     trouble(cluster.clone(), plan.clone(), &rng.fork("trouble"), rooms).await;
     mend(&cluster).await;
@@ -103,7 +103,7 @@ async fn run_in(seed: u64, switches: Switches) -> Outcome {
     verdict.extend(judge(&case));
     verdict.extend(PANICS.take().into_iter().map(|what| Wrong { what, room: None }));
     let hash = journal::hash(&case.seen);
-    Outcome { seed, plan, verdict, seen: case.seen, hash, rest_ms }
+    RunOutcome { seed, plan, verdict, seen: case.seen, hash, rest_ms }
 }
 
 thread_local! {

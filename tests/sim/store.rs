@@ -14,13 +14,13 @@ use parlance_schema::entry::Entry;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
 use tokio::time::sleep;
 
-use super::disk::{Disk, Sight};
+use super::disk::{Disk, Visibility};
 use super::gate::Gate;
 use super::rng::Rng;
 
 /// How the store misbehaves, in cases of a thousand.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moods {
+pub struct StoreFaults {
     /// An append of which nobody says whether it was done: it was.
     pub unknown_done: u64,
     /// The same: it wasn't.
@@ -41,18 +41,18 @@ pub struct Store {
     pub disk: Arc<Disk>,
     pub gate: Arc<Gate>,
     pub rng: Arc<Rng>,
-    /// Shared with whoever lets the moods pass.
-    pub moods: Arc<Mutex<Moods>>,
+    /// Shared with whoever ends the faults.
+    pub store_faults: Arc<Mutex<StoreFaults>>,
 }
 
 impl Store {
-    pub fn moods(&self) -> Moods {
-        *self.moods.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn store_faults(&self) -> StoreFaults {
+        *self.store_faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One way between node and store.
     async fn travel(&self) {
-        let slow = if self.rng.chance(self.moods().slow) { self.rng.between(100, 2_000) } else { 0 };
+        let slow = if self.rng.chance(self.store_faults().slow) { self.rng.between(100, 2_000) } else { 0 };
         let ms = self.rng.below(4) + slow + self.gate.store_slow_ms.load(SeqCst);
         if ms > 0 {
             sleep(Duration::from_millis(ms)).await;
@@ -67,7 +67,7 @@ impl Store {
         if self.gate.store_away.load(SeqCst) {
             return Err(StoreError::Unavailable("it can't be reached".into()));
         }
-        if self.rng.chance(self.moods().unread) {
+        if self.rng.chance(self.store_faults().unread) {
             return Err(StoreError::Unavailable("it timed out".into()));
         }
         Ok(())
@@ -79,11 +79,11 @@ impl Store {
         Ok(answer)
     }
 
-    pub fn sight(&self) -> Sight {
-        if self.rng.chance(self.moods().blind) {
-            Sight::Blind(Duration::from_millis(self.rng.below(600)))
+    pub fn visibility(&self) -> Visibility {
+        if self.rng.chance(self.store_faults().blind) {
+            Visibility::Blind(Duration::from_millis(self.rng.below(600)))
         } else {
-            Sight::Sharp
+            Visibility::Sharp
         }
     }
 
@@ -110,11 +110,11 @@ impl LogStore for Store {
     async fn append(&self, append: Append) -> Result<(), AppendError> {
         self.gate.pass().await;
         self.travel().await;
-        if self.gate.store_away.load(SeqCst) || self.rng.chance(self.moods().unavailable) {
+        if self.gate.store_away.load(SeqCst) || self.rng.chance(self.store_faults().unavailable) {
             return Err(StoreError::Unavailable("it can't be reached".into()).into());
         }
         let fate = self.rng.below(1_000);
-        let Moods { unknown_done, unknown_lost, unknown_late, .. } = self.moods();
+        let StoreFaults { unknown_done, unknown_lost, unknown_late, .. } = self.store_faults();
         if fate < unknown_lost {
             self.travel().await;
             return Err(Self::unknown());
@@ -154,13 +154,13 @@ impl LogStore for Store {
         if !self.disk.switches.repair && range.to >= Seq::MAX >> 1 {
             return self.back(Vec::new()).await;
         }
-        let entries = self.disk.entries(room, range, self.sight());
+        let entries = self.disk.entries(room, range, self.visibility());
         self.back(entries).await
     }
 
     async fn messages(&self, room: RoomId, range: Range) -> Result<Vec<StoredMessage>, StoreError> {
         self.reach().await?;
-        let messages = self.disk.messages(room, range, self.sight());
+        let messages = self.disk.messages(room, range, self.visibility());
         self.back(messages).await
     }
 
@@ -177,13 +177,13 @@ impl LogStore for Store {
     async fn count_posts(&self, room: RoomId, after: Seq, by: UserId) -> Result<u64, StoreError> {
         self.reach().await?;
         let all = Range { from: after + 1, to: Seq::MAX, limit: usize::MAX, backwards: false };
-        let posts = self.disk.messages(room, all, self.sight());
+        let posts = self.disk.messages(room, all, self.visibility());
         self.back(posts.iter().filter(|message| message.entry.by == by).count() as u64).await
     }
 
     async fn locate(&self, message: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError> {
         self.reach().await?;
-        let found = self.disk.locate(message, self.sight());
+        let found = self.disk.locate(message, self.visibility());
         self.back(found).await
     }
 
@@ -195,7 +195,7 @@ impl LogStore for Store {
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         self.reach().await?;
-        let rooms = self.disk.rooms_of(user, self.sight());
+        let rooms = self.disk.rooms_of(user, self.visibility());
         self.back(rooms).await
     }
 

@@ -1,6 +1,5 @@
 //! A node's actors in one thread, under a clock that only moves when all wait: on a store and a bus that fail as scripted.
 
-mod alone;
 pub mod bed;
 mod cluster;
 mod commands;
@@ -16,6 +15,7 @@ mod requests;
 mod resume;
 #[path = "../common/session.rs"]
 pub mod session;
+mod single_room;
 mod slow;
 mod stress;
 mod upkeep;

@@ -11,7 +11,7 @@ use parlance_schema::node::NodeId;
 
 async fn local(nodes: usize) -> Bed {
     assert_eq!(nodes, 1, "a node that is alone");
-    Bed { members: vec![Member { id: NodeId::alone(), bus: Arc::new(Local::default()) }], keep: Box::new(()) }
+    Bed { members: vec![Member { id: NodeId::single(), bus: Arc::new(Local::default()) }], keep: Box::new(()) }
 }
 
 mod on_local {

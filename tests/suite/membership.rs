@@ -4,7 +4,7 @@
 pub mod conformance;
 
 use async_trait::async_trait;
-use parlance_actors::ports::membership::{Alone, Membership};
+use parlance_actors::ports::membership::{Membership, SingleNode};
 
 use conformance::Bed;
 
@@ -13,7 +13,7 @@ struct One;
 #[async_trait]
 impl Bed for One {
     async fn node(&self, _: &str, incarnation: u64) -> Box<dyn Membership> {
-        Box::new(Alone::new(incarnation))
+        Box::new(SingleNode::new(incarnation))
     }
 }
 

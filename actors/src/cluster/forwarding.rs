@@ -183,7 +183,7 @@ impl Drop for Lane {
 }
 
 /// What giving a batch to one place came to.
-enum Outcome {
+enum Attempt {
     /// The first commands' outcomes; the others were not done there.
     Done(Vec<Result<Done, Fault>>),
     NotMine(Option<NodeId>),
@@ -220,7 +220,7 @@ impl Lane {
                 Some(node) => self.there(&batch, &node).await,
             };
             match outcome {
-                Outcome::Done(outcomes) if !outcomes.is_empty() => {
+                Attempt::Done(outcomes) if !outcomes.is_empty() => {
                     let before = batch.len();
                     let all = self.answer(&mut batch, outcomes);
                     if batch.len() < before {
@@ -230,15 +230,15 @@ impl Lane {
                         continue;
                     }
                 }
-                Outcome::NotMine(home) if hops < HOPS && home.is_some() => {
+                Attempt::NotMine(home) if hops < HOPS && home.is_some() => {
                     // It may know more than this node does; should both be wrong, the store decides.
                     hops += 1;
                     hint = home;
                     continue;
                 }
-                Outcome::Done(_) | Outcome::NotMine(_) => hops = 0,
-                Outcome::Unanswered => batch.iter_mut().for_each(|waiting| waiting.unsure = true),
-                Outcome::Unreachable => {
+                Attempt::Done(_) | Attempt::NotMine(_) => hops = 0,
+                Attempt::Unanswered => batch.iter_mut().for_each(|waiting| waiting.unsure = true),
+                Attempt::Unreachable => {
                     let away = *self.lanes.shared.bus.state().borrow() == BusState::Away;
                     let since = *lost.get_or_insert_with(Instant::now);
                     if away && since.elapsed() >= AWAY {
@@ -290,16 +290,16 @@ impl Lane {
         }
     }
 
-    async fn here(&self, batch: &VecDeque<Waiting>, until: Instant) -> Outcome {
+    async fn here(&self, batch: &VecDeque<Waiting>, until: Instant) -> Attempt {
         let asked = batch.iter().map(|waiting| asked(&waiting.ask));
         let backs = self.lanes.rooms.ask_all(self.room, asked);
         match timeout_at(until, outcomes(backs)).await {
-            Ok(outcomes) => Outcome::Done(outcomes),
-            Err(_) => Outcome::Unanswered,
+            Ok(outcomes) => Attempt::Done(outcomes),
+            Err(_) => Attempt::Unanswered,
         }
     }
 
-    async fn there(&self, batch: &VecDeque<Waiting>, node: &NodeId) -> Outcome {
+    async fn there(&self, batch: &VecDeque<Waiting>, node: &NodeId) -> Attempt {
         let commands: Arc<[Asked]> = batch.iter().map(|waiting| asked(&waiting.ask)).collect();
         let count = commands.len() as u64;
         let question = Question::Commands { room: self.room, commands };
@@ -318,11 +318,11 @@ impl Lane {
             () = gone => Err(AskError::Unanswered),
         };
         let (word, outcome) = match answer {
-            Ok(Reply::Done(outcomes)) => ("done", Outcome::Done(outcomes)),
-            Ok(Reply::NotMine(home)) => ("not_mine", Outcome::NotMine(home)),
-            Ok(_) => ("refused", Outcome::NotMine(None)),
-            Err(AskError::Unreachable) => ("unreachable", Outcome::Unreachable),
-            Err(AskError::Unanswered) => ("unanswered", Outcome::Unanswered),
+            Ok(Reply::Done(outcomes)) => ("done", Attempt::Done(outcomes)),
+            Ok(Reply::NotMine(home)) => ("not_mine", Attempt::NotMine(home)),
+            Ok(_) => ("refused", Attempt::NotMine(None)),
+            Err(AskError::Unreachable) => ("unreachable", Attempt::Unreachable),
+            Err(AskError::Unanswered) => ("unanswered", Attempt::Unanswered),
         };
         metrics::counter!("parlance_forwarded_commands_total", "outcome" => word).increment(count);
         outcome

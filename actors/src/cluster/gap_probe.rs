@@ -1,4 +1,4 @@
-//! Lookout: asks for the last numbers of rooms that are relayed here, where something may be missing.
+//! GapProbe: asks for the last numbers of rooms that are relayed here, where something may be missing.
 //!
 //! Owns: the rooms that are to be asked for, together and paced. Receives: rooms from relays that begin; changes of the view and
 //! of the bus. Emits: questions to rooms' homes, numbers to relays. Restarted by [`crate::node`].
@@ -12,8 +12,8 @@ use parlance_schema::node::{NodeId, View};
 use parlance_schema::{RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::answering::LAST_MAX;
 use super::registries::Registries;
+use super::responder::LAST_MAX;
 use crate::ports::bus::{BusState, Question, Reply};
 
 /// Between two rounds of questions, in milliseconds; a random half of it is left out.
@@ -23,10 +23,10 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How long an answer may take.
 const ASK: Duration = Duration::from_secs(2);
 
-/// The Lookout actor.
-pub(crate) struct Lookout;
+/// The GapProbe actor.
+pub(crate) struct GapProbe;
 
-/// What the Lookout can be told.
+/// What the GapProbe can be told.
 pub(crate) enum Msg {
     /// Rooms are to be asked for.
     Due,
@@ -42,7 +42,7 @@ pub(crate) enum Msg {
     Round,
 }
 
-/// The Lookout's state.
+/// The GapProbe's state.
 pub(crate) struct State {
     node: Arc<Registries>,
     view: Arc<View>,
@@ -50,7 +50,7 @@ pub(crate) struct State {
     busy: bool,
 }
 
-/// Tells the Lookout that a round has ended, however it did.
+/// Tells the GapProbe that a round has ended, however it did.
 struct Asked(ActorRef<Msg>);
 
 impl Drop for Asked {
@@ -59,7 +59,7 @@ impl Drop for Asked {
     }
 }
 
-impl Actor for Lookout {
+impl Actor for GapProbe {
     type Msg = Msg;
     type State = State;
     type Arguments = Arc<Registries>;
@@ -98,7 +98,7 @@ impl Actor for Lookout {
                 state.schedule(&me);
             }
             Msg::Viewed => state.viewed(),
-            Msg::Connected | Msg::Round if !state.node.shared.cluster.is_alone() => {
+            Msg::Connected | Msg::Round if !state.node.shared.cluster.is_single_node() => {
                 // Those that are at home here too: others may have thought otherwise for a while, and written to them.
                 for room in state.node.relays.rooms() {
                     state.node.relays.gap_checks.request(room);

@@ -1,4 +1,4 @@
-//! Aside: a node that can't reach its store stands aside, and its rooms go to nodes that can.
+//! StoreProbe: a node that can't reach its store stands aside, and its rooms go to nodes that can.
 //!
 //! Owns: how often in a row the store was found away. Receives: its own ticks. Emits: what this node is about, to the
 //! other nodes. Restarted by [`crate::node`].
@@ -20,29 +20,29 @@ const LOOK_MAX: Duration = Duration::from_secs(3);
 /// Looks in a row that must find the store away before that is believed; that it is there, one of them proves.
 const LOOKS: u32 = 2;
 
-/// The Aside actor.
-pub(crate) struct Aside;
+/// The StoreProbe actor.
+pub(crate) struct StoreProbe;
 
-/// What Aside can be told.
+/// What StoreProbe can be told.
 pub(crate) enum Msg {
     /// Looks at the store.
     Tick,
 }
 
-/// The state of Aside.
+/// The state of StoreProbe.
 pub(crate) struct State {
     shared: Arc<Shared>,
     /// How many looks in a row found the store away.
     away: u32,
 }
 
-impl Actor for Aside {
+impl Actor for StoreProbe {
     type Msg = Msg;
     type State = State;
     type Arguments = Arc<Shared>;
 
     async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        if !shared.cluster.is_alone() {
+        if !shared.cluster.is_single_node() {
             me.send_after(PERIOD, || Msg::Tick);
         }
         Ok(State { shared, away: 0 })
@@ -63,8 +63,8 @@ impl State {
         self.away = if there { 0 } else { self.away.saturating_add(1) };
         let cluster = &self.shared.cluster;
         let wanted = match cluster.membership.me().state {
-            NodeState::Aside if there => NodeState::Ready,
-            NodeState::Ready if self.away >= LOOKS => NodeState::Aside,
+            NodeState::Degraded if there => NodeState::Ready,
+            NodeState::Ready if self.away >= LOOKS => NodeState::Degraded,
             _ => return,
         };
         if there {

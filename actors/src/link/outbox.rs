@@ -46,7 +46,7 @@ pub struct Outbox {
     waker: AtomicWaker,
     low: Notify,
     /// Whether entries were not queued since the outbox was last low.
-    behind: AtomicBool,
+    lagging: AtomicBool,
     /// Since when nothing was written while entries waited, in [`super::ticks`]; 0 when that isn't so.
     stuck: AtomicU64,
 }
@@ -74,7 +74,7 @@ impl Outbox {
         }
         // A single append larger than what is left still goes into an empty outbox: no client is behind for ever.
         if queue.bytes + size > OUTBOX_BYTES_MAX && queue.bytes > 0 {
-            self.behind.store(true, Ordering::Release);
+            self.lagging.store(true, Ordering::Release);
             return Pushed::Full;
         }
         let idle = queue.frames.is_empty() && size > 0;
@@ -204,14 +204,14 @@ impl Outbox {
 
     /// Whether some room is behind.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Acquire)
+    pub fn is_lagging(&self) -> bool {
+        self.lagging.load(Ordering::Acquire)
     }
 
     /// Since when the client has read nothing while its outbox was full, by a clock that the caller ticks; `None` while
     /// it is not full.
     pub fn stuck_since(&self, now: u64) -> Option<u64> {
-        if !self.is_behind() {
+        if !self.is_lagging() {
             self.stuck.store(0, Ordering::Relaxed);
             return None;
         }
@@ -248,7 +248,7 @@ impl Outbox {
         }
         let low = queue.bytes <= OUTBOX_BYTES_LOW && !queue.closed;
         Taken {
-            catch_up: low && self.behind.swap(false, Ordering::AcqRel),
+            catch_up: low && self.lagging.swap(false, Ordering::AcqRel),
             closing: queue.closed && queue.frames.is_empty(),
         }
     }

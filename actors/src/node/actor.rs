@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::tree::Tree;
-use crate::cluster::gap_probe::Lookout;
-use crate::cluster::store_probe::Aside;
+use crate::cluster::gap_probe::GapProbe;
+use crate::cluster::store_probe::StoreProbe;
 use crate::janitor::Janitor;
 use crate::ports::bus::Subscription;
 use crate::presence::Presence;
@@ -30,10 +30,10 @@ pub(crate) struct State {
     tree: Arc<Tree>,
     children: Vec<(&'static str, ActorCell, u64)>,
     /// What other nodes are answered, from when the children are there.
-    answers: Option<Subscription>,
+    responding: Option<Subscription>,
 }
 
-const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "lookout", "sessions", "aside", "janitor"];
+const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "gap_probe", "sessions", "store_probe", "janitor"];
 
 impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
@@ -45,9 +45,11 @@ impl State {
                 let args = (tree.registries.shared.clone(), tree.registries.presence.clone());
                 Actor::spawn_linked(None, Presence, args, me).await?.0.get_cell()
             }
-            "lookout" => Actor::spawn_linked(None, Lookout, tree.registries.clone(), me).await?.0.get_cell(),
+            "gap_probe" => Actor::spawn_linked(None, GapProbe, tree.registries.clone(), me).await?.0.get_cell(),
             "sessions" => Actor::spawn_linked(None, Sessions, tree.sessions.clone(), me).await?.0.get_cell(),
-            "aside" => Actor::spawn_linked(None, Aside, tree.registries.shared.clone(), me).await?.0.get_cell(),
+            "store_probe" => {
+                Actor::spawn_linked(None, StoreProbe, tree.registries.shared.clone(), me).await?.0.get_cell()
+            }
             _ => Actor::spawn_linked(None, Janitor, tree.registries.shared.clone(), me).await?.0.get_cell(),
         })
     }
@@ -59,12 +61,12 @@ impl Actor for Node {
     type Arguments = Arc<Tree>;
 
     async fn pre_start(&self, me: ActorRef<Msg>, tree: Arc<Tree>) -> Result<State, ActorProcessingErr> {
-        let mut state = State { tree, children: Vec::new(), answers: None };
+        let mut state = State { tree, children: Vec::new(), responding: None };
         for name in CHILDREN {
             let cell = state.start(name, &me).await?;
             state.children.push((name, cell, 0));
         }
-        state.answers = Some(state.tree.registries.shared.bus.respond(state.tree.registries.responder()));
+        state.responding = Some(state.tree.registries.shared.bus.respond(state.tree.registries.respond()));
         Ok(state)
     }
 

@@ -77,7 +77,7 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
-        if self.tree.registries.shared.cluster.is_alone() {
+        if self.tree.registries.shared.cluster.is_single_node() {
             // News that a token is void can't be lost on the way here.
             link.liveness.keep_token(None);
         }

@@ -38,7 +38,7 @@ pub trait Membership: Send + Sync {
     async fn leave(&self);
 
     /// Whether there can be no other node, however the view looks.
-    fn is_alone(&self) -> bool {
+    fn is_single_node(&self) -> bool {
         false
     }
 
@@ -46,24 +46,24 @@ pub trait Membership: Send + Sync {
     fn is_renewed(&self) -> bool;
 }
 
-/// The membership of a node that is alone.
-pub struct Alone {
+/// The membership of a single node.
+pub struct SingleNode {
     me: NodeInfo,
     view: watch::Sender<Arc<View>>,
 }
 
-impl Alone {
-    /// A node that is alone, and ready.
+impl SingleNode {
+    /// A single node, and ready.
     #[must_use]
     pub fn new(incarnation: u64) -> Self {
-        let me = NodeInfo { id: NodeId::alone(), incarnation, state: NodeState::Ready };
+        let me = NodeInfo { id: NodeId::single(), incarnation, state: NodeState::Ready };
         let view = watch::Sender::new(Arc::new(View::new([me.clone()])));
         Self { me, view }
     }
 }
 
 #[async_trait]
-impl Membership for Alone {
+impl Membership for SingleNode {
     fn me(&self) -> NodeInfo {
         self.view.borrow().get(&self.me.id).cloned().unwrap_or_else(|| self.me.clone())
     }
@@ -79,7 +79,7 @@ impl Membership for Alone {
 
     async fn leave(&self) {}
 
-    fn is_alone(&self) -> bool {
+    fn is_single_node(&self) -> bool {
         true
     }
 

@@ -29,7 +29,7 @@ pub(crate) enum Msg {
     /// A user's status may be another one.
     Changed(UserId),
     /// A user had no connection a while ago.
-    Settle(UserId),
+    OfflineDue(UserId),
     /// Another node's news.
     News(NodeId, PresenceNews),
     /// All of another node's users, where it answered.
@@ -37,7 +37,7 @@ pub(crate) enum Msg {
     /// The nodes in view are others.
     Viewed,
     /// Users whose node had died a while ago.
-    Bereaved(Vec<UserId>),
+    LostNode(Vec<UserId>),
     /// Tells the other nodes what changed.
     Flush,
     /// Tells the other nodes the number of the last news.
@@ -85,19 +85,19 @@ impl Actor for Presence {
         match msg {
             Msg::Changed(user) if online.status(user) == Status::Offline => {
                 let wait = Duration::from_millis(shared.options.offline_after_ms);
-                me.send_after(wait, move || Msg::Settle(user));
+                me.send_after(wait, move || Msg::OfflineDue(user));
             }
             Msg::Changed(user) => tell(shared, online, user, None),
             // Who came and went again meanwhile has a later one on its way.
-            Msg::Settle(user) if online.gone_for(user) >= shared.options.offline_after_ms => {
+            Msg::OfflineDue(user) if online.gone_for(user) >= shared.options.offline_after_ms => {
                 tell(shared, online, user, Some(shared.clock.now()));
                 online.users.remove_if(&user, |_, online| online.sessions.is_empty());
             }
-            Msg::Settle(_) => {}
+            Msg::OfflineDue(_) => {}
             Msg::News(from, news) => state.news(&me, from, &news),
             Msg::Snapshot(from, all) => state.snapshot(&me, from, all),
             Msg::Viewed => state.viewed(&me),
-            Msg::Bereaved(users) => state.bereaved(users),
+            Msg::LostNode(users) => state.announce_lost(users),
             Msg::Flush => state.flush(),
             Msg::Beat => state.beat(),
         }
@@ -111,10 +111,10 @@ fn tell(shared: &Arc<Shared>, online: &Arc<Registry>, user: UserId, last_seen: O
         let elsewhere = online.others.status(user);
         let Some(mut user_here) = online.users.get_mut(&user) else { return };
         let status = best([user_here.status(), elsewhere].into_iter());
-        if user_here.told == status {
+        if user_here.announced == status {
             return;
         }
-        user_here.told = status;
+        user_here.announced = status;
     }
     publish(shared, online, user, last_seen);
 }
@@ -132,8 +132,8 @@ pub(super) fn publish(shared: &Arc<Shared>, online: &Arc<Registry>, user: UserId
         match shared.store.rooms_of(user).await {
             Ok(rooms) => {
                 // What is news by now: whichever of two looks takes longer, the latest status is told last.
-                let told = online.users.get(&user).map(|online| online.told);
-                let status = told.unwrap_or_else(|| online.status(user));
+                let announced = online.users.get(&user).map(|online| online.announced);
+                let status = announced.unwrap_or_else(|| online.status(user));
                 let last_seen = last_seen.filter(|_| status == Status::Offline);
                 for room in rooms {
                     let event = Ephemeral::Presence { room, user, status, last_seen };

@@ -28,7 +28,7 @@ impl State {
             Heard::Known => {}
             Heard::Gap => self.ask(me, from),
             Heard::Another(users) => {
-                self.mourn(me, users);
+                self.node_lost(me, users);
                 self.ask(me, from);
             }
         }
@@ -66,25 +66,25 @@ impl State {
         for node in self.online.others.gone(&view) {
             let users = self.online.others.forget(&node);
             tracing::info!(%node, users = users.len(), "a node is gone, and its users with it");
-            self.mourn(me, users);
+            self.node_lost(me, users);
         }
         let others = view.nodes().iter().filter(|node| node.id != *self.shared.cluster.me());
         let unknown: Vec<NodeId> =
             others.map(|node| node.id.clone()).filter(|id| !self.online.others.knows(id)).collect();
         unknown.into_iter().for_each(|node| self.ask(me, node));
-        self.online.clustered.store(!self.shared.cluster.is_alone(), Ordering::Release);
+        self.online.clustered.store(!self.shared.cluster.is_single_node(), Ordering::Release);
     }
 
     /// Users whose node has died may come back elsewhere in a moment.
-    fn mourn(&self, me: &ActorRef<Msg>, users: Vec<UserId>) {
+    fn node_lost(&self, me: &ActorRef<Msg>, users: Vec<UserId>) {
         if !users.is_empty() {
             let wait = Duration::from_millis(self.shared.options.offline_after_ms);
-            me.send_after(wait, move || Msg::Bereaved(users));
+            me.send_after(wait, move || Msg::LostNode(users));
         }
     }
 
     /// Tells the rooms of users whose node has died, for whom nobody else does.
-    pub(super) fn bereaved(&self, users: Vec<UserId>) {
+    pub(super) fn announce_lost(&self, users: Vec<UserId>) {
         for user in users {
             let here = self.online.users.contains_key(&user);
             if here || self.shared.cluster.speaks_for(user) {
@@ -106,7 +106,7 @@ impl State {
     }
 
     pub(super) fn beat(&self) {
-        if !self.shared.cluster.is_alone() {
+        if !self.shared.cluster.is_single_node() {
             self.publish(self.online.number.load(Ordering::Acquire), Vec::new());
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Online {
     tenant: Option<TenantId>,
     pub(super) sessions: Vec<(u64, Status)>,
     /// What the others were told last.
-    pub(super) told: Status,
+    pub(super) announced: Status,
     /// When the last connection ended; absent while there is one.
     pub(super) left: Option<Instant>,
 }
@@ -149,13 +149,14 @@ impl Registry {
         let elsewhere = self.others.status(user);
         let news = {
             // What other nodes told of the user is known.
-            let mut online = self.users.entry(user).or_insert_with(|| Online { told: elsewhere, ..Online::default() });
+            let mut online =
+                self.users.entry(user).or_insert_with(|| Online { announced: elsewhere, ..Online::default() });
             change(&mut online);
             online.left = online.sessions.is_empty().then(|| online.left.unwrap_or_else(Instant::now));
-            best([online.status(), elsewhere].into_iter()) != online.told
+            best([online.status(), elsewhere].into_iter()) != online.announced
         };
         // Who is not connected, and isn't thought to be, need not be known.
-        self.users.remove_if(&user, |_, online| online.sessions.is_empty() && online.told == elsewhere);
+        self.users.remove_if(&user, |_, online| online.sessions.is_empty() && online.announced == elsewhere);
         if self.clustered.load(Ordering::Acquire) {
             self.changed().insert(user);
         }

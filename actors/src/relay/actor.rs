@@ -87,7 +87,7 @@ pub(crate) enum Msg {
     /// Writes read marks down.
     Flush,
     /// Marks as read what was delivered to connections that are for this room alone.
-    Settle,
+    MarkDelivered,
     /// Looks whether it is still needed.
     Tick,
     /// The last message of a relay that was taken off the list.
@@ -131,7 +131,7 @@ impl Sub {
     /// Notes that its client was told where it stands: entries may come. A relay that is dead just now finds it so.
     pub(crate) fn start(&mut self) {
         if self.mode == Mode::Waiting {
-            self.mode = Mode::Behind;
+            self.mode = Mode::Lagging;
         }
     }
 
@@ -148,7 +148,7 @@ pub(super) enum Mode {
     /// Gets entries as they come.
     Live,
     /// Waits for room in its outbox.
-    Behind,
+    Lagging,
     /// What it missed is being read from the log.
     Reading,
 }
@@ -204,12 +204,12 @@ pub(crate) struct State {
     pub(super) marks: BTreeMap<UserId, ReadMark>,
     pub(super) unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
-    pub(super) settling: bool,
+    pub(super) marking_delivered: bool,
     /// Subscribers who couldn't be pushed what came, as something for their wire was not at hand.
     pub(super) late: Vec<u64>,
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     pub(super) repairing: Option<Seq>,
-    pub(super) behind: repair::Behind,
+    pub(super) repair: repair::Repair,
     pub(super) active: Instant,
     /// Set once it is off the list: nobody subscribes any more.
     pub(super) off: bool,
@@ -248,10 +248,10 @@ impl Actor for Relay {
             piece: None,
             marks: BTreeMap::new(),
             unsaved: Vec::new(),
-            settling: false,
+            marking_delivered: false,
             late: Vec::new(),
             repairing: None,
-            behind: repair::Behind::default(),
+            repair: repair::Repair::default(),
             active: Instant::now(),
             off: false,
             leaving: false,
@@ -264,7 +264,7 @@ impl Actor for Relay {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         if state.parks(&msg) {
-            state.behind.park(msg);
+            state.repair.park(msg);
             return Ok(());
         }
         match msg {
@@ -285,19 +285,19 @@ impl Actor for Relay {
             Msg::Read { session, from, log } => state.read(&me, session, from, log),
             Msg::Repaired(entries) => state.repaired(&me, entries),
             Msg::View { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.view(&who));
             }
             Msg::Members { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.members(&who));
             }
             Msg::Bans { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.bans(&who));
             }
             Msg::Invites { who, back } => {
-                state.settle();
+                state.mark_delivered();
                 state.answer(back, |state| state.invites(&who));
             }
             Msg::Access { who, back } => state.answer(back, |state| state.access(&who)),
@@ -310,9 +310,9 @@ impl Actor for Relay {
             Msg::Reconnected => state.read_marks(&me),
             Msg::Marked(marks) => state.marked(marks),
             Msg::Flush => state.flush_marks(),
-            Msg::Settle => {
-                state.settling = false;
-                state.settle();
+            Msg::MarkDelivered => {
+                state.marking_delivered = false;
+                state.mark_delivered();
             }
             Msg::Tick => state.tick(&me),
             Msg::Farewell => state.leaving = true,
@@ -372,7 +372,7 @@ impl State {
         serde_json::json!({
             "last": self.last(),
             "sessions": subs.len(),
-            "behind": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
+            "lagging": subs.iter().filter(|sub| sub.mode != Mode::Live).count(),
             "ring_bytes": self.ring.bytes(),
             "repairing": self.repairing.is_some(),
         })

@@ -184,7 +184,7 @@ impl State {
                     joined.map(|joined| sub.link.outbox.push_entries(&[joined]))
                 };
                 let Ok(pushed) = pushed else {
-                    sub.mode = Mode::Behind;
+                    sub.mode = Mode::Lagging;
                     self.late.push(sub.link.id);
                     continue;
                 };
@@ -194,14 +194,14 @@ impl State {
                         delivered += entries.len() as u64;
                         read |= sub.link.delivery.reads;
                     }
-                    Pushed::Full => sub.mode = Mode::Behind,
+                    Pushed::Full => sub.mode = Mode::Lagging,
                     Pushed::Closed => {}
                 }
             }
             slots.extend((0..entries.len()).map(|at| batch.frames(at)));
         }
         if read {
-            self.settle_later(me);
+            self.mark_delivered_later(me);
         }
         self.shared.meters.deliveries.increment(delivered);
         for (entry, [frames, masked]) in entries.iter().zip(slots) {

@@ -101,7 +101,7 @@ impl State {
                 self.note_readable();
                 let sessions: Vec<u64> = {
                     let mut subs = lock(&self.subs);
-                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Behind);
+                    subs.iter_mut().filter(|sub| sub.started()).for_each(|sub| sub.mode = Mode::Lagging);
                     subs.iter().map(|sub| sub.link.id).collect()
                 };
                 for session in sessions {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::actor::{Back, From, Msg, Sub};
 use super::asker::Asker;
-use super::registry::{Registry, Seat, lock};
+use super::registry::{Registry, RelaySeat, lock};
 use super::subscribing::Wish;
 use super::views::View;
 use crate::link::Link;
@@ -60,7 +60,7 @@ impl Registry {
 
     /// The rooms that a session is subscribed to; for a Session that takes a crashed one's place.
     pub(crate) fn rooms_of_session(&self, session: u64) -> Vec<RoomId> {
-        let has = |seat: &Seat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());
+        let has = |seat: &RelaySeat| lock(&seat.subs).iter().any(|sub| sub.link.id == session && sub.started());
         let mut rooms: Vec<_> = self.seats.iter().filter(|slot| has(slot.value())).map(|slot| *slot.key()).collect();
         rooms.sort_unstable();
         rooms

@@ -1,6 +1,6 @@
 //! The relays that are open on this node, and how each is reached: whoever asks for a room's opens it.
 //!
-//! A relay's subscribers hang on its [`Seat`], which outlives it: the next relay finds them there, each with its position,
+//! A relay's subscribers hang on its [`RelaySeat`], which outlives it: the next relay finds them there, each with its position,
 //! and catches them up from the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,14 +16,14 @@ use crate::shared::Shared;
 use crate::supervise::{self, Supervisor};
 
 /// A room's place among the relays.
-pub(super) struct Seat {
+pub(super) struct RelaySeat {
     actor: Mutex<ActorRef<Msg>>,
     pub(super) subs: Arc<Mutex<Vec<Sub>>>,
     /// Whose the room is, once its relay has read it.
     pub(super) tenant: Arc<OnceLock<TenantId>>,
 }
 
-impl Seat {
+impl RelaySeat {
     pub(super) fn actor(&self) -> ActorRef<Msg> {
         self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -41,7 +41,7 @@ pub(crate) struct Registry {
     pub(super) presence: Arc<presence::Registry>,
     /// Rooms whose relays may have missed something.
     pub(crate) gap_checks: GapChecks,
-    pub(super) seats: DashMap<RoomId, Arc<Seat>>,
+    pub(super) seats: DashMap<RoomId, Arc<RelaySeat>>,
     pub(super) supervisor: Supervisor,
 }
 
@@ -81,12 +81,12 @@ impl Registry {
         }
     }
 
-    fn open(self: &Arc<Self>, room: RoomId) -> Result<Arc<Seat>, Fault> {
+    fn open(self: &Arc<Self>, room: RoomId) -> Result<Arc<RelaySeat>, Fault> {
         let supervisor = self.supervisor.get()?;
         let slot = self.seats.entry(room).or_try_insert_with(|| {
             let (subs, tenant) = (Arc::new(Mutex::new(Vec::new())), Arc::new(OnceLock::new()));
             let actor = supervise::spawn(Relay, self.args(room, subs.clone(), tenant.clone()), supervisor)?;
-            Ok::<_, Fault>(Arc::new(Seat { actor: Mutex::new(actor), subs, tenant }))
+            Ok::<_, Fault>(Arc::new(RelaySeat { actor: Mutex::new(actor), subs, tenant }))
         })?;
         Ok(slot.clone())
     }
@@ -96,7 +96,7 @@ impl Registry {
     }
 
     /// Puts a new relay on the seat of one that crashed.
-    pub(super) fn reopen(self: &Arc<Self>, room: RoomId, seat: &Seat, dead: ActorId) -> Result<(), Fault> {
+    pub(super) fn reopen(self: &Arc<Self>, room: RoomId, seat: &RelaySeat, dead: ActorId) -> Result<(), Fault> {
         let mut actor = seat.actor.lock().unwrap_or_else(PoisonError::into_inner);
         if actor.get_id() == dead {
             metrics::counter!("parlance_restarts_total", "actor" => "relay").increment(1);

@@ -22,7 +22,7 @@ const PARKED_MAX: usize = 1_024;
 
 /// What is missing, and who waits for it.
 #[derive(Default)]
-pub(super) struct Behind {
+pub(super) struct Repair {
     /// The number that this node's own commands came to.
     expected: Seq,
     parked: Vec<Msg>,
@@ -33,7 +33,7 @@ pub(super) struct Behind {
     marks: BTreeMap<UserId, Seq>,
 }
 
-impl Behind {
+impl Repair {
     /// Keeps a question for later.
     pub(super) fn park(&mut self, msg: Msg) {
         self.parked.push(msg);
@@ -53,17 +53,17 @@ impl State {
                 | Msg::Mark { .. }
                 | Msg::Subscribe(_)
         );
-        asks && self.lacks() && self.behind.parked.len() < PARKED_MAX
+        asks && self.lacks() && self.repair.parked.len() < PARKED_MAX
     }
 
     fn lacks(&self) -> bool {
-        self.behind.expected > self.last() && self.broken.is_none()
+        self.repair.expected > self.last() && self.broken.is_none()
     }
 
     /// A command of this node's came to the entry with this number: it is about to be published, or was just missed.
     pub(super) fn expect(&mut self, me: &ActorRef<Msg>, seq: Seq) {
         let waits = self.lacks();
-        self.behind.expected = self.behind.expected.max(seq);
+        self.repair.expected = self.repair.expected.max(seq);
         if !waits && self.lacks() {
             me.send_after(Duration::from_millis(ARRIVAL_MS), || Msg::Overdue);
         }
@@ -71,8 +71,8 @@ impl State {
 
     /// A subscription may take a while to reach all of the bus: what was lost until then is asked for.
     pub(super) fn look_once_more(&mut self) {
-        self.behind.age = self.behind.age.saturating_add(1);
-        if self.behind.age == 2 && self.shared.cluster.elsewhere(self.room).is_some() {
+        self.repair.age = self.repair.age.saturating_add(1);
+        if self.repair.age == 2 && self.shared.cluster.elsewhere(self.room).is_some() {
             self.relays.gap_checks.request(self.room);
         }
     }
@@ -99,30 +99,30 @@ impl State {
     /// What was expected is looked for in the log if it hasn't come.
     pub(super) fn overdue(&mut self, me: &ActorRef<Msg>) {
         if self.lacks() {
-            self.heard_last(me, self.behind.expected);
+            self.heard_last(me, self.repair.expected);
         }
     }
 
     /// The log did not show what it must have; it is read again a little later.
     pub(super) fn look_again(&mut self, me: &ActorRef<Msg>, highest: Seq) {
         if self.last() >= highest {
-            self.behind.tries = 0;
+            self.repair.tries = 0;
             return;
         }
-        self.behind.tries += 1;
-        if self.behind.tries > TRIES {
+        self.repair.tries += 1;
+        if self.repair.tries > TRIES {
             tracing::warn!(room = %self.room, last = self.last(), highest, "the log does not show what was published");
-            (self.behind.expected, self.behind.tries) = (0, 0);
+            (self.repair.expected, self.repair.tries) = (0, 0);
             return;
         }
-        let pause = Duration::from_millis(25 << self.behind.tries);
+        let pause = Duration::from_millis(25 << self.repair.tries);
         me.send_after(pause, move || Msg::Heard(highest));
     }
 
     /// A mark beyond what is known here counts once that is.
     pub(super) fn mark_later(&mut self, user: UserId, seq: Seq) {
-        if self.behind.marks.len() < MEMBERS_MAX || self.behind.marks.contains_key(&user) {
-            let there = self.behind.marks.entry(user).or_default();
+        if self.repair.marks.len() < MEMBERS_MAX || self.repair.marks.contains_key(&user) {
+            let there = self.repair.marks.entry(user).or_default();
             *there = seq.max(*there);
         }
     }
@@ -130,22 +130,22 @@ impl State {
     /// Goes on with what waited.
     pub(super) fn unpark(&mut self, me: &ActorRef<Msg>) {
         let last = self.last();
-        if self.behind.marks.values().any(|seq| *seq <= last) {
-            for (user, seq) in std::mem::take(&mut self.behind.marks) {
+        if self.repair.marks.values().any(|seq| *seq <= last) {
+            for (user, seq) in std::mem::take(&mut self.repair.marks) {
                 self.heard_mark(me, user, seq);
             }
         }
-        if self.behind.parked.is_empty() || self.lacks() {
+        if self.repair.parked.is_empty() || self.lacks() {
             return;
         }
-        for msg in std::mem::take(&mut self.behind.parked) {
+        for msg in std::mem::take(&mut self.repair.parked) {
             let _ = me.cast(msg);
         }
     }
 
     /// Whether a subscription hints at something that other nodes may know and this relay doesn't.
     pub(super) fn may_lack(&self, link: &Link, from: From) -> bool {
-        if self.shared.cluster.is_alone() {
+        if self.shared.cluster.is_single_node() {
             return false;
         }
         let member = self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&link.principal.user));

@@ -16,10 +16,10 @@ use super::encode::{earliest, encode};
 use super::registry::lock;
 use super::subscribing::{Known, not_all};
 use crate::link::{Link, Pushed};
-use crate::names::Names;
 use crate::ports::store::{Range, StoreError};
 use crate::room::guarded;
 use crate::shared::Shared;
+use crate::usernames::Usernames;
 use crate::wire::{Around, Wire};
 
 impl State {
@@ -99,7 +99,7 @@ impl State {
             return Ok(Some(append));
         }
         let append = known.append.clone().unwrap_or_else(|| Err(not_all()))?;
-        if append.is_none() && !self.shared.cluster.is_alone() {
+        if append.is_none() && !self.shared.cluster.is_single_node() {
             // What is folded here is in the log: this was read where it isn't yet.
             return Err(not_all());
         }
@@ -110,7 +110,7 @@ impl State {
     pub(super) fn catch_up(&mut self, me: &ActorRef<Msg>, session: u64) {
         let subs = self.subs.clone();
         let mut subs = lock(&subs);
-        let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Behind) else { return };
+        let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session && sub.mode == Mode::Lagging) else { return };
         let end = sub.until.unwrap_or(Seq::MAX).min(self.last());
         while sub.position < end {
             let from = sub.position + 1;
@@ -140,7 +140,7 @@ impl State {
         self.part(&mut subs);
         drop(subs);
         if read {
-            self.settle_later(me);
+            self.mark_delivered_later(me);
         }
     }
 
@@ -210,7 +210,7 @@ impl State {
             let reading =
                 |sub: &&mut Sub| sub.link.id == session && sub.mode == Mode::Reading && sub.position + 1 == from;
             let Some(sub) = subs.iter_mut().find(reading) else { return };
-            sub.mode = Mode::Behind;
+            sub.mode = Mode::Lagging;
             match log {
                 Ok(log) if log.entries.first().is_some_and(|entry| entry.seq == sub.position + 1) => {
                     if !push_read(self.room, sub, &log, &self.shared.names) {
@@ -247,7 +247,7 @@ async fn read_passage(shared: &Shared, room: RoomId, range: Range, looks_around:
 }
 
 /// Queues entries one by one; false when the outbox is full.
-fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Names) -> bool {
+fn push_read(room: RoomId, sub: &mut Sub, log: &Passage, names: &Usernames) -> bool {
     let posted = |seq: Seq| log.originals.get(&seq).cloned();
     let around = Around::whole(names, &posted);
     for entry in &log.entries {

@@ -12,7 +12,7 @@ use crate::ports::bus::RoomEvent;
 use crate::ports::store::ReadMark;
 
 /// How long what was read by delivery waits to be marked and told together.
-const SETTLE_MS: u64 = 5_000;
+const MARK_DELIVERED_MS: u64 = 5_000;
 
 impl State {
     /// Tells the members of a user's first connection, where it is one that is announced.
@@ -41,7 +41,7 @@ impl State {
             return;
         }
         // What was delivered until now is read.
-        self.settle();
+        self.mark_delivered();
         let mut parted = Vec::new();
         {
             let mut subs = lock(&subs);
@@ -63,15 +63,15 @@ impl State {
     }
 
     /// Has what is delivered marked as read a little later.
-    pub(super) fn settle_later(&mut self, me: &ActorRef<Msg>) {
-        if !self.settling {
-            self.settling = true;
-            me.send_after(Duration::from_millis(SETTLE_MS), || Msg::Settle);
+    pub(super) fn mark_delivered_later(&mut self, me: &ActorRef<Msg>) {
+        if !self.marking_delivered {
+            self.marking_delivered = true;
+            me.send_after(Duration::from_millis(MARK_DELIVERED_MS), || Msg::MarkDelivered);
         }
     }
 
     /// Marks as read what was delivered to connections where that counts: all of it, where they are not behind.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn mark_delivered(&mut self) {
         let Some(folded) = &self.folded else { return };
         let mut read = Vec::new();
         for sub in lock(&self.subs).iter() {

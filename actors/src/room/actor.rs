@@ -139,7 +139,7 @@ impl State {
             elapsed_ms: u64::try_from(self.woke.elapsed().as_millis()).unwrap_or(u64::MAX),
             random: &mut || shared.random_id(),
             message_id: &mut || shared.ids.at_hand(IdKind::Message).map(MessageId::new),
-            single_node: shared.cluster.is_alone(),
+            single_node: shared.cluster.is_single_node(),
             at_home: shared.cluster.elsewhere(self.room).is_none(),
             idle_ms: shared.options.room_idle_ms,
         };

@@ -337,7 +337,7 @@ impl State {
             "resumed": self.link.liveness.is_resumed(),
             "in_flight": self.link.requests.in_flight(),
             "outbox_bytes": self.link.outbox.queued_bytes(),
-            "behind": self.link.outbox.is_behind(),
+            "lagging": self.link.outbox.is_lagging(),
         })
     }
 }

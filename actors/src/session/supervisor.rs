@@ -49,7 +49,7 @@ pub(crate) struct State {
 impl State {
     /// Has the next sessions look; a round begins when it is time, and when the bus was away.
     fn sweep(&mut self) {
-        if self.sessions.node.shared.cluster.is_alone() {
+        if self.sessions.node.shared.cluster.is_single_node() {
             return;
         }
         let anew = self.bus.has_changed().unwrap_or(false);
@@ -94,7 +94,7 @@ impl Actor for Sessions {
         let State { sessions, .. } = &*state;
         let shared = &sessions.node.shared;
         let (now, wall) = (ticks(), shared.clock.now());
-        let (mut queued, mut behind) = (0, 0);
+        let (mut queued, mut lagging) = (0, 0);
         let mut dead = Vec::new();
         let mut lines = sessions.refusals.lines();
         for (link, actor) in &sessions.all() {
@@ -103,7 +103,7 @@ impl Actor for Sessions {
                 dead.push(link.clone());
             }
             queued += link.outbox.queued_bytes();
-            behind += usize::from(link.outbox.is_behind());
+            lagging += usize::from(link.outbox.is_lagging());
             look_after(shared, link, now, wall);
             lines.add(link);
         }
@@ -112,7 +112,7 @@ impl Actor for Sessions {
             restart(sessions, &link);
         }
         metrics::gauge!("parlance_outbox_bytes").set(queued as f64);
-        metrics::gauge!("parlance_behind_sessions").set(behind as f64);
+        metrics::gauge!("parlance_lagging_sessions").set(lagging as f64);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub struct Listening {
 /// How many listen to a subject, and where its messages come in.
 struct Interest {
     count: usize,
-    slot: Arc<Slot>,
+    slot: Arc<SubjectSlot>,
 }
 
 /// One who listens; dropping it ends that.
@@ -78,7 +78,7 @@ impl Listening {
             Entry::Occupied(mut there) => there.get_mut().count += 1,
             Entry::Vacant(free) => {
                 let shard = self.shards[self.spread.hash_one(&subject) as usize % self.shards.len()].clone();
-                let slot = Arc::new(Slot::new(subject.clone(), shard));
+                let slot = Arc::new(SubjectSlot::new(subject.clone(), shard));
                 self.open(&slot);
                 self.count.increment(1.0);
                 free.insert(Interest { count: 1, slot });
@@ -88,7 +88,7 @@ impl Listening {
     }
 
     /// Subscribes before anything that is sent after this; later where the connection's queue is full.
-    fn open(&self, slot: &Arc<Slot>) {
+    fn open(&self, slot: &Arc<SubjectSlot>) {
         let subscribe = |client: Client, name: String| async move { client.subscribe(name).await };
         let name = slot.subject.of(&self.cluster);
         match coop::unconstrained(subscribe(self.client.clone(), name.clone())).now_or_never() {
@@ -125,7 +125,7 @@ impl Drop for Ticket {
 }
 
 /// Where a subject's messages come in.
-struct Slot {
+struct SubjectSlot {
     subject: Subject,
     shard: Arc<Shard>,
     inlet: Mutex<Inlet>,
@@ -139,7 +139,7 @@ enum Inlet {
     Closed,
 }
 
-impl Slot {
+impl SubjectSlot {
     fn new(subject: Subject, shard: Arc<Shard>) -> Self {
         Self { subject, shard, inlet: Mutex::new(Inlet::Opening), queued: AtomicBool::new(false) }
     }
@@ -170,7 +170,7 @@ impl Slot {
     }
 }
 
-impl Slot {
+impl SubjectSlot {
     /// Has some of what is there handled; false when there was nothing.
     fn turn(self: &Arc<Self>, handler: &Handler) -> bool {
         // What comes from here on wakes it again.
@@ -186,7 +186,7 @@ impl Slot {
     }
 }
 
-impl Wake for Slot {
+impl Wake for SubjectSlot {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -202,12 +202,12 @@ impl Wake for Slot {
 /// A task's subjects that may have something; each is in it once at most.
 #[derive(Default)]
 struct Shard {
-    ready: Mutex<VecDeque<Arc<Slot>>>,
+    ready: Mutex<VecDeque<Arc<SubjectSlot>>>,
     wake: Notify,
 }
 
 impl Shard {
-    fn next(&self) -> Option<Arc<Slot>> {
+    fn next(&self) -> Option<Arc<SubjectSlot>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 

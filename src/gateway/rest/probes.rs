@@ -176,7 +176,7 @@ pub struct ClusterCheck {
     status: Verdict,
     /// This node's name.
     node: String,
-    /// `starting`, `ready`, `aside` (it can't reach the store, and leaves its rooms to nodes that can) or `draining`.
+    /// `starting`, `ready`, `degraded` (it can't reach the store, and leaves its rooms to nodes that can) or `draining`.
     #[schema(value_type = String)]
     state: NodeState,
     /// Whether the bus reaches the other nodes.

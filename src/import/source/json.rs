@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(found) = map.next_key_seed(Name(self.columns))? {
+        while let Some(found) = map.next_key_seed(ColumnName(self.columns))? {
             match found {
                 Some((column, alias)) if self.named[column] == Some(alias) => {
                     let name = self.columns[column].names[alias];
@@ -131,9 +131,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// A field's name; which column it is, under which of its names.
-struct Name(&'static [Column]);
+struct ColumnName(&'static [Column]);
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for ColumnName {
     type Value = Option<(usize, usize)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -141,7 +141,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl Visitor<'_> for Name {
+impl Visitor<'_> for ColumnName {
     type Value = Option<(usize, usize)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

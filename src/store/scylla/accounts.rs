@@ -10,7 +10,7 @@ use parlance_schema::{Millis, RoomId, TenantId, UserId};
 use scylla::DeserializeRow;
 
 use super::cql::{self, Cas, corrupt, int, uint};
-use super::names::{Held, Name};
+use super::names::{Held, UniqueName};
 use super::{Db, Scylla, directory, families};
 use crate::store::name_key;
 
@@ -71,13 +71,13 @@ pub(super) fn now() -> u64 {
 }
 
 /// The names that an account is to hold.
-pub(super) fn names(account: &Account) -> Vec<Name> {
-    let name = |kind, text: &str| Name { tenant: account.tenant, kind, key: name_key(text) };
+pub(super) fn names(account: &Account) -> Vec<UniqueName> {
+    let name = |kind, text: &str| UniqueName { tenant: account.tenant, kind, key: name_key(text) };
     let email = account.email.as_deref().map(|email| name("email", email));
     std::iter::once(name("username", &account.username)).chain(email).collect()
 }
 
-fn taken(name: &Name) -> AccountError {
+fn taken(name: &UniqueName) -> AccountError {
     if name.kind == "email" { AccountError::EmailTaken } else { AccountError::UsernameTaken }
 }
 
@@ -107,15 +107,15 @@ async fn all(db: &Db, ids: &[UserId]) -> Result<Vec<Account>, StoreError> {
 }
 
 async fn by_name(db: &Db, tenant: TenantId, kind: &'static str, text: &str) -> Result<Option<Account>, StoreError> {
-    let name = Name { tenant, kind, key: name_key(text) };
+    let name = UniqueName { tenant, kind, key: name_key(text) };
     let Some(holder) = name.holder(db).await? else { return Ok(None) };
     let account = open(db, UserId::try_from(holder).map_err(corrupt)?).await?;
     Ok(account.filter(|account| names(account).contains(&name)))
 }
 
 /// Holds names, or none of them where one is taken.
-async fn hold(db: &Db, user: u64, wanted: &[Name]) -> Result<Vec<(Name, u64)>, AccountError> {
-    let mut held: Vec<(Name, u64)> = Vec::new();
+async fn hold(db: &Db, user: u64, wanted: &[UniqueName]) -> Result<Vec<(UniqueName, u64)>, AccountError> {
+    let mut held: Vec<(UniqueName, u64)> = Vec::new();
     for name in wanted {
         let failed = match name.hold(db, user).await {
             Ok(Held::Since(since)) => {
@@ -131,7 +131,7 @@ async fn hold(db: &Db, user: u64, wanted: &[Name]) -> Result<Vec<(Name, u64)>, A
     Ok(held)
 }
 
-async fn let_go(db: &Db, user: u64, held: &[(Name, u64)]) {
+async fn let_go(db: &Db, user: u64, held: &[(UniqueName, u64)]) {
     for (name, since) in held {
         name.let_go(db, user, *since).await;
     }
@@ -210,7 +210,7 @@ async fn seen(db: &Db, account: &Account) -> Result<(), AccountError> {
 }
 
 /// Takes back what was written of an account that is not to be. What stays by an error is nobody's, and is taken over.
-async fn give_up(db: &Db, account: &Account, held: &[(Name, u64)]) {
+async fn give_up(db: &Db, account: &Account, held: &[(UniqueName, u64)]) {
     let id = account.id.get();
     let dropped = cql::cas(&db.session, &db.statements.account_drop, (int(id), 0_i64)).await.map(drop);
     let_go(db, id, held).await;
@@ -242,7 +242,7 @@ async fn update(db: &Db, expected: Option<&Account>, account: &Account) -> Resul
         for name in old.iter().filter(|name| !new.contains(name)) {
             leaving.extend(name.since(db, id).await?.map(|since| (name.clone(), since)));
         }
-        let wanted: Vec<Name> = new.into_iter().filter(|name| !old.contains(name)).collect();
+        let wanted: Vec<UniqueName> = new.into_iter().filter(|name| !old.contains(name)).collect();
         let held = hold(db, id, &wanted).await?;
         directory::put(db, account, before.version + 1).await?;
         match set(db, account, before.version).await {

@@ -1,6 +1,6 @@
 //! The hot path: a conditional append to one room's log.
 //!
-//! What the log says so far is known from [`super::slot`]: whether a (sender, client id) pair is in it is looked up for
+//! What the log says so far is known from [`super::known_log`]: whether a (sender, client id) pair is in it is looked up for
 //! the state `expected`, and since the append is conditional on `expected`, what was found is true of the log that it is
 //! appended to. Then it is one Paxos round, however many entries there are. Beside it, where the messages are is written:
 //! if the append is refused, those rows tell of entries that don't exist, which whoever reads them finds out.
@@ -15,13 +15,13 @@ use parlance_schema::{RoomId, Seq};
 use scylla::value::CqlValue;
 
 use super::cql::{self, Cas, Values, big, encode, int};
-use super::slot::{self, Slot};
-use super::{Db, follow, log, repair};
+use super::known_log::{self, KnownLog};
+use super::{Db, log, projections, repair};
 
 /// Entries that may be without an index before that is written.
 const UNINDEXED_MAX: u64 = 256;
 /// Entries that may be without an index before an append waits for that.
-const BEHIND_MAX: u64 = 4_096;
+const UNINDEXED_BUSY_MAX: u64 = 4_096;
 
 /// Hashes that one question to the index may have; ScyllaDB takes up to 100 unless told otherwise.
 const HASHES_MAX: usize = 64;
@@ -34,7 +34,7 @@ pub(super) fn bucket(seq: Seq) -> u64 {
 /// Appends, or says why not.
 pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendError> {
     crate::store::check(&append)?;
-    let held = db.slots.of(append.room);
+    let held = db.known_logs.of(append.room);
     let mut slot = held.lock().await;
     if !slot.loaded || slot.stale || slot.known < append.expected {
         repair::load(db, append.room, &mut slot).await?;
@@ -42,7 +42,7 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
     if slot.known != append.expected {
         return Err(AppendError::Conflict { last: slot.known });
     }
-    let hashes: Vec<i64> = append.entries.iter().map(|e| slot::hash(e.by, &e.client_id)).collect();
+    let hashes: Vec<i64> = append.entries.iter().map(|e| known_log::hash(e.by, &e.client_id)).collect();
     let duplicates = duplicates(db, &append, &slot, &hashes).await?;
     if !duplicates.is_empty() {
         return Err(AppendError::Duplicate(duplicates));
@@ -51,7 +51,7 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
     let rows = rows(&append)?;
     let (done, located) = tokio::join!(
         cql::cas_batch(&db.session, db.batches.append(append.entries.len()), rows),
-        follow::locate(db, append.room, &append.entries)
+        projections::locate(db, append.room, &append.entries)
     );
     match done {
         Ok(Cas::Applied) => {}
@@ -72,7 +72,7 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
     for (entry, hash) in append.entries.iter().zip(hashes) {
         slot.push(hash, entry.seq);
     }
-    let followed = follow::of_append(db, &append).await;
+    let followed = projections::of_append(db, &append).await;
     if let Err(error) = located.and(followed) {
         tracing::warn!(room = %append.room, %error, "what follows from an append was not written; it is repaired later");
         slot.forget();
@@ -84,22 +84,23 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
 }
 
 /// Has a snapshot kept, and the index written where it is time, without waiting for either.
-async fn index(db: &Arc<Db>, append: Append, slot: &mut Slot) {
+async fn index(db: &Arc<Db>, append: Append, slot: &mut KnownLog) {
     let room = append.room;
-    let behind = slot.known - slot.indexed;
-    if append.snapshot.is_none() && (behind < UNINDEXED_MAX || (slot.busy().await && behind < BEHIND_MAX)) {
+    let unindexed = slot.known - slot.indexed;
+    if append.snapshot.is_none() && (unindexed < UNINDEXED_MAX || (slot.busy().await && unindexed < UNINDEXED_BUSY_MAX))
+    {
         return;
     }
-    slot.settle().await;
+    slot.await_background().await;
     let (db, upto, pairs) = (Arc::clone(db), slot.known, slot.unindexed());
     let work = tokio::spawn(async move {
         let snapshot = async {
             match append.snapshot {
-                Some(state) => follow::snapshot(&db, room, upto, state).await,
+                Some(state) => projections::snapshot(&db, room, upto, state).await,
                 None => Ok(()),
             }
         };
-        let (kept, indexed) = tokio::join!(snapshot, follow::index(&db, room, pairs, upto));
+        let (kept, indexed) = tokio::join!(snapshot, projections::index(&db, room, pairs, upto));
         let done = kept.and(indexed);
         if let Err(error) = &done {
             tracing::info!(%room, %error, "a snapshot or index was not written; the next one will be");
@@ -110,7 +111,12 @@ async fn index(db: &Arc<Db>, append: Append, slot: &mut Slot) {
 }
 
 /// Which of an append's entries are in the log already, by their client ids, and where.
-async fn duplicates(db: &Db, append: &Append, slot: &Slot, hashes: &[i64]) -> Result<Vec<(usize, Seq)>, StoreError> {
+async fn duplicates(
+    db: &Db,
+    append: &Append,
+    slot: &KnownLog,
+    hashes: &[i64],
+) -> Result<Vec<(usize, Seq)>, StoreError> {
     let mut candidates: Vec<(usize, Seq)> = Vec::new();
     for (at, hash) in hashes.iter().enumerate() {
         candidates.extend(slot.find(*hash).map(|seq| (at, seq)));
@@ -153,8 +159,8 @@ async fn check_messages(db: &Db, append: &Append) -> Result<(), StoreError> {
     let mut own = HashSet::new();
     for entry in append.entries.iter() {
         let Fact::Posted { id, .. } = entry.fact else { continue };
-        let fresh = db.fresh.take(id.get());
-        if !own.insert(id) || (!fresh && log::locate(db, id).await?.is_some()) {
+        let unused = db.unused_ids.take(id.get());
+        if !own.insert(id) || (!unused && log::locate(db, id).await?.is_some()) {
             return Err(StoreError::Corrupt(format!("message {id} is there already")));
         }
     }

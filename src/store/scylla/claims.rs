@@ -74,7 +74,7 @@ impl ClaimStore for Scylla {
         let _turn = self.db.turns.lock().await;
         let first = take(&self.db, id_word(kind), count).await?;
         if kind == IdKind::Message {
-            self.db.fresh.add(first, count);
+            self.db.unused_ids.add(first, count);
         }
         Ok(first)
     }

@@ -15,7 +15,7 @@ use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
 use super::accounts::AT_ONCE;
 use super::append::bucket;
 use super::cql::{self, big, corrupt, int, uint};
-use super::{Db, Scylla, append, follow, slot};
+use super::{Db, Scylla, append, known_log, projections};
 
 /// Buckets that are read at the same time.
 const BUCKETS_AT_ONCE: usize = 8;
@@ -57,7 +57,7 @@ pub(super) async fn end(db: &Db, room: RoomId, from: Seq, serial: bool) -> Resul
 async fn last(db: &Db, room: RoomId) -> Result<Seq, StoreError> {
     // What this process appends to, it knows; if it is busy there, the hints will do.
     let known =
-        db.slots.get(room).and_then(|slot| slot.try_lock().ok().filter(|slot| slot.loaded).map(|slot| slot.known));
+        db.known_logs.get(room).and_then(|slot| slot.try_lock().ok().filter(|slot| slot.loaded).map(|slot| slot.known));
     let from = match known {
         Some(known) => known,
         None => hints(db, room).await?.last,
@@ -86,7 +86,7 @@ pub(super) async fn whole(db: &Db, room: RoomId, from: Seq, to: Seq) -> Result<V
 
 /// Finds a message: the log's entry must say that it is there.
 pub(super) async fn locate(db: &Db, id: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError> {
-    let key = (int(id.get() / follow::MESSAGE_BLOCK), vec![int(id.get())]);
+    let key = (int(id.get() / projections::MESSAGE_BLOCK), vec![int(id.get())]);
     for (_, room, seq) in cql::rows::<(i64, i64, i64)>(&db.session, &db.statements.messages, key).await? {
         let (room, seq) = (RoomId::try_from(uint(room)?).map_err(corrupt)?, uint(seq)?);
         let entry = one(db, room, seq).await?;
@@ -161,10 +161,10 @@ async fn with_states(db: &Db, room: RoomId, posts: Vec<Arc<Entry>>) -> Result<Ve
 
 async fn wake(db: &Db, room: RoomId) -> Result<Option<Waking>, StoreError> {
     // A snapshot that an append here has left to be written is waited for, unless another append is under way.
-    if let Some(slot) = db.slots.get(room)
+    if let Some(slot) = db.known_logs.get(room)
         && let Ok(mut slot) = slot.try_lock()
     {
-        slot.settle().await;
+        slot.await_background().await;
     }
     let key = (int(room.get()),);
     let snapshot = cql::row::<(i64, Vec<u8>)>(&db.session, &db.statements.snapshot, key);
@@ -180,9 +180,9 @@ async fn wake(db: &Db, room: RoomId) -> Result<Option<Waking>, StoreError> {
 }
 
 async fn find(db: &Db, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
-    let hash = slot::hash(by, client_id);
+    let hash = known_log::hash(by, client_id);
     let hints = hints(db, room).await?;
-    let generations = 0..if hints.indexed == 0 { 0 } else { slot::generation(hints.indexed) + 1 };
+    let generations = 0..if hints.indexed == 0 { 0 } else { known_log::generation(hints.indexed) + 1 };
     for (_, seq) in append::indexed(db, room, generations, &[hash]).await? {
         let there = one(db, room, seq).await?;
         if there.is_some_and(|there| there.by == by && there.client_id == *client_id) {
@@ -236,14 +236,14 @@ impl LogStore for Scylla {
         if seq == 0 || seq > last {
             return Err(corrupt(format!("room {room}: a snapshot at {seq} of a log that ends at {last}")));
         }
-        follow::snapshot(&self.db, room, seq, state).await?;
+        projections::snapshot(&self.db, room, seq, state).await?;
         // A room that goes to sleep leaves nothing to repair.
-        let Some(slot) = self.db.slots.get(room) else { return Ok(()) };
+        let Some(slot) = self.db.known_logs.get(room) else { return Ok(()) };
         let mut slot = slot.lock().await;
-        slot.settle().await;
+        slot.await_background().await;
         if slot.loaded && slot.known > slot.indexed {
             let upto = slot.known;
-            follow::index(&self.db, room, slot.unindexed(), upto).await?;
+            projections::index(&self.db, room, slot.unindexed(), upto).await?;
             slot.indexed_upto(upto);
         }
         Ok(())
@@ -295,7 +295,7 @@ impl LogStore for Scylla {
         let row = |(user, mark): (UserId, ReadMark)| {
             vec![big(room.get()), big(user.get()), big(mark.seq), big(mark.posts), big(mark.own), big(mark.seq)]
         };
-        follow::partition(&self.db, follow::Table::Mark, marks.into_iter().map(row).collect()).await
+        projections::partition(&self.db, projections::RowKind::Mark, marks.into_iter().map(row).collect()).await
     }
 
     async fn read_marks(&self, room: RoomId) -> Result<Vec<(UserId, ReadMark)>, StoreError> {

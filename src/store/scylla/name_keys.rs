@@ -12,7 +12,7 @@ use scylla::statement::unprepared::Statement;
 
 use super::accounts::{Kept, kept_serial, names, set};
 use super::cql::{Cas, corrupt, read_failed, uint};
-use super::names::{Held, Name};
+use super::names::{Held, UniqueName};
 use super::{Db, directory};
 use crate::store::{name_key, with_ending};
 
@@ -82,7 +82,7 @@ async fn renew(db: &Db, user: u64) -> Result<bool, StoreError> {
 /// An account with names that it holds.
 async fn settled(db: &Db, user: u64, kept: &Kept) -> Result<Account, StoreError> {
     let mut account = kept.account.clone();
-    let name = |kind, text: &str| Name { tenant: account.tenant, kind, key: name_key(text) };
+    let name = |kind, text: &str| UniqueName { tenant: account.tenant, kind, key: name_key(text) };
     if let Some(email) = &account.email
         && matches!(name("email", email).hold(db, user).await?, Held::Taken)
     {
@@ -92,7 +92,7 @@ async fn settled(db: &Db, user: u64, kept: &Kept) -> Result<Account, StoreError>
     let wanted = account.username.clone();
     let mut tries = 0;
     loop {
-        let name = Name { tenant: account.tenant, kind: "username", key: name_key(&account.username) };
+        let name = UniqueName { tenant: account.tenant, kind: "username", key: name_key(&account.username) };
         match name.hold(db, user).await? {
             Held::Since(_) => break,
             Held::Taken => {
@@ -109,8 +109,8 @@ async fn settled(db: &Db, user: u64, kept: &Kept) -> Result<Account, StoreError>
 }
 
 /// The names that an account held before.
-fn old_names(account: &Account) -> Vec<Name> {
-    let name = |kind, text: &str| Name { tenant: account.tenant, kind, key: old_key(text) };
+fn old_names(account: &Account) -> Vec<UniqueName> {
+    let name = |kind, text: &str| UniqueName { tenant: account.tenant, kind, key: old_key(text) };
     let email = account.email.as_deref().map(|email| name("email", email));
     std::iter::once(name("username", &account.username)).chain(email).collect()
 }

@@ -18,7 +18,7 @@ const TRIES: usize = 8;
 
 /// A name to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct UniqueName {
     pub tenant: TenantId,
     /// `username` or `email`.
     pub kind: &'static str,
@@ -35,7 +35,7 @@ pub(super) enum Held {
     Taken,
 }
 
-impl Name {
+impl UniqueName {
     fn values(&self) -> (i64, &'static str, &str) {
         (int(self.tenant.get()), self.kind, &self.key)
     }

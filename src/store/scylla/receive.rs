@@ -15,8 +15,8 @@ use scylla::deserialize::row::DeserializeRow;
 use super::accounts::{self, AT_ONCE, DAY_MS};
 use super::append::{bucket, row};
 use super::cql::{self, Cas, Values, big, corrupt, int, uint};
-use super::{Db, Scylla, claims, families, follow, slot};
-use crate::store::moving::{Place, Progress, Row, STAGES, Stage, Tally, Target};
+use super::{Db, Scylla, claims, families, known_log, projections};
+use crate::store::copy::{Place, Progress, Row, STAGES, Stage, Tally, Target};
 
 /// Tables that have something in them once a store is in use.
 const IN_USE: [&str; 5] = ["id_block", "claim", "account", "family", "room_log"];
@@ -73,8 +73,8 @@ async fn write_row(db: &Db, row: Row) -> Result<(), StoreError> {
             let values = (int(room.get()), int(bucket(seq)), int(seq), int(last), state, int(last));
             cql::write(session, &statements.state_put, values).await
         }
-        Row::Snapshot(room, seq, state) => follow::snapshot(db, room, seq, state).await,
-        Row::Member(user, room, last) => follow::memberships(db, room, std::iter::once((user, true, last))).await,
+        Row::Snapshot(room, seq, state) => projections::snapshot(db, room, seq, state).await,
+        Row::Member(user, room, last) => projections::memberships(db, room, std::iter::once((user, true, last))).await,
         Row::Mark(room, user, mark) => {
             let [seq, posts, own] = [mark.seq, mark.posts, mark.own].map(int);
             cql::write(session, &statements.mark_put, (int(room.get()), int(user.get()), seq, posts, own, seq)).await
@@ -134,9 +134,10 @@ async fn write_log(db: &Db, room: RoomId, entries: &[Arc<Entry>]) -> Result<(), 
         append(db, room, some, rows).await?;
         rest = other;
     }
-    let pairs = entries.iter().map(|e| (slot::generation(e.seq), slot::hash(e.by, &e.client_id), e.seq)).collect();
-    follow::locate(db, room, entries).await?;
-    follow::index(db, room, pairs, entries.last().map_or(0, |last| last.seq)).await
+    let pairs =
+        entries.iter().map(|e| (known_log::generation(e.seq), known_log::hash(e.by, &e.client_id), e.seq)).collect();
+    projections::locate(db, room, entries).await?;
+    projections::index(db, room, pairs, entries.last().map_or(0, |last| last.seq)).await
 }
 
 /// Appends entries of one bucket, unless an earlier try did.

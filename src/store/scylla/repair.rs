@@ -14,15 +14,15 @@ use parlance_schema::{RoomId, Seq};
 
 use super::append::bucket;
 use super::cql::{self, int};
-use super::slot::{self, Slot};
-use super::{Db, follow, log};
+use super::known_log::{self, KnownLog};
+use super::{Db, log, projections};
 
 /// How often a repair is tried where nobody waits for it; the next append tries it again anyway.
 const LATER_TRIES: u32 = 8;
 
 /// Learns what the log says now, and repairs what follows from what is new.
-pub(super) async fn load(db: &Db, room: RoomId, slot: &mut Slot) -> Result<(), StoreError> {
-    slot.settle().await;
+pub(super) async fn load(db: &Db, room: RoomId, slot: &mut KnownLog) -> Result<(), StoreError> {
+    slot.await_background().await;
     let mut from = slot.known;
     if !slot.loaded {
         let hints = log::hints(db, room).await?;
@@ -35,9 +35,9 @@ pub(super) async fn load(db: &Db, room: RoomId, slot: &mut Slot) -> Result<(), S
         let tail = log::whole(db, room, slot.known + 1, last).await?;
         again(db, room, &tail).await?;
         for entry in &tail {
-            slot.push(slot::hash(entry.by, &entry.client_id), entry.seq);
+            slot.push(known_log::hash(entry.by, &entry.client_id), entry.seq);
         }
-        follow::index(db, room, slot.unindexed(), last).await?;
+        projections::index(db, room, slot.unindexed(), last).await?;
         slot.indexed_upto(last);
     }
     slot.stale = false;
@@ -49,7 +49,7 @@ pub(super) fn later(db: Arc<Db>, room: RoomId) {
     tokio::spawn(async move {
         for attempt in 0..LATER_TRIES {
             tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
-            let held = db.slots.of(room);
+            let held = db.known_logs.of(room);
             let mut slot = held.lock().await;
             if slot.loaded && !slot.stale {
                 return;
@@ -81,11 +81,11 @@ async fn again(db: &Db, room: RoomId, entries: &[Arc<Entry>]) -> Result<(), Stor
     }
     let states = changed.iter().map(|(seq, (upto, state))| (*seq, *upto, state));
     tokio::try_join!(
-        follow::locate(db, room, entries),
-        follow::memberships(db, room, members),
-        follow::messages(db, room, states),
+        projections::locate(db, room, entries),
+        projections::memberships(db, room, members),
+        projections::messages(db, room, states),
     )?;
-    follow::erased(db, room, erase).await
+    projections::erased(db, room, erase).await
 }
 
 /// What became of a message so far, and up to which entry that is folded.

@@ -10,10 +10,10 @@ use rusqlite::{Connection, Row as SqlRow, params_from_iter, types::Value};
 use super::append::decode;
 use super::fail::{Fail, corrupt, int, uint};
 use super::{Sqlite, accounts};
-use crate::store::moving::{Place, Row, Source, Stage};
+use crate::store::copy::{Place, Row, Source, Stage};
 
 /// How a stage's table is read: its key's columns, those with numbers first, and what is read of it.
-struct Table {
+struct ExportTable {
     key: &'static [&'static str],
     /// How many of the key's columns are numbers.
     numbers: usize,
@@ -22,8 +22,8 @@ struct Table {
     row: fn(&SqlRow<'_>) -> Result<Row, Fail>,
 }
 
-fn table(stage: Stage) -> Table {
-    let table = |key, numbers, columns, from, row| Table { key, numbers, columns, from, row };
+fn table(stage: Stage) -> ExportTable {
+    let table = |key, numbers, columns, from, row| ExportTable { key, numbers, columns, from, row };
     match stage {
         Stage::Ids => table(&["kind"], 0, "kind, next_id", "id_block", |row| Ok(Row::Id(row.get(0)?, uint(row, 1)?))),
         Stage::Claims => table(&["tenant", "kind", "key"], 1, "tenant, kind, key, target", "claim", |row| {

@@ -28,7 +28,7 @@ pub fn judge(case: &Case, verdict: &mut Verdict) {
                 let late = waited.is_some_and(|waited| waited > ANSWERED_MS);
                 let later = matches!(came, Came::Fault { retry, .. } if retry == "later");
                 if late || later {
-                    wrong(verdict, 0, format!("try {id} was answered {came:?} at {at} ms, in fair weather"));
+                    wrong(verdict, 0, format!("try {id} was answered {came:?} at {at} ms, with a faultless bus"));
                 }
             }
             _ => {}

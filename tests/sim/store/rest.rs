@@ -33,7 +33,7 @@ impl Store {
     /// Brings the answer to a write back, or leaves its fate open.
     async fn write_back<T>(&self, answer: T) -> Result<T, StoreError> {
         let answer = self.back(answer).await?;
-        if self.rng.chance(self.moods().unknown_done) {
+        if self.rng.chance(self.store_faults().unknown_done) {
             return Err(StoreError::Unknown("it timed out".into()));
         }
         Ok(answer)

@@ -11,7 +11,7 @@ use parlance::gateway::native::Json;
 use parlance_actors::ids::Ids;
 use parlance_actors::link::{Delivery, Link, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
-use parlance_actors::ports::membership::Alone;
+use parlance_actors::ports::membership::SingleNode;
 use parlance_actors::ports::store::{AccountStore, LogStore, Range};
 use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random};
 use parlance_actors::service::{After, Service};
@@ -115,7 +115,7 @@ impl Bed {
     /// A node on a store that is there already.
     pub async fn over(store: Arc<Faulty>, options: Options) -> Self {
         let lossy = Arc::new(Lossy::default());
-        let bed = Self::on(store, lossy.clone(), Arc::new(Alone::new(1)), 7, options).await;
+        let bed = Self::on(store, lossy.clone(), Arc::new(SingleNode::new(1)), 7, options).await;
         Self { bus: lossy, ..bed }
     }
 

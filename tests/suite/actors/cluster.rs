@@ -1,6 +1,6 @@
 //! Several nodes over one store: commands find their room, wherever it is and whatever is lost on the way.
 
-mod aside;
+mod degraded;
 mod doubts;
 mod forwarding;
 #[path = "../../common/net.rs"]

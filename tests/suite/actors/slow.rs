@@ -17,14 +17,14 @@ async fn a_slow_client_slows_nobody_and_gets_everything_when_it_reads() {
         assert!(slow.link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX + 1_024, "{}", slow.link.outbox.queued_bytes());
     }
     quick.reach(room, 401).await;
-    assert!(slow.link.outbox.is_behind());
-    assert_eq!(bed.picture(&format!("relays/{room}")).await["behind"], 1);
+    assert!(slow.link.outbox.is_lagging());
+    assert_eq!(bed.picture(&format!("relays/{room}")).await["lagging"], 1);
     // It reads a little, then all: first from its outbox, then from the log, then from the ring.
     slow.reach(room, 401).await;
     assert_eq!(slow.seqs(room), (2..=401).collect::<Vec<_>>());
     bed.perform(1, send(room, "live")).await.unwrap();
     slow.reach(room, 402).await;
-    assert_eq!(bed.picture(&format!("relays/{room}")).await["behind"], 0);
+    assert_eq!(bed.picture(&format!("relays/{room}")).await["lagging"], 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn typing_is_dropped_first() {
     }
     assert!(slow.link.outbox.queued_bytes() <= OUTBOX_BYTES_EPHEMERAL);
     bed.perform(1, send(room, "hello")).await.unwrap();
-    assert!(!slow.link.outbox.is_behind());
+    assert!(!slow.link.outbox.is_lagging());
     slow.reach(room, 2).await;
     let typed = slow.pushed("typing").len();
     assert!(typed > 100 && typed < 3_000, "{typed}");
@@ -54,7 +54,7 @@ async fn who_reads_nothing_for_too_long_is_closed_and_can_resume() {
     for n in 0..100 {
         bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
     }
-    assert!(slow.link.outbox.is_behind());
+    assert!(slow.link.outbox.is_lagging());
     for _ in 0..=SLOW_CLOSE_MS / 1_000 + 11 {
         slow.link.liveness.heard(parlance_actors::link::ticks());
         pass(1_000).await;

@@ -12,10 +12,10 @@ use parlance_schema::node::NodeId;
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 use tokio::time::{Instant, sleep};
 
-#[path = "conformance/alone.rs"]
-pub mod alone;
 #[path = "conformance/cluster.rs"]
 pub mod cluster;
+#[path = "conformance/single_node.rs"]
+pub mod single_node;
 
 /// Time within which what must happen has happened.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,7 +123,7 @@ pub async fn open_user(from: &dyn Bus, user: UserId, heard: &Heard<Notice>) {
 macro_rules! every_behaviour_alone {
     ($bed:path) => {
         crate::bus::conformance::behaviours! { $bed;
-            alone: own_events_come_at_once, subjects_are_apart, all_sinks_hear_until_dropped,
+            single_node: own_events_come_at_once, subjects_are_apart, all_sinks_hear_until_dropped,
                 a_sink_may_use_the_bus, a_node_is_not_told_what_it_tells_all, nobody_else_is_there;
         }
     };

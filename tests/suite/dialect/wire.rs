@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlance::dialect::chat_service::wire::Frames;
-use parlance_actors::wire::{Around, Asked, Missing, Names, Wire};
+use parlance_actors::wire::{Around, Asked, Missing, Usernames, Wire};
 use parlance_schema::command::MemberRole;
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
@@ -31,8 +31,8 @@ fn posted(text: Option<&str>) -> Entry {
     entry(31, Fact::Posted { id: MessageId::new(98), content, reply_to: None, mentions: Vec::new(), meta })
 }
 
-fn known() -> Names {
-    let names = Names::default();
+fn known() -> Usernames {
+    let names = Usernames::default();
     names.learn(ANNA, "anna");
     names
 }
@@ -196,7 +196,7 @@ fn parts_are_shown_as_text() {
 
 #[test]
 fn what_is_not_at_hand_is_asked_for_and_what_is_nowhere_is_left_out() {
-    let (wire, nobody) = (Frames::new(2, ROOM), Names::default());
+    let (wire, nobody) = (Frames::new(2, ROOM), Usernames::default());
     let (names, none) = (known(), |_: Seq| None);
     let edit = Fact::Edited { target: 31, revision: 1, content: Some(Content::text("after")) };
     for fact in [posted(Some("a")).fact, edit.clone(), Fact::Deleted { target: 31 }] {

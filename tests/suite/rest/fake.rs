@@ -113,11 +113,11 @@ impl Service for FakeNode {
         let (ready, writable) = *self.state.lock().unwrap();
         let store = StoreHealth { backend: "sqlite", writable, durability: "disk" };
         let cluster = ClusterHealth {
-            node: NodeId::alone(),
+            node: NodeId::single(),
             state: NodeState::Ready,
             connected: true,
             renewed: true,
-            nodes: [(NodeId::alone(), NodeState::Ready)].into(),
+            nodes: [(NodeId::single(), NodeState::Ready)].into(),
         };
         let ids_left = ID_MAX - self.ids_spent.load(Ordering::SeqCst);
         Health { ready, store, ids_left, bus: "local".into(), cluster }

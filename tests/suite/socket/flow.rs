@@ -97,12 +97,12 @@ async fn a_client_that_stops_reading_is_behind_and_told_so_when_it_reads_again()
         assert!(link.outbox.queued_bytes() <= OUTBOX_BYTES_MAX);
         tokio::task::yield_now().await;
     }
-    assert!(link.outbox.is_behind());
+    assert!(link.outbox.is_lagging());
     for n in 0..sent {
         assert_eq!(client.frame().await.unwrap().payload[..4], n.to_be_bytes());
     }
     assert!(matches!(next(&mut told).await, Told::Drained));
-    assert!(!link.outbox.is_behind());
+    assert!(!link.outbox.is_lagging());
     assert_eq!(link.outbox.queued_bytes(), 0);
 }
 

@@ -1,7 +1,7 @@
 //! The native wires: what they read, what they say of what they can't read, and that both say the same.
 
 use parlance::gateway::native::{Json, Msgpack};
-use parlance_actors::wire::{Around, Asked, Names, Wire};
+use parlance_actors::wire::{Around, Asked, Usernames, Wire};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::frame::{Answer, Push, Reply, ReplyOutcome, Request};
@@ -230,7 +230,7 @@ fn a_borrowed_push_and_reply_look_like_owned_ones() {
     };
     let room = RoomId::new(5);
     let push = Push::Entry { room, entry: entry.clone().into() };
-    let names = Names::default();
+    let names = Usernames::default();
     let around = Around::at_hand(&names, &|_| None);
     let json = Json.entry(room, &entry, &around).unwrap().unwrap();
     assert_eq!(json, Json.push(&push).unwrap());

@@ -34,7 +34,7 @@ pub(super) struct Open {
 }
 
 /// Writes one room's entries.
-pub(super) struct Scribe<'a> {
+pub(super) struct LogBuilder<'a> {
     import: &'a str,
     room: &'a Room,
     open: Open,
@@ -62,7 +62,7 @@ pub(super) fn name_of(import: &str, message: u64) -> String {
     format!("{import}/{message}")
 }
 
-impl<'a> Scribe<'a> {
+impl<'a> LogBuilder<'a> {
     /// Begins a room's log.
     pub fn open(import: &'a str, tenant: TenantId, room: &'a Room) -> Result<Self, Error> {
         let (owner, at) = (room.owner, millis(room.created));
@@ -82,12 +82,12 @@ impl<'a> Scribe<'a> {
         let entry = Entry { seq: 1, at, by: owner, client_id, posts: 0, append, fact };
         let state = State::opened(&entry).ok_or_else(|| Error::Other("a room that can't be opened".to_owned()))?;
         let open = Open { state, kept: 0 };
-        let mut scribe = Self::new(import, tenant, room, open, 0);
-        scribe.append.members.extend(members.iter().map(|user| (*user, true)));
-        scribe.entries.push(Arc::new(entry));
+        let mut builder = Self::new(import, tenant, room, open, 0);
+        builder.append.members.extend(members.iter().map(|user| (*user, true)));
+        builder.entries.push(Arc::new(entry));
         let admins: Vec<_> = room.members.iter().filter(|m| m.admin && members.contains(&m.user)).collect();
-        admins.into_iter().try_for_each(|member| scribe.promote(member.user, at))?;
-        Ok(scribe)
+        admins.into_iter().try_for_each(|member| builder.promote(member.user, at))?;
+        Ok(builder)
     }
 
     /// Goes on with a room's log.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use parlance::store::moving::{self, MoveError, Progress, Row, Stage, Tally, Target};
+use parlance::store::copy::{self, CopyError, Progress, Row, Stage, Tally, Target};
 use parlance::store::{Scylla, Sqlite};
 use parlance_actors::ports::Store;
 use parlance_actors::ports::store::{
@@ -147,19 +147,19 @@ async fn an_embedded_store_is_moved_over() {
     // Killed again and again, each time a little later.
     for writes in [0, 2, 3, 4, 5] {
         let killed = Interrupted { target: &target, writes: AtomicU32::new(writes) };
-        let ended = moving::run(&*source, &killed, &mut said).await;
-        assert!(matches!(ended, Err(MoveError::Store(StoreError::Unavailable(why))) if why == "killed"));
+        let ended = copy::run(&*source, &killed, &mut said).await;
+        assert!(matches!(ended, Err(CopyError::Store(StoreError::Unavailable(why))) if why == "killed"));
         let node = Scylla::open(bed::options(KEYSPACE)).await.err().unwrap().to_string();
         assert!(node.contains("has not come to its end"), "{node}");
     }
     // What is not as it was is found, and nothing is ended.
     let room = filled.rooms[1];
     moving_differs(&raw, &source, &target, KEYSPACE, room).await;
-    moving::run(&*source, &target, &mut said).await.unwrap();
+    copy::run(&*source, &target, &mut said).await.unwrap();
     let said = String::from_utf8(said).unwrap();
-    assert_eq!(said.lines().count() % moving::STAGES.len(), 0, "{said}");
+    assert_eq!(said.lines().count() % copy::STAGES.len(), 0, "{said}");
     assert!(said.contains(&format!("log {:>16} rows", filled.last + 1)), "{said}");
-    let again = moving::run(&*source, &target, &mut Vec::new()).await.unwrap_err().to_string();
+    let again = copy::run(&*source, &target, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(again.contains("already"), "{again}");
 
     let node = Scylla::open(bed::options(KEYSPACE)).await.unwrap();
@@ -183,13 +183,13 @@ async fn moving_differs(raw: &Raw, source: &Sqlite, target: &Scylla, keyspace: &
     // All but the end of a move.
     while target.begin(LogStore::epoch(source)).await.unwrap().stage.is_some() {
         let Progress { stage, after } = target.begin(LogStore::epoch(source)).await.unwrap();
-        let page = moving::Source::page(source, stage.unwrap(), &after, 1_000).await.unwrap();
+        let page = copy::Source::page(source, stage.unwrap(), &after, 1_000).await.unwrap();
         let after = page.last().map(|(place, _)| place.clone());
-        let next = moving::STAGES.into_iter().find(|other| Some(*other) > stage);
+        let next = copy::STAGES.into_iter().find(|other| Some(*other) > stage);
         target.write(stage.unwrap(), page.into_iter().map(|(_, row)| row).collect()).await.unwrap();
         let progress = match after {
             Some(after) => Progress { stage, after },
-            None => Progress { stage: next, after: moving::Place::default() },
+            None => Progress { stage: next, after: copy::Place::default() },
         };
         target.note(&progress).await.unwrap();
     }
@@ -201,8 +201,8 @@ async fn moving_differs(raw: &Raw, source: &Sqlite, target: &Scylla, keyspace: &
     changed.at += 1;
     let set = format!("UPDATE {keyspace}.room_log SET entry = ?{key} IF EXISTS");
     raw.0.query_unpaged(set.as_str(), (rmp_serde::to_vec_named(&changed).unwrap(),)).await.unwrap();
-    let differs = moving::run(source, target, &mut Vec::new()).await;
-    assert!(matches!(differs, Err(MoveError::Differs { stage: Stage::Log, .. })), "{differs:?}");
+    let differs = copy::run(source, target, &mut Vec::new()).await;
+    assert!(matches!(differs, Err(CopyError::Differs { stage: Stage::Log, .. })), "{differs:?}");
     raw.0.query_unpaged(set.as_str(), (kept,)).await.unwrap();
 }
 
@@ -214,7 +214,7 @@ async fn a_keyspace_in_use_takes_no_other_store() {
     let folder = tempfile::tempdir().unwrap();
     let source = Sqlite::open(folder.path(), &parlance::store::sqlite::Options::default()).unwrap();
     let target = Scylla::open_to_move(bed::options(bed::KEYSPACE)).await.unwrap();
-    let refused = moving::run(&source, &target, &mut Vec::new()).await.unwrap_err().to_string();
+    let refused = copy::run(&source, &target, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(refused.contains("something in it"), "{refused}");
     bed::open().await;
 }

@@ -10,9 +10,9 @@ const STRETCHES_MAX: usize = 4_096;
 
 /// Stretches of unused ids, each by its first one with the one after its last.
 #[derive(Default)]
-pub(super) struct Fresh(Mutex<BTreeMap<u64, u64>>);
+pub(super) struct UnusedIds(Mutex<BTreeMap<u64, u64>>);
 
-impl Fresh {
+impl UnusedIds {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,27 +50,27 @@ mod tests {
 
     #[test]
     fn each_id_is_unused_once() {
-        let fresh = Fresh::default();
-        fresh.add(10, 5);
-        fresh.add(100, 1);
-        let taken: Vec<u64> = (0..200).filter(|id| fresh.take(*id)).collect();
+        let unused = UnusedIds::default();
+        unused.add(10, 5);
+        unused.add(100, 1);
+        let taken: Vec<u64> = (0..200).filter(|id| unused.take(*id)).collect();
         assert_eq!(taken, [10, 11, 12, 13, 14, 100]);
-        assert!((0..200).all(|id| !fresh.take(id)));
-        fresh.add(20, 3);
-        assert_eq!([21, 20, 22, 21].map(|id| fresh.take(id)), [true, true, true, false]);
+        assert!((0..200).all(|id| !unused.take(id)));
+        unused.add(20, 3);
+        assert_eq!([21, 20, 22, 21].map(|id| unused.take(id)), [true, true, true, false]);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let fresh = Fresh::default();
-        fresh.add(0, 4 * STRETCHES_MAX as u64);
+        let unused = UnusedIds::default();
+        unused.add(0, 4 * STRETCHES_MAX as u64);
         for id in (0..4 * STRETCHES_MAX as u64).step_by(2) {
-            fresh.take(id);
+            unused.take(id);
         }
         for block in 0..10 {
-            fresh.add(1_000_000 + block * 10, 1);
+            unused.add(1_000_000 + block * 10, 1);
         }
-        assert!(fresh.lock().len() <= STRETCHES_MAX);
-        assert!(fresh.take(1_000_090));
+        assert!(unused.lock().len() <= STRETCHES_MAX);
+        assert!(unused.take(1_000_090));
     }
 }

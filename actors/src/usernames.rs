@@ -8,16 +8,16 @@ use parlance_schema::UserId;
 use crate::ports::Store;
 use crate::ports::store::StoreError;
 
-/// Names that are kept at once; beyond that, all are forgotten.
+/// Usernames that are kept at once; beyond that, all are forgotten.
 const NAMES_MAX: usize = 100_000;
 
 /// The names that are known.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct Usernames {
     names: DashMap<UserId, Arc<str>>,
 }
 
-impl Names {
+impl Usernames {
     /// A user's name, if it is known.
     #[must_use]
     pub fn get(&self, user: UserId) -> Option<Arc<str>> {

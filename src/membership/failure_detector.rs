@@ -11,7 +11,7 @@ use parlance_schema::node::{NodeId, NodeInfo, NodeState, View};
 
 /// The nodes that one node believes in.
 #[derive(Debug)]
-pub struct Roll {
+pub struct FailureDetector {
     me: NodeInfo,
     lease: Duration,
     peers: BTreeMap<NodeId, Peer>,
@@ -28,7 +28,7 @@ struct Peer {
     expired: bool,
 }
 
-impl Roll {
+impl FailureDetector {
     /// A node that knows of none but itself.
     pub fn new(me: NodeInfo, lease: Duration) -> Self {
         Self { me, lease, peers: BTreeMap::new(), renewed: None, steady_since: None }
@@ -121,18 +121,18 @@ mod tests {
         NodeInfo { id: id.parse().unwrap(), incarnation, state: NodeState::Ready }
     }
 
-    /// A roll with the nodes b and c, and its clock in seconds.
+    /// A detector with the nodes b and c, and its clock in seconds.
     struct Case {
-        roll: Roll,
+        detector: FailureDetector,
         start: Instant,
     }
 
     impl Case {
         fn new() -> Self {
-            let mut roll = Roll::new(NodeInfo { state: NodeState::Starting, ..node("a", 1) }, LEASE);
-            roll.heard(node("b", 2));
-            roll.heard(node("c", 3));
-            Self { roll, start: Instant::now() }
+            let mut detector = FailureDetector::new(NodeInfo { state: NodeState::Starting, ..node("a", 1) }, LEASE);
+            detector.heard(node("b", 2));
+            detector.heard(node("c", 3));
+            Self { detector, start: Instant::now() }
         }
 
         fn at(&self, s: u64) -> Instant {
@@ -143,30 +143,30 @@ mod tests {
         fn renew(&mut self, seconds: std::ops::Range<u64>) {
             for s in seconds {
                 let now = self.at(s);
-                self.roll.renewed(now, now);
+                self.detector.renewed(now, now);
             }
         }
 
         fn names(&mut self, s: u64) -> String {
-            let view = self.roll.view(self.at(s));
+            let view = self.detector.view(self.at(s));
             view.nodes().iter().map(|node| node.id.as_str()).collect()
         }
 
         fn expire(&mut self, id: &str) {
-            self.roll.expired(&id.parse().unwrap());
+            self.detector.expired(&id.parse().unwrap());
         }
     }
 
     #[test]
     fn oneself_is_in_the_view_as_announced() {
         let mut case = Case::new();
-        let me = |case: &mut Case| case.roll.view(case.start).get(&"a".parse().unwrap()).unwrap().clone();
+        let me = |case: &mut Case| case.detector.view(case.start).get(&"a".parse().unwrap()).unwrap().clone();
         assert_eq!(me(&mut case).state, NodeState::Starting);
-        case.roll.announce(NodeState::Ready);
-        case.roll.heard(node("a", 9));
-        case.roll.left(&"a".parse().unwrap());
+        case.detector.announce(NodeState::Ready);
+        case.detector.heard(node("a", 9));
+        case.detector.left(&"a".parse().unwrap());
         case.expire("a");
-        case.roll.only(&[]);
+        case.detector.only(&[]);
         assert_eq!(me(&mut case), node("a", 1));
     }
 
@@ -176,7 +176,7 @@ mod tests {
         case.renew(0..6);
         case.expire("b");
         assert_eq!(case.names(5), "ac");
-        case.roll.heard(node("b", 4));
+        case.detector.heard(node("b", 4));
         assert_eq!(case.names(5), "abc");
     }
 
@@ -194,12 +194,12 @@ mod tests {
     fn when_nobody_could_renew_nobody_is_taken_out() {
         let mut case = Case::new();
         case.renew(0..10);
-        case.roll.unsteady();
+        case.detector.unsteady();
         for id in ["a", "b", "c"] {
             case.expire(id);
         }
         case.renew(15..17);
-        case.roll.heard(node("b", 2));
+        case.detector.heard(node("b", 2));
         case.renew(17..20);
         assert_eq!(case.names(19), "abc", "c has the time that this node needs to be sure");
         case.renew(20..21);
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(case.names(30), "abc");
         case.renew(30..32);
         assert_eq!(case.names(31), "abc");
-        case.roll.heard(node("b", 2));
+        case.detector.heard(node("b", 2));
         case.renew(32..40);
         assert_eq!(case.names(39), "abc");
     }
@@ -232,14 +232,14 @@ mod tests {
     #[test]
     fn who_says_goodbye_is_out_at_once() {
         let mut case = Case::new();
-        case.roll.left(&"b".parse().unwrap());
+        case.detector.left(&"b".parse().unwrap());
         assert_eq!(case.names(0), "ac");
     }
 
     #[test]
     fn who_is_missing_from_all_leases_has_expired() {
         let mut case = Case::new();
-        case.roll.only(&["a".parse().unwrap(), "c".parse().unwrap()]);
+        case.detector.only(&["a".parse().unwrap(), "c".parse().unwrap()]);
         assert_eq!(case.names(0), "abc");
         case.renew(0..6);
         assert_eq!(case.names(5), "ac");
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn renewals_count_for_a_lease() {
         let mut case = Case::new();
-        assert!(!case.roll.is_renewed(case.at(0)));
+        assert!(!case.detector.is_renewed(case.at(0)));
         case.renew(0..3);
-        assert!(case.roll.is_renewed(case.at(6)) && !case.roll.is_renewed(case.at(7)));
+        assert!(case.detector.is_renewed(case.at(6)) && !case.detector.is_renewed(case.at(7)));
     }
 }

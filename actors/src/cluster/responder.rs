@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use parlance_schema::{Code, Fault, RoomId, Seq};
 
 use super::registries::Registries;
-use crate::ports::bus::{Question, Reply, Responder};
+use crate::ports::bus::{self, Question, Reply};
 use crate::ports::store::Range;
 use crate::room::guarded;
 
@@ -15,7 +15,7 @@ pub(crate) const LAST_MAX: usize = 256;
 
 impl Registries {
     /// Answers questions for as long as the node is there.
-    pub(crate) fn responder(self: &Arc<Self>) -> Responder {
+    pub(crate) fn respond(self: &Arc<Self>) -> bus::Responder {
         let node = Arc::downgrade(self);
         Arc::new(move |_, question| {
             let Some(node) = node.upgrade() else {

@@ -56,7 +56,7 @@ async fn who_cannot_reach_the_store_leaves_its_rooms_to_who_can() {
     pair.two.ask(send(room, "before")).await;
     pair.cut(true);
     assert_eq!(pair.two.refused(send(room, "not yet")).await, "store_unavailable");
-    pair.sees(NodeState::Aside).await;
+    pair.sees(NodeState::Degraded).await;
     pair.two.ask(send(room, "by the other")).await;
     pair.one.ask(send(room, "here")).await;
     pair.cut(false);
@@ -108,9 +108,9 @@ async fn where_nobody_reaches_the_store_rooms_stay_at_home() {
     flock.store.down.store(true, Ordering::SeqCst);
     let states = async || {
         let nodes = flock.nodes[0].node.health().await.cluster.nodes;
-        nodes.values().all(|state| *state == NodeState::Aside)
+        nodes.values().all(|state| *state == NodeState::Degraded)
     };
-    eventually("both stand aside", states).await;
+    eventually("both are degraded", states).await;
     assert_eq!(one.refused(send(room, "no")).await, "store_unavailable");
     let rooms = flock.nodes[0].picture(&format!("rooms/{room}")).await;
     assert_eq!(rooms, json!(null), "it is not the first node's");

@@ -1,6 +1,6 @@
-//! How accounts stand, remembered for a few seconds, so that a request with a token costs no read of the store.
+//! The status of accounts, cached for a few seconds, so that a request with a token costs no read of the store.
 //!
-//! A standing that is remembered is watched: a `Notice::Revoked` makes it void at once, on whatever node it was published.
+//! A cached status is watched: a `Notice::Revoked` makes it void at once, on whatever node it was published.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use parlance_schema::{Fault, Millis, TenantId, UserId};
 
 use super::{Ports, store_fault};
 
-/// Milliseconds for which a standing is believed.
+/// Milliseconds for which a status is believed.
 const TTL_MS: Millis = 5_000;
 /// Users remembered at once; beyond that, all are forgotten.
 const USERS_MAX: usize = 200_000;
@@ -23,21 +23,21 @@ const FAMILIES_MAX: usize = 16;
 
 /// What a token is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct AccountStatus {
     pub(super) tenant: TenantId,
     pub(super) role: Role,
     pub(super) active: bool,
     pub(super) valid_after: Millis,
 }
 
-/// The standings that are remembered.
+/// The statuses that are cached.
 #[derive(Default)]
-pub(super) struct Standings {
-    users: DashMap<UserId, Arc<Slot>>,
+pub(super) struct AccountStatusCache {
+    users: DashMap<UserId, Arc<CachedUser>>,
     swept: AtomicU64,
 }
 
-struct Slot {
+struct CachedUser {
     /// Counts what made it void. What was read is good while the count is what it was before reading.
     voided: Arc<AtomicU64>,
     used: AtomicU64,
@@ -48,7 +48,7 @@ struct Slot {
 #[derive(Default)]
 struct Known {
     /// The account, or that there is none.
-    account: Option<Read<Option<Standing>>>,
+    account: Option<Read<Option<AccountStatus>>>,
     /// Whether logins have ended.
     families: Vec<(String, Read<bool>)>,
 }
@@ -62,23 +62,27 @@ struct Read<T> {
 
 impl<T: Copy> Read<T> {
     /// What was read, if it is to be believed; a clock that was set back makes it old, not young.
-    fn fresh(&self, slot: &Slot, now: Millis) -> Option<T> {
+    fn fresh(&self, slot: &CachedUser, now: Millis) -> Option<T> {
         let good = self.voided == slot.voided.load(Ordering::Acquire) && now.abs_diff(self.at) < TTL_MS;
         good.then_some(self.value)
     }
 }
 
-impl Standings {
+impl AccountStatusCache {
     /// How an account stands; `None` when there is no such account.
-    pub(super) async fn of(&self, ports: &Ports, user: UserId, now: Millis) -> Result<Option<Standing>, Fault> {
+    pub(super) async fn of(&self, ports: &Ports, user: UserId, now: Millis) -> Result<Option<AccountStatus>, Fault> {
         let slot = self.slot(ports, user, now);
         if let Some(known) = slot.known().account.and_then(|read| read.fresh(&slot, now)) {
             return Ok(known);
         }
         let voided = slot.voided.load(Ordering::Acquire);
         let account = ports.store.account(Who::Id(user)).await.map_err(|e| store_fault(&e))?;
-        let value =
-            account.map(|a| Standing { tenant: a.tenant, role: a.role, active: a.active, valid_after: a.valid_after });
+        let value = account.map(|a| AccountStatus {
+            tenant: a.tenant,
+            role: a.role,
+            active: a.active,
+            valid_after: a.valid_after,
+        });
         slot.known().account = Some(Read { value, at: now, voided });
         Ok(value)
     }
@@ -110,7 +114,7 @@ impl Standings {
     }
 
     /// The user's slot, watched before anything is read into it, so that no notice falls in between.
-    fn slot(&self, ports: &Ports, user: UserId, now: Millis) -> Arc<Slot> {
+    fn slot(&self, ports: &Ports, user: UserId, now: Millis) -> Arc<CachedUser> {
         if let Some(slot) = self.users.get(&user) {
             slot.used.store(now, Ordering::Relaxed);
             return slot.clone();
@@ -127,7 +131,7 @@ impl Standings {
                 }
             }),
         );
-        let slot = Arc::new(Slot { voided, used: AtomicU64::new(now), known: Mutex::default(), _watch: watch });
+        let slot = Arc::new(CachedUser { voided, used: AtomicU64::new(now), known: Mutex::default(), _watch: watch });
         self.users.entry(user).or_insert(slot).clone()
     }
 
@@ -152,7 +156,7 @@ impl Standings {
     }
 }
 
-impl Slot {
+impl CachedUser {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

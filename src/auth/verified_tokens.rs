@@ -12,27 +12,27 @@ use super::token::Checked;
 const TOKENS_MAX: usize = 16_384;
 
 /// A token's SHA-256, so that no token is kept.
-type Name = [u8; 32];
+type Digest32 = [u8; 32];
 
 /// What a set of keys was found to have signed: it is forgotten with them.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Generations>);
+pub(super) struct VerifiedTokens(Mutex<Generations>);
 
 /// When the younger generation is full, it is the older one, and what was not asked for since is forgotten.
 #[derive(Default)]
 struct Generations {
-    young: HashMap<Name, Checked>,
-    old: HashMap<Name, Checked>,
+    young: HashMap<Digest32, Checked>,
+    old: HashMap<Digest32, Checked>,
 }
 
-impl Seen {
+impl VerifiedTokens {
     /// The name of a token.
-    pub(super) fn name(token: &str) -> Name {
+    pub(super) fn name(token: &str) -> Digest32 {
         Sha256::digest(token).into()
     }
 
     /// What a token says that was checked.
-    pub(super) fn get(&self, name: &Name) -> Option<Checked> {
+    pub(super) fn get(&self, name: &Digest32) -> Option<Checked> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(checked) = seen.young.get(name) {
             return Some(checked.clone());
@@ -43,13 +43,13 @@ impl Seen {
     }
 
     /// Remembers a token whose signature is good.
-    pub(super) fn put(&self, name: Name, checked: Checked) {
+    pub(super) fn put(&self, name: Digest32, checked: Checked) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).put(name, checked);
     }
 }
 
 impl Generations {
-    fn put(&mut self, name: Name, checked: Checked) {
+    fn put(&mut self, name: Digest32, checked: Checked) {
         if self.young.len() >= TOKENS_MAX {
             self.old = std::mem::take(&mut self.young);
         }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn who_is_asked_for_stays_and_the_number_is_bounded() {
-        let seen = Seen::default();
+        let seen = VerifiedTokens::default();
         let checked = |expires_at| Checked {
             user: parlance_schema::UserId::new(1),
             tenant: parlance_schema::id::TENANT_DEFAULT,
@@ -71,7 +71,7 @@ mod tests {
             expires_at,
             family: None,
         };
-        let name = |n: usize| Seen::name(&n.to_string());
+        let name = |n: usize| VerifiedTokens::name(&n.to_string());
         for n in 0..5 * TOKENS_MAX {
             seen.put(name(n), checked(n as u64));
             assert_eq!(seen.get(&name(0)), Some(checked(0)), "after {n}");

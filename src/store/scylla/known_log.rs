@@ -2,7 +2,7 @@
 //!
 //! Entries up to `floor` have their pairs in the index; those after it, up to `known`, are in memory. So a lookup made here
 //! and in the index covers the whole log up to `known`, and an append that is conditional on `known` finds it still true.
-//! All of it can be read again: a slot that was thrown away, or is in doubt, costs a read and nothing else.
+//! All of it can be read again: what was thrown away, or is in doubt, costs a read and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ const PAIRS_MAX: usize = 4_000_000;
 /// Numbers in one generation of the index.
 const GENERATION: u64 = 1 << 20;
 
-/// The slots of all rooms in use.
+/// What is known of the logs of all rooms in use.
 #[derive(Default)]
-pub(super) struct Slots {
-    all: DashMap<RoomId, Arc<Mutex<Slot>>>,
+pub(super) struct KnownLogs {
+    all: DashMap<RoomId, Arc<Mutex<KnownLog>>>,
     pairs: Arc<AtomicUsize>,
 }
 
 /// What is known of one room's log.
 #[derive(Default)]
-pub(super) struct Slot {
+pub(super) struct KnownLog {
     /// Whether the rest of this holds, if only for the log's beginning.
     pub loaded: bool,
     /// Whether the log may have gone on since.
@@ -46,13 +46,13 @@ pub(super) struct Slot {
     pairs: BTreeSet<(i64, Seq)>,
     /// Writes that an append did not wait for, after which entries up to this number are indexed.
     background: Option<(Seq, JoinHandle<bool>)>,
-    /// How many pairs there are in all slots.
+    /// How many pairs there are in all of them.
     total: Arc<AtomicUsize>,
 }
 
-impl Slots {
-    /// A room's slot.
-    pub fn of(&self, room: RoomId) -> Arc<Mutex<Slot>> {
+impl KnownLogs {
+    /// What is known of a room's log.
+    pub fn of(&self, room: RoomId) -> Arc<Mutex<KnownLog>> {
         if let Some(slot) = self.all.get(&room) {
             return Arc::clone(&slot);
         }
@@ -60,20 +60,20 @@ impl Slots {
             self.all.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         let new = || {
-            let mut slot = Slot::default();
+            let mut slot = KnownLog::default();
             slot.total = Arc::clone(&self.pairs);
             Arc::new(Mutex::new(slot))
         };
         Arc::clone(&self.all.entry(room).or_insert_with(new))
     }
 
-    /// A room's slot, if there is one.
-    pub fn get(&self, room: RoomId) -> Option<Arc<Mutex<Slot>>> {
+    /// A room's known_log, if there is one.
+    pub fn get(&self, room: RoomId) -> Option<Arc<Mutex<KnownLog>>> {
         self.all.get(&room).map(|slot| Arc::clone(&slot))
     }
 }
 
-impl Slot {
+impl KnownLog {
     /// Begins to know: nothing in memory, all up to `indexed` in the index.
     pub fn begin(&mut self, indexed: Seq) {
         self.forget();
@@ -124,20 +124,20 @@ impl Slot {
 
     /// Leaves writes to a task, after which entries up to `upto` are indexed.
     pub async fn leave(&mut self, upto: Seq, work: JoinHandle<bool>) {
-        self.settle().await;
+        self.await_background().await;
         self.background = Some((upto, work));
     }
 
     /// Whether there are writes under way that an append did not wait for.
     pub async fn busy(&mut self) -> bool {
         if self.background.as_ref().is_some_and(|(_, work)| work.is_finished()) {
-            self.settle().await;
+            self.await_background().await;
         }
         self.background.is_some()
     }
 
     /// Waits for what an append did not wait for.
-    pub async fn settle(&mut self) {
+    pub async fn await_background(&mut self) {
         if let Some((upto, work)) = self.background.take()
             && work.await.unwrap_or(false)
         {
@@ -146,7 +146,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for KnownLog {
     fn drop(&mut self) {
         self.total.fetch_sub(self.pairs.len(), Ordering::Relaxed);
     }
@@ -169,13 +169,13 @@ pub(super) fn hash(by: UserId, client_id: &ClientId) -> i64 {
 mod tests {
     use super::*;
 
-    fn slot(slots: &Slots) -> Arc<Mutex<Slot>> {
+    fn slot(slots: &KnownLogs) -> Arc<Mutex<KnownLog>> {
         slots.of(RoomId::new(1))
     }
 
     #[tokio::test]
     async fn what_the_index_has_is_forgotten_where_memory_is_short() {
-        let slots = Slots::default();
+        let slots = KnownLogs::default();
         let held = slot(&slots);
         let mut slot = held.lock().await;
         slot.begin(0);

@@ -1,4 +1,4 @@
-//! Moving everything that one store has into another: page by page, again from where it was interrupted, and then compared.
+//! Copying everything that one store has into another: page by page, again from where it was interrupted, and then compared.
 //!
 //! A [`Source`] gives its rows in the order of their keys, a [`Target`] takes them, any number of times, and keeps how far it
 //! has got. In the end both are read through and must have the same rows: their count, and the sum of their digests, which
@@ -191,7 +191,7 @@ pub trait Target: Send + Sync {
 
 /// Why a move did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum MoveError {
+pub enum CopyError {
     /// One of the stores failed, or has in it what must not be there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -213,8 +213,8 @@ pub enum MoveError {
 /// Moves everything from `source` to `target`, compares, and says what it did.
 ///
 /// # Errors
-/// See [`MoveError`]. It can be called again then, and goes on where it was.
-pub async fn run(source: &dyn Source, target: &dyn Target, out: &mut (dyn Write + Send)) -> Result<(), MoveError> {
+/// See [`CopyError`]. It can be called again then, and goes on where it was.
+pub async fn run(source: &dyn Source, target: &dyn Target, out: &mut (dyn Write + Send)) -> Result<(), CopyError> {
     let mut progress = target.begin(source.epoch()).await?;
     while let Some(stage) = progress.stage {
         let page = source.page(stage, &progress.after, PAGE_ROWS).await?;
@@ -228,7 +228,7 @@ pub async fn run(source: &dyn Source, target: &dyn Target, out: &mut (dyn Write 
     for stage in STAGES {
         let (source_has, target) = tokio::try_join!(tally(source, stage), target.tally(stage))?;
         if source_has != target {
-            return Err(MoveError::Differs { stage, source_has, target });
+            return Err(CopyError::Differs { stage, source_has, target });
         }
         writeln!(out, "{:<9} {:>10} rows, {:032x}", format!("{stage:?}").to_lowercase(), target.count, target.sum)?;
     }

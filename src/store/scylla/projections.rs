@@ -31,7 +31,7 @@ pub(super) async fn locate(db: &Db, room: RoomId, entries: &[Arc<Entry>]) -> Res
         let (block, seq) = (id.get() / MESSAGE_BLOCK, entry.seq);
         blocks.entry(block).or_default().push(vec![big(block), big(id.get()), big(room.get()), big(seq), big(seq)]);
     }
-    let write = |rows| partition(db, Table::Message, rows);
+    let write = |rows| partition(db, RowKind::Message, rows);
     futures_util::future::try_join_all(blocks.into_values().map(write)).await?;
     Ok(())
 }
@@ -81,7 +81,7 @@ pub(super) async fn messages<'a>(
         buckets.entry(bucket(seq)).or_default().push(row);
     }
     for rows in buckets.into_values() {
-        partition(db, Table::State, rows).await?;
+        partition(db, RowKind::State, rows).await?;
     }
     Ok(())
 }
@@ -141,15 +141,15 @@ pub(super) async fn index(db: &Db, room: RoomId, pairs: Vec<(u64, i64, Seq)>, up
         generations.entry(generation).or_default().push(row);
     }
     for rows in generations.into_values() {
-        partition(db, Table::Pair, rows).await?;
+        partition(db, RowKind::Pair, rows).await?;
     }
     let values = (int(upto), int(upto), int(upto), int(room.get()));
     cql::write(&db.session, &db.statements.room_mark, values).await
 }
 
-/// Tables whose rows are written many at a time.
+/// Rows that are written many at a time, by their table.
 #[derive(Clone, Copy)]
-pub(super) enum Table {
+pub(super) enum RowKind {
     Message,
     State,
     Pair,
@@ -157,12 +157,12 @@ pub(super) enum Table {
 }
 
 /// Writes rows of one partition, some at a time.
-pub(super) async fn partition(db: &Db, table: Table, rows: Vec<Values>) -> Result<(), StoreError> {
+pub(super) async fn partition(db: &Db, table: RowKind, rows: Vec<Values>) -> Result<(), StoreError> {
     let statement = match table {
-        Table::Message => &db.statements.message_put,
-        Table::State => &db.statements.state_put,
-        Table::Pair => &db.statements.pair_put,
-        Table::Mark => &db.statements.mark_put,
+        RowKind::Message => &db.statements.message_put,
+        RowKind::State => &db.statements.state_put,
+        RowKind::Pair => &db.statements.pair_put,
+        RowKind::Mark => &db.statements.mark_put,
     };
     let mut rows = rows;
     while !rows.is_empty() {
