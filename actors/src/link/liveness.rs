@@ -3,7 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use parlance_schema::{Code, Fault};
 use tokio::time::Instant;
+
+use super::Link;
+use crate::node::Options;
+use crate::wire::{Opcode, frame};
 
 /// Milliseconds, from 1 on, of a clock that never goes back: what [`Liveness::heard`] is told.
 #[must_use]
@@ -80,5 +85,32 @@ impl Liveness {
     /// Whether the client has said where it is.
     pub(crate) fn is_resumed(&self) -> bool {
         self.resumed.load(Ordering::Acquire)
+    }
+}
+
+impl Link {
+    /// Pings a silent connection, and closes a dead, a slow or an expired one: `now` is of [`ticks`], `wall` in Unix
+    /// milliseconds.
+    pub(crate) fn look_after(&self, options: &Options, now: u64, wall: u64) {
+        let silent = now.saturating_sub(self.liveness.last_heard());
+        if self.liveness.expires() <= wall {
+            self.outbox.close_for(&Fault::new(
+                Code::TokenExpired,
+                "the access token has expired: get a new one and reconnect",
+            ));
+        } else if silent > options.silence_ms {
+            self.outbox.close_for(&Fault::new(
+                Code::Silent,
+                "nothing was received from you for too long: reconnect, resume and answer the heartbeats",
+            ));
+        } else if self.outbox.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
+            metrics::counter!("parlance_slow_closed_total").increment(1);
+            self.outbox.close_for(&Fault::new(
+                Code::SlowConsumer,
+                "you have not read from the connection for too long: reconnect and resume from your last positions",
+            ));
+        } else if silent > options.heartbeat_ms {
+            self.outbox.push_ephemeral(&frame(Opcode::Ping, &[]));
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parlance_schema::frame::ReplyOutcome;
 use parlance_schema::limits::CREDITS;
 use parlance_schema::{Code, Fault};
 
+use super::Link;
 use crate::wire::Asked;
 
 /// A connection's requests.
@@ -143,5 +145,14 @@ impl Requests {
 impl Flights {
     fn has(&self, n: u64) -> bool {
         self.pending.iter().any(|pending| pending.asked.n == n)
+    }
+}
+
+impl Link {
+    /// Answers requests whose outcome will not be known any more, because their Session or whoever else had them is gone.
+    pub(crate) fn answer_unknown(&self, requests: Vec<(Asked, u64)>) {
+        for (asked, id) in requests {
+            self.reply(asked, id, &ReplyOutcome::Fault(Fault::no_answer()));
+        }
     }
 }

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlance_schema::frame::ReplyOutcome;
-use parlance_schema::{Code, Fault};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,9 +12,7 @@ use super::actor::Msg as SessionMsg;
 use super::registry::Registry;
 use crate::link::{Link, ticks};
 use crate::ports::bus::BusState;
-use crate::shared::Shared;
 use crate::supervise;
-use crate::wire::{Opcode, frame};
 
 /// The supervisor of all sessions.
 pub(crate) struct Sessions;
@@ -104,7 +100,7 @@ impl Actor for Sessions {
             }
             queued += link.outbox.queued_bytes();
             lagging += usize::from(link.outbox.is_lagging());
-            look_after(shared, link, now, wall);
+            link.look_after(&shared.options, now, wall);
             lines.add(link);
         }
         lines.end();
@@ -150,33 +146,6 @@ fn answer_late(sessions: &Registry) {
     let mut late: Vec<_> = sessions.sessions.iter().filter_map(|slot| late(&slot.0)).collect();
     late.sort_unstable_by_key(|(link, _)| link.id);
     for (link, overdue) in late {
-        for (asked, id) in overdue {
-            link.reply(asked, id, &ReplyOutcome::Fault(Fault::no_answer()));
-        }
-    }
-}
-
-/// Pings a silent connection, and closes a dead, a slow or an expired one.
-fn look_after(shared: &Shared, link: &Link, now: u64, wall: u64) {
-    let options = &shared.options;
-    let silent = now.saturating_sub(link.liveness.last_heard());
-    if link.liveness.expires() <= wall {
-        link.outbox.close_for(&Fault::new(
-            Code::TokenExpired,
-            "the access token has expired: get a new one with your refresh token, or log in again and reconnect",
-        ));
-    } else if silent > options.silence_ms {
-        link.outbox.close_for(&Fault::new(
-            Code::Silent,
-            "nothing was received from you for too long: reconnect, resume and answer the heartbeats",
-        ));
-    } else if link.outbox.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
-        metrics::counter!("parlance_slow_closed_total").increment(1);
-        link.outbox.close_for(&Fault::new(
-            Code::SlowConsumer,
-            "you have not read from the connection for too long: reconnect and resume from your last positions",
-        ));
-    } else if silent > options.heartbeat_ms {
-        link.outbox.push_ephemeral(&frame(Opcode::Ping, &[]));
+        link.answer_unknown(overdue);
     }
 }
