@@ -30,6 +30,8 @@ const NOT_FOUND: &str = "not-found.html";
 const REDOC: &str = "redoc";
 /// Where clients of other services look for what concerns them, in Swagger UI.
 const CHAT_DOCS: &str = "chat/docs";
+/// Swagger UI, opened at the tag of those paths.
+const CHAT_TAG: &str = "/docs/#/chat-service";
 /// Swagger UI and ReDoc set styles on elements; the first draws its icons from data URLs.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -62,7 +64,7 @@ pub async fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Resp
     let asset = match name.strip_prefix("docs") {
         Some("") => return redirect(method, "/docs/"),
         Some(rest) if rest.starts_with('/') => docs(&rest[1..]),
-        _ if name == CHAT_DOCS => return redirect(method, "/docs/#/bizosaas"),
+        _ if name == CHAT_DOCS => return redirect(method, CHAT_TAG),
         _ if name == REDOC => web("redoc/index.html"),
         _ => web(name),
     };

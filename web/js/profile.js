@@ -1,9 +1,6 @@
 // Oneself: status, name, password, logging out.
 
-<<<<<<< HEAD
-=======
 import { sentence } from './codes.js';
->>>>>>> refs/heads/page
 import { confirm, form, openDialog } from './dialog.js';
 import { el, field } from './dom.js';
 import { PASSWORD_HINT, weakness } from './password.js';
