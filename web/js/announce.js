@@ -23,13 +23,14 @@ export const notesHost = () => [...document.querySelectorAll('dialog[open] .dial
 /**
  * Shows a note. @param {string} text
  * @param {{ label: string, run: () => void }} [action]
+ * @param {{ stays?: boolean }} [options] `stays`: until it is closed.
  */
-export function toast(text, action) {
+export function toast(text, action, { stays = false } = {}) {
   const node = el('div.toast', {}, el('span', {}, text));
-  const gone = setTimeout(() => node.remove(), SHOWN_MS);
-  if (action) {
-    node.append(el('button.text-button', { type: 'button', onclick: () => { clearTimeout(gone); node.remove(); action.run(); } }, action.label));
-  }
+  const gone = stays ? undefined : setTimeout(() => node.remove(), SHOWN_MS);
+  const button = (label, run) => el('button.text-button', { type: 'button', onclick: () => { clearTimeout(gone); node.remove(); run(); } }, label);
+  if (action) node.append(button(action.label, action.run));
+  if (stays) node.append(button('Close', () => {}));
   notesHost().append(node);
 }
 

@@ -5,7 +5,7 @@ import { changesMembers, find, isNote, messageOf, trimmed, trimRecent, withMembe
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
-import { Kept } from './kept.js';
+import { accountOf, Kept } from './kept.js';
 import { named } from './notes.js';
 import { Outbox } from './outbox.js';
 import { Connection } from './socket.js';
@@ -16,7 +16,8 @@ const TYPING_EVERY_MS = 3_000;
 
 /**
  * Tells of `change` (state), `connection`, `message` (detail: a message, live), `entry` (detail: a room and any entry, live),
- * `left` (detail: the room as it was, and the entry that ended it, where there was one), `signedout`.
+ * `left` (detail: the room as it was, and the entry that ended it, where there was one), `lost` (detail: commands that were not
+ * done, with no place where that could be seen, and why), `signedout`.
  */
 export class Client extends EventTarget {
   #frame = false;
@@ -44,13 +45,19 @@ export class Client extends EventTarget {
       changed: (state) => this.#connectionChanged(state),
       signedOut: () => this.dispatchEvent(new Event('signedout')),
     });
+    this.account = accountOf(session.login.user);
     this.kept = new Kept();
     this.tabs = new Tabs((tab) => this.#inherit(tab));
-    this.drafts = new Drafts(this.kept, this.me);
+    this.drafts = new Drafts(this.kept, this.account);
     this.outbox = new Outbox({
-      keep: { put: (item) => this.kept.put(this.me, this.tabs.id, item), drop: (ids) => this.kept.drop(this.me, ids) }, request: (op, fields) => this.connection.request(op, fields),
-      live: () => this.connection.live, changed: () => this.#changed(), authenticate: () => this.#reauthenticate(),
+      keep: { put: (item) => this.kept.put(this.account, this.tabs.id, item), drop: (ids) => this.kept.drop(this.account, ids) },
+      request: (op, fields) => this.connection.request(op, fields), live: () => this.connection.live, changed: () => this.#changed(),
+      authenticate: () => this.#reauthenticate(), shows: (room) => Boolean(this.state.rooms[room]),
+      lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
+    // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible.
+    this.kept.addEventListener('change', () => this.kept.works && this.outbox.keepAll());
+    this.kept.addEventListener('lost', () => this.outbox.keepAll());
     this.history = new History(this);
     /** Why a room's members could not be loaded. @type {Map<number, Error>} */
     this.troubles = new Map();
@@ -79,21 +86,26 @@ export class Client extends EventTarget {
     this.tabs.stop();
   }
 
-  /** Ends the login, and forgets what this browser keeps of the account. */
+  /** Whether anything that was done in this browser has not reached the server, in any tab. */
+  async unsent() {
+    return this.outbox.unsent.length > 0 || (await this.kept.tabs(this.account)).length > 0;
+  }
+
+  /** Ends the login, and forgets what this browser keeps of the account: first, since another tab takes over what an ended one left. */
   async signOut() {
-    const { kept, me } = this;
-    const ended = this.session.signOut();
-    await kept.clear(me);
-    await ended;
+    this.connection.stop();
+    await this.kept.clear(this.account);
+    await this.session.signOut();
   }
 
   /** What tabs that are gone left is sent by this one; those that are there send it themselves. */
   async #watchTabs() {
-    for (const tab of await this.kept.tabs(this.me)) this.tabs.watch(tab);
+    for (const tab of await this.kept.tabs(this.account)) this.tabs.watch(tab);
   }
 
   async #inherit(tab) {
-    this.outbox.adopt(await this.kept.take(this.me, tab, this.tabs.id));
+    this.outbox.adopt(await this.kept.take(this.account, tab, this.tabs.id));
+    if (this.connection.live) this.outbox.dropUnseen();
   }
 
   /** Takes the next state; views are told once a frame. @param {store.State} state */
@@ -125,6 +137,7 @@ export class Client extends EventTarget {
     this.dispatchEvent(new CustomEvent('connection', { detail: state }));
     if (state.name !== 'live') return;
     this.#watchTabs();
+    this.outbox.dropUnseen();
     this.outbox.flush();
     this.history.reconnected();
   }

@@ -3,9 +3,9 @@
 export class Drafts {
   #here = new Map();
 
-  /** @param {import('./kept.js').Kept} kept @param {number} user */
-  constructor(kept, user) {
-    Object.assign(this, { kept, user });
+  /** @param {import('./kept.js').Kept} kept @param {string} account */
+  constructor(kept, account) {
+    Object.assign(this, { kept, account });
   }
 
   /** What this tab knows at once. @param {number} room */
@@ -15,7 +15,7 @@ export class Drafts {
 
   /** What was kept, by whichever tab. @param {number} room @returns {Promise<string>} */
   async read(room) {
-    const text = await this.kept.draft(this.user, room);
+    const text = await this.kept.draft(this.account, room);
     return this.kept.works ? text : this.now(room);
   }
 
@@ -23,6 +23,6 @@ export class Drafts {
   write(room, text) {
     if (text === this.now(room) && this.#here.has(room)) return;
     this.#here.set(room, text);
-    this.kept.putDraft(this.user, room, text);
+    this.kept.putDraft(this.account, room, text);
   }
 }

@@ -12,32 +12,62 @@ const done = (request) => new Promise((resolve, reject) => {
   request.onerror = () => reject(request.error);
 });
 
-/** All that an account has in a store whose keys begin with it. @param {number} user */
-const of = (user) => IDBKeyRange.bound([user], [user, []]);
+/** All that an account has in a store whose keys begin with it. @param {string} account */
+const of = (account) => IDBKeyRange.bound([account], [account, []]);
 
-/** Tells of `change` when it turns out that the browser keeps nothing, or keeps again. */
+/**
+ * Whose something is. The number alone isn't enough: a server that was set up anew at the same address gives it to somebody else.
+ * @param {{ id: number, created_at: number }} user
+ */
+export const accountOf = ({ id, created_at }) => `${id}.${created_at}`;
+
+/**
+ * Tells of `change` when it turns out that the browser keeps nothing, or keeps again, and of `lost` when the browser closed the
+ * database, as when its user cleared the site's data: what was in it has to be given again.
+ */
 export class Kept extends EventTarget {
-  /** Whether what was given last is kept. */
+  /** Whether the command that was given last is kept. */
   works = true;
+  #factory;
   #database;
 
-  /** @param {IDBFactory} [factory] */
-  constructor(factory = globalThis.indexedDB) {
+  /** @param {() => IDBFactory} [factory] */
+  constructor(factory = () => globalThis.indexedDB) {
     super();
-    this.#database = this.#open(factory).catch((error) => this.#failed(error));
+    this.#factory = factory;
   }
 
-  async #open(factory) {
-    const request = factory.open(NAME, VERSION);
+  /** The database, opened when it is first needed, and again once it was closed; null where there can be none. */
+  #opened() {
+    this.#database ??= this.#open().catch((error) => this.#failed(error));
+    return this.#database;
+  }
+
+  async #open() {
+    const request = this.#factory().open(NAME, VERSION);
     request.onupgradeneeded = () => {
-      request.result.createObjectStore('commands', { keyPath: ['user', 'item.client_id'] });
-      request.result.createObjectStore('drafts', { keyPath: ['user', 'room'] });
+      request.result.createObjectStore('commands', { keyPath: ['account', 'item.client_id'] });
+      request.result.createObjectStore('drafts', { keyPath: ['account', 'room'] });
     };
-    const late = new Promise((_, reject) => setTimeout(() => reject(new Error('no answer from IndexedDB')), OPEN_MS));
-    const database = await Promise.race([done(request), late]);
-    // A later version of the page in another tab may want to change it.
-    database.onversionchange = () => database.close();
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('no answer from IndexedDB')), OPEN_MS); });
+    const opening = done(request);
+    const database = await Promise.race([opening, late]).finally(() => clearTimeout(timer)).catch((error) => {
+      opening.then((database) => database.close(), () => {});
+      throw error;
+    });
+    // A later version of the page in another tab may want to change it, or somebody wants it gone.
+    database.onversionchange = () => {
+      database.close();
+      this.#lost();
+    };
+    database.onclose = () => this.#lost();
     return database;
+  }
+
+  #lost() {
+    this.#database = undefined;
+    this.dispatchEvent(new Event('lost'));
   }
 
   #failed(error) {
@@ -52,12 +82,13 @@ export class Kept extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 
-  /** Runs `work` on a store in one transaction, and waits until that is done; without a database, nothing is. */
+  /** Runs `work` on a store in one transaction, and waits until that is done; undefined where that can't be. */
   async #run(name, mode, work) {
-    const database = await this.#database;
+    const database = await this.#opened();
     if (!database) return undefined;
+    const keeps = mode === 'readwrite' && name === 'commands';
     try {
-      const transaction = database.transaction(name, mode, { durability: mode === 'readwrite' && name === 'commands' ? 'strict' : 'relaxed' });
+      const transaction = database.transaction(name, mode, { durability: keeps ? 'strict' : 'relaxed' });
       const end = new Promise((resolve, reject) => {
         transaction.oncomplete = resolve;
         transaction.onabort = () => reject(transaction.error ?? new Error('given up'));
@@ -65,7 +96,7 @@ export class Kept extends EventTarget {
       end.catch(() => {});
       const result = await work(transaction.objectStore(name), transaction);
       await end;
-      if (mode === 'readwrite') this.#became(true);
+      if (keeps) this.#became(true);
       return result;
     } catch (error) {
       this.#failed(error);
@@ -81,45 +112,53 @@ export class Kept extends EventTarget {
     });
   }
 
-  /** Keeps a command under the tab that sends it. @param {number} user @param {string} tab @param {Item} item */
-  put(user, tab, item) {
-    return this.#write('commands', (store) => store.put({ user, tab, item }));
+  /** Keeps a command under the tab that sends it. @param {string} account @param {string} tab @param {Item} item */
+  put(account, tab, item) {
+    return this.#write('commands', (store) => store.put({ account, tab, item }));
   }
 
-  /** @param {number} user @param {string[]} ids */
-  drop(user, ids) {
-    return this.#write('commands', (store) => ids.forEach((id) => store.delete([user, id])));
+  /** @param {string} account @param {string[]} ids */
+  drop(account, ids) {
+    return this.#write('commands', (store) => ids.forEach((id) => store.delete([account, id])));
   }
 
-  /** The tabs that have commands here. @param {number} user @returns {Promise<string[]>} */
-  async tabs(user) {
-    const rows = await this.#run('commands', 'readonly', (store) => done(store.getAll(of(user))));
-    return [...new Set((rows ?? []).map((row) => row.tab))];
+  async #commands(account) {
+    return (await this.#run('commands', 'readonly', (store) => done(store.getAll(of(account))))) ?? [];
   }
 
-  /** Hands a tab's commands over to another one, all at once: of two that ask, one gets them. @returns {Promise<Item[]>} */
-  async take(user, from, to) {
-    const items = await this.#run('commands', 'readwrite', async (store) => {
-      const rows = (await done(store.getAll(of(user)))).filter((row) => row.tab === from);
+  /** The tabs that have commands here. @param {string} account @returns {Promise<string[]>} */
+  async tabs(account) {
+    return [...new Set((await this.#commands(account)).map((row) => row.tab))];
+  }
+
+  /**
+   * Hands a tab's commands over to another one, all at once: of two that ask, one gets them. Where that can't be written, as on a
+   * full disk, each gets them; under one client id they are still done once.
+   * @returns {Promise<Item[]>}
+   */
+  async take(account, from, to) {
+    const taken = await this.#run('commands', 'readwrite', async (store) => {
+      const rows = (await done(store.getAll(of(account)))).filter((row) => row.tab === from);
       rows.forEach((row) => store.put({ ...row, tab: to }));
-      return rows.map((row) => row.item);
+      return rows;
     });
-    return items ?? [];
+    const rows = taken ?? (await this.#commands(account)).filter((row) => row.tab === from);
+    return rows.map((row) => row.item);
   }
 
-  /** @param {number} user @param {number} room @returns {Promise<string>} */
-  async draft(user, room) {
-    const row = await this.#run('drafts', 'readonly', (store) => done(store.get([user, room])));
+  /** @param {string} account @param {number} room @returns {Promise<string>} */
+  async draft(account, room) {
+    const row = await this.#run('drafts', 'readonly', (store) => done(store.get([account, room])));
     return row?.text ?? '';
   }
 
-  /** @param {number} user @param {number} room @param {string} text Empty: none. */
-  putDraft(user, room, text) {
-    return this.#write('drafts', (store) => (text ? store.put({ user, room, text }) : store.delete([user, room])));
+  /** @param {string} account @param {number} room @param {string} text Empty: none. */
+  putDraft(account, room, text) {
+    return this.#write('drafts', (store) => (text ? store.put({ account, room, text }) : store.delete([account, room])));
   }
 
-  /** Forgets all of an account. @param {number} user */
-  async clear(user) {
-    for (const name of ['commands', 'drafts']) await this.#write(name, (store) => store.delete(of(user)));
+  /** Forgets all of an account. @param {string} account */
+  async clear(account) {
+    for (const name of ['commands', 'drafts']) await this.#write(name, (store) => store.delete(of(account)));
   }
 }

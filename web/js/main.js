@@ -1,6 +1,8 @@
 // The start: who is logged in, what the address shows, and when to draw.
 
-import { say, toast } from './announce.js';
+import { copy, say, toast } from './announce.js';
+import { isolate } from './bidi.js';
+import { explain } from './codes.js';
 import { Api, post } from './api.js';
 import { showAuth } from './auth.js';
 import { Banner } from './banner.js';
@@ -56,6 +58,7 @@ class App {
     on('message', (event) => this.#message(event.detail));
     on('entry', (event) => this.#entry(event.detail));
     on('left', (event) => this.#left(event.detail));
+    on('lost', (event) => this.#lost(event.detail));
     on('signedout', () => start());
     this.client.start();
     this.route();
@@ -145,6 +148,15 @@ class App {
     else toast(entry ? `You left ${name}.` : `You are no longer a member of ${name}.`);
   }
 
+  /** What was written is not thrown away without a word, nor without a way to have it back. */
+  #lost({ items, error }) {
+    const texts = items.map((item) => item.fields.content?.text).filter(Boolean);
+    const why = error.code === 'not_found' ? 'You are no longer a member of that chat.' : explain(error);
+    if (texts.length === 0) return toast(`Something that you did in another tab could not be done. ${why}`);
+    const what = texts.length === 1 ? `Not sent: “${isolate(summary({ text: texts[0] }))}”.` : `${texts.length} messages were not sent.`;
+    return toast(`${what} ${why}`, { label: 'Copy text', run: () => copy(texts.join('\n\n')) }, { stays: true });
+  }
+
   visible() {
     this.client.connection.nudge();
     this.#view?.shown();
@@ -172,7 +184,7 @@ addEventListener('hashchange', () => app?.route());
 addEventListener('online', () => app?.client.connection.online());
 addEventListener('offline', () => app?.client.connection.offline());
 // What the browser doesn't keep goes with the tab: it asks before that.
-addEventListener('beforeunload', (event) => app && !app.client.kept.works && app.client.outbox.unsent && event.preventDefault());
+addEventListener('beforeunload', (event) => app && !app.client.kept.works && app.client.outbox.unsent.length && event.preventDefault());
 addEventListener('focus', () => app?.focused());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && app?.visible());
 start();

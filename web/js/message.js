@@ -35,11 +35,11 @@ function quote(state, message, quoted, actions) {
     el('span.quote-text', { dir: 'auto' }, text));
 }
 
-/** The time goes at the end of the last line, where there is room. @param {Element[]} body @param {Element} stamp */
+/** The time goes at the end of the last line, where there is room; read out or copied, it is a word of its own. @param {Element[]} body @param {Element} stamp */
 function stamped(body, stamp) {
   const last = body.at(-1);
   if (!last?.classList.contains('para')) return [...body, stamp];
-  last.append(stamp);
+  last.append(' ', stamp);
   return body;
 }
 

@@ -16,6 +16,8 @@ import { FaultError } from './codes.js';
  * @property {string} [detail] What the refusal says.
  */
 
+const gone = () => new FaultError({ code: 'not_found', detail: '', retry: 'never' });
+
 /** A client id: 128 random bits. */
 export function clientId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
@@ -34,10 +36,12 @@ export class Outbox {
    * @param {() => boolean} parts.live Whether requests can be made.
    * @param {() => void} parts.changed
    * @param {() => void} [parts.authenticate] Asks for a new token.
+   * @param {(room: number) => boolean} [parts.shows] Whether there is a place where a refused message can be seen.
+   * @param {(items: Item[], error: Error) => void} [parts.lost] These are over, were not done, and nothing else says so.
    * @param {(f: () => void, ms: number) => any} [parts.later]
    */
-  constructor({ keep, request, live, changed, authenticate = () => {}, later = setTimeout }) {
-    Object.assign(this, { keep, request, live, changed, authenticate, later });
+  constructor({ keep, request, live, changed, authenticate = () => {}, shows = () => true, lost = () => {}, later = setTimeout }) {
+    Object.assign(this, { keep, request, live, changed, authenticate, shows, lost, later });
   }
 
   /** Takes over what a tab that is gone left. It may or may not have been done: it is sent again. @param {Item[]} items */
@@ -50,9 +54,14 @@ export class Outbox {
     this.flush();
   }
 
-  /** Whether anything is still to be sent. */
+  /** What has not been done yet, and what was refused. @returns {Item[]} */
   get unsent() {
-    return this.items.some((i) => i.state === 'waiting' || i.state === 'sending');
+    return this.items.filter((i) => i.state !== 'sent');
+  }
+
+  /** Has all that is not done kept again. */
+  keepAll() {
+    for (const item of this.unsent) this.keep.put(item);
   }
 
   /** Puts a command in, and sends it as soon as can be. @returns {Promise<any>} The answer. */
@@ -109,13 +118,26 @@ export class Outbox {
 
   /** A room was left: what was for it is void, but for leaving it, which may be seen before its answer. @param {number} room */
   dropRoom(room) {
-    const gone = new FaultError({ code: 'not_found', detail: '', retry: 'never' });
     const affected = this.items.filter((i) => i.room === room);
-    for (const item of affected) {
-      if (item.op === 'leave') this.#settle(item.client_id, 'resolve', undefined);
-      else this.#settle(item.client_id, 'reject', gone);
-    }
-    if (affected.length) this.#remove(affected.map((i) => i.client_id));
+    if (!affected.length) return;
+    const left = affected.filter((i) => i.op === 'leave');
+    for (const item of left) this.#settle(item.client_id, 'resolve', undefined);
+    this.#remove(affected.map((i) => i.client_id));
+    this.#lose(affected.filter((i) => i.op !== 'leave' && i.state !== 'sent'), gone());
+  }
+
+  /** The rooms are known now: of refused messages for others nobody would see that they were refused. */
+  dropUnseen() {
+    const unseen = this.items.filter((i) => i.state === 'failed' && !this.shows(i.room));
+    if (!unseen.length) return;
+    this.#remove(unseen.map((i) => i.client_id));
+    this.#lose(unseen, gone());
+  }
+
+  /** Tells those who wait that it was not done; a message's sender reads it in the room, so without a room it is told as well. */
+  #lose(items, error) {
+    const untold = items.filter((item) => !this.#settle(item.client_id, 'reject', error) || item.op === 'send');
+    if (untold.length) this.lost(untold, error);
   }
 
   async #send(item) {
@@ -137,9 +159,13 @@ export class Outbox {
     const id = item.client_id;
     const retry = error instanceof FaultError ? error.retry : 'reconnect';
     if (retry === 'never' || retry === 'refresh') {
-      this.#settle(id, 'reject', error);
-      if (item.op === 'send') this.#change(id, { state: 'failed', fault: error.code, detail: error.message });
-      else this.discard(id);
+      if (item.op === 'send' && this.shows(item.room)) {
+        this.#settle(id, 'reject', error);
+        this.#change(id, { state: 'failed', fault: error.code, detail: error.message });
+        return;
+      }
+      this.#remove([id]);
+      this.#lose([item], error);
       return;
     }
     this.#change(id, { state: 'waiting' });
@@ -156,10 +182,12 @@ export class Outbox {
     }, ms);
   }
 
+  /** Answers who waits for it. @returns {boolean} Whether anybody does. */
   #settle(id, how, value) {
     const waiter = this.#waiters.get(id);
     this.#waiters.delete(id);
-    if (waiter) waiter[how](value);
+    waiter?.[how](value);
+    return Boolean(waiter);
   }
 
   #change(id, change) {

@@ -19,12 +19,12 @@ export async function openProfile(client) {
 }
 
 /** Logs out; what wasn't sent yet would be lost, so that is asked first. */
-function logOut(client, close) {
+async function logOut(client, close) {
   const out = async () => {
     close();
     await client.signOut();
   };
-  if (!client.outbox.unsent) return out();
+  if (!(await client.unsent())) return out();
   return confirm('Log out?', 'Some of what you wrote has not been sent yet. It will be lost.', 'Log out', out);
 }
 
