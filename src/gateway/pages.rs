@@ -32,6 +32,8 @@ const REDOC: &str = "redoc";
 const CHAT_DOCS: &str = "chat/docs";
 /// Swagger UI, opened at the tag of those paths.
 const CHAT_TAG: &str = "/docs/#/chat-service";
+/// What Swagger UI has for logging in with OAuth: there is none here, and the policy refuses the script in that page.
+const OAUTH: &str = "oauth2-redirect";
 /// Swagger UI and ReDoc set styles on elements; the first draws its icons from data URLs.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -129,6 +131,9 @@ fn web(name: &str) -> Option<Arc<Asset>> {
 }
 
 fn docs(name: &str) -> Option<Arc<Asset>> {
+    if name.starts_with(OAUTH) {
+        return None;
+    }
     kept(&format!("docs/{name}"), || match utoipa_swagger_ui::serve(name, Arc::clone(&SWAGGER)) {
         Ok(file) => file.map(|file| Asset::new(shared(file.bytes), &file.content_type, Some(DOCS_POLICY))),
         Err(error) => {

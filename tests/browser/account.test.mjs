@@ -178,6 +178,35 @@ test('a changed password ends all other logins at once, and the own one goes on'
   anna.clean({ down: true });
 });
 
+test('a password that is easily guessed is refused with the reason at its field, mostly before it is sent', async () => {
+  const w = await Window.open(browser, server.next());
+  const { page } = w;
+  const sent = [];
+  page.on('request', (r) => r.method() === 'POST' && sent.push(r.url()));
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await page.getByLabel('Username').fill('carla');
+  const field = page.getByLabel('Password');
+  const note = page.locator('.field', { has: field }).locator('.field-note');
+  for (const [password, why] of [['password', 'most common'], ['aaaaaaaa', 'same few characters'], ['qwertyuiop', 'row of'], ['carla1234', 'your name']]) {
+    await field.fill(password);
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await note.filter({ hasText: why }).waitFor();
+    assert.equal(await field.getAttribute('aria-invalid'), 'true', password);
+  }
+  assert.deepEqual(sent, []);
+  // The server's list is longer than what the page knows.
+  await field.fill('starwars');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await note.filter({ hasText: 'most common' }).waitFor();
+  assert.equal(sent.length, 1);
+  await w.axe('a password that is refused');
+  await field.fill('correct horse battery');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByRole('navigation', { name: 'Chats' }).waitFor();
+  w.clean();
+  await w.context.close();
+});
+
 async function login({ page }, password) {
   await page.getByLabel('Username or e-mail').fill('anna');
   await page.getByLabel('Password').fill(password);

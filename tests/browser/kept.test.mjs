@@ -109,42 +109,29 @@ test('a draft outlives its tab, and goes when it is sent', async () => {
   await next.page.close();
 });
 
-/** What this browser keeps, of all accounts. */
-const rows = (w) => w.page.evaluate(() => new Promise((resolve, reject) => {
-  const open = indexedDB.open('parlance');
-  open.onerror = reject;
-  open.onsuccess = () => {
-    const all = ['commands', 'drafts'].map((name) => new Promise((done) => {
-      const request = open.result.transaction(name).objectStore(name).getAll();
-      request.onsuccess = () => done(request.result);
-    }));
-    Promise.all(all).then((lists) => { open.result.close(); resolve(lists.flat()); });
-  };
-}));
-
 test('what one account left is neither shown nor sent under another one, and logging out forgets it', async () => {
   const w = await Window.open(browser, server.next());
   await w.register('carl', 'Carl');
   await w.createGroup('Alone');
   await w.page.getByRole('textbox', { name: 'Message' }).fill('a draft of carl');
-  await until(async () => (await rows(w)).length === 1, 'the draft kept');
+  await until(async () => (await w.kept()).length === 1, 'the draft kept');
   await down();
   await w.send('unsent words of carl');
   await w.page.getByRole('textbox', { name: 'Message' }).fill('another draft');
-  await until(async () => (await rows(w)).length === 2, 'the message and the draft kept');
+  await until(async () => (await w.kept()).length === 2, 'the message and the draft kept');
   // The login ends by another way than logging out, and somebody else uses the browser.
   await w.page.evaluate(() => localStorage.removeItem('parlance.login'));
   await server.run();
   await w.page.reload();
   await w.register('dora', 'Dora');
   assert.equal(await w.page.locator('.pending').count(), 0);
-  assert.equal((await rows(w)).length, 2);
+  assert.equal((await w.kept()).length, 2);
   await w.page.getByRole('button', { name: /profile and status/ }).click();
   await w.page.getByRole('button', { name: 'Log out' }).click();
   await w.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
-  assert.equal((await rows(w)).length, 2, 'what is another account’s stays');
+  assert.equal((await w.kept()).length, 2, 'what is another account’s stays');
   // Back again, it is sent; and what is not sent yet is asked about before it is forgotten.
-  await login(w, 'carl');
+  await w.login('carl');
   await w.openRoom('Alone');
   await w.see('unsent words of carl');
   await nothingPending(w);
@@ -155,20 +142,37 @@ test('what one account left is neither shown nor sent under another one, and log
   await w.page.getByRole('button', { name: 'Log out' }).click();
   await w.page.getByRole('dialog', { name: 'Log out?' }).getByRole('button', { name: 'Log out' }).click();
   await w.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
-  await until(async () => (await rows(w)).length === 0, 'all of it forgotten');
+  await until(async () => (await w.kept()).length === 0, 'all of it forgotten');
   await server.run();
   w.clean({ down: true });
   await w.context.close();
 });
 
-async function login({ page }, username) {
-  await page.getByLabel('Username or e-mail').fill(username);
-  await page.getByLabel('Password').fill('correct horse battery');
-  await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByRole('navigation', { name: 'Chats' }).waitFor();
-}
+test('logging out in one tab asks about what another one has not sent, and forgets that too', async () => {
+  const w = await Window.open(browser, server.next());
+  await w.login('anna');
+  const other = await tab(w);
+  await down();
+  await other.page.locator('.banner', { hasText: PROMISE }).waitFor();
+  await other.send(`never to be sent ${count}`);
+  await until(async () => (await w.kept()).length === 1, 'the message kept');
+  await w.page.getByRole('button', { name: /profile and status/ }).click();
+  await w.page.getByRole('button', { name: 'Log out' }).click();
+  await w.page.getByRole('dialog', { name: 'Log out?' }).getByRole('button', { name: 'Log out' }).click();
+  for (const each of [w, other]) await each.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
+  assert.deepEqual(await w.kept(), []);
+  await server.run();
+  await w.login('anna');
+  await w.openRoom(ROOM);
+  await w.send(`after logging in again ${count}`);
+  await arrived(`after logging in again ${count}`);
+  assert.equal(await bela.message(`never to be sent ${count}`).count(), 0);
+  await w.context.close();
+});
 
 const BROKEN = [
+  ['has nothing of the kind', () => { Object.defineProperty(globalThis, 'indexedDB', { value: undefined }); }],
+  ['forbids the very question', () => { Object.defineProperty(globalThis, 'indexedDB', { get() { throw new DOMException('denied', 'SecurityError'); } }); }],
   ['forbids it', () => { Object.defineProperty(globalThis, 'indexedDB', { value: { open() { throw new DOMException('denied', 'SecurityError'); } } }); }],
   ['is full', () => {
     IDBObjectStore.prototype.put = function put() {
@@ -182,7 +186,7 @@ for (const [how, breaks] of BROKEN) {
     const context = await browser.newContext();
     await context.addInitScript(breaks);
     const w = await Window.tab(context, server.next());
-    await login(w, 'anna');
+    await w.login('anna');
     await w.openRoom(ROOM);
     await down();
     await w.send(`not kept ${how}`);
@@ -201,7 +205,7 @@ test('without Web Locks, as over plain http, a tab that is closed is followed by
   const context = await browser.newContext();
   await context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined }));
   const first = await Window.tab(context, server.next());
-  await login(first, 'anna');
+  await first.login('anna');
   await first.openRoom(ROOM);
   const second = await tab(first);
   await down();

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { launch, Window } from './support/browser.mjs';
-import { Server } from './support/server.mjs';
+import { Server, until } from './support/server.mjs';
 
 const run = promisify(execFile);
 const web = (path) => fileURLToPath(new URL(`../../web/${path}`, import.meta.url));
@@ -47,11 +47,19 @@ async function open(path, shown, options) {
   return { w, response };
 }
 
+const login = (page) => page.getByRole('heading', { name: 'Welcome back' });
+const swagger = (page) => page.locator('.opblock').first();
+const redoc = (page) => page.getByRole('heading', { name: /parlance/i });
+/** All pages that are served: the address, what shows that it is there, and the file, where `web` has it. */
 const PAGES = [
-  ['/', (page) => page.getByRole('heading', { name: 'Welcome back' })],
-  ['/docs', (page) => page.locator('.opblock').first()],
-  ['/chat/docs', (page) => page.locator('.opblock').first()],
-  ['/redoc', (page) => page.getByRole('heading', { name: /parlance/i })],
+  ['/', login, 'index.html'],
+  ['/index.html', login, 'index.html'],
+  ['/docs', swagger],
+  ['/docs/index.html', swagger],
+  ['/chat/docs', swagger],
+  ['/redoc', redoc, 'redoc/index.html'],
+  ['/redoc/index.html', redoc, 'redoc/index.html'],
+  ['/not-found.html', (page) => page.getByRole('heading', { name: 'There is nothing at this address' }), 'not-found.html'],
 ];
 
 for (const [path, shown] of PAGES) {
@@ -64,6 +72,21 @@ for (const [path, shown] of PAGES) {
     });
   }
 }
+
+test('no page is left out here', async () => {
+  const files = (await readdir(web('.'), { recursive: true })).filter((file) => file.endsWith('.html'));
+  assert.deepEqual(files.sort(), [...new Set(PAGES.map(([, , file]) => file).filter(Boolean))].sort());
+});
+
+test('/chat/docs is open at the paths of chat-service', async () => {
+  const { w } = await open('/chat/docs', (page) => page.locator('#operations-tag-chat-service[data-is-open=true]'));
+  await until(async () => {
+    const { y } = await w.page.locator('#operations-tag-chat-service').boundingBox();
+    return y >= 0 && y < 300;
+  }, 'scrolled to them');
+  assert.equal(new URL(w.page.url()).hash, '#/chat-service');
+  await w.context.close();
+});
 
 test('ReDoc tells of every operation', async () => {
   const { w } = await open('/redoc', (page) => page.getByRole('heading', { name: 'Rooms', exact: true }).or(page.getByRole('heading', { name: /rooms/i })));

@@ -2,7 +2,8 @@
 //!
 //! Each module becomes a function that is called where the first module that imports it stands; what it exports are the fields of
 //! what that function returns. This understands the forms of `import` and `export` that `web/js` uses, each on a line of its
-//! own, and refuses all others, modules that import each other in a circle, and exports that change later (`let`).
+//! own, and refuses all others, modules that import each other in a circle, and exports that change later (`let`). Comments that
+//! have lines of their own, a quarter of the text, are left out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -104,8 +105,12 @@ impl<R: Fn(&str) -> Option<String>> Bundler<R> {
     fn body(&mut self, path: &str, text: &str) -> Result<(String, Vec<String>), Error> {
         let mut body = String::with_capacity(text.len());
         let mut exports = Vec::new();
+        let mut comment = Comment::default();
         for (index, line) in text.lines().enumerate() {
             let unknown = || Error::Form { path: path.to_owned(), line: index + 1, text: line.to_owned() };
+            if comment.takes(line).ok_or_else(unknown)? {
+                continue;
+            }
             match read_line(line).ok_or_else(unknown)? {
                 Line::Named(names, target) => {
                     let number = self.imported(path, target)?;
@@ -144,6 +149,26 @@ impl<R: Fn(&str) -> Option<String>> Bundler<R> {
             fields.push(if there == here { there.to_owned() } else { format!("{there}: {here}") });
         }
         Ok(fields.join(", "))
+    }
+}
+
+/// Where a text's comments are.
+#[derive(Default)]
+struct Comment {
+    /// Whether the next line is within a block.
+    open: bool,
+}
+
+impl Comment {
+    /// Whether a line is nothing but a comment, or a part of one; nothing where something else follows one.
+    fn takes(&mut self, line: &str) -> Option<bool> {
+        let line = line.trim();
+        if !self.open && !line.starts_with("/*") {
+            return Some(line.starts_with("//"));
+        }
+        let end = line.find("*/").map(|at| at + 2);
+        self.open = end.is_none();
+        end.is_none_or(|end| end == line.len()).then_some(true)
     }
 }
 
@@ -208,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn comments_with_lines_of_their_own_are_left_out() {
+        let text = "// What it does.\n\n/** One. */\nexport const a = 1; // here\n  /**\n   * Two.\n   */\nconst b = '// no';\n\
+            /* c */\nb.at(a);\n";
+        let expected = "// js/main.js\nconst m0 = (() => {\n\nconst a = 1; // here\nconst b = '// no';\nb.at(a);\n\
+            return { a };\n})();\n";
+        assert_eq!(check(&[("js/main.js", text)]).unwrap(), expected);
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         for line in [
             "export let a = 1;",
@@ -217,6 +251,7 @@ mod tests {
             "import a from './one.js';",
             "import './one.js';",
             "import { a,",
+            "/* one */ a();",
         ] {
             let got = check(&[("js/main.js", line), ("js/one.js", "export const a = 1;\n")]);
             assert_eq!(got, Err(Error::Form { path: "js/main.js".into(), line: 1, text: line.to_owned() }));

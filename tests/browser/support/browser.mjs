@@ -52,6 +52,29 @@ export class Window {
     await page.getByRole('navigation', { name: 'Chats' }).waitFor();
   }
 
+  async login(username) {
+    const { page } = this;
+    await page.getByLabel('Username or e-mail').fill(username);
+    await page.getByLabel('Password').fill('correct horse battery');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('navigation', { name: 'Chats' }).waitFor();
+  }
+
+  /** What this browser keeps for later, of all accounts: commands and drafts. */
+  kept() {
+    return this.page.evaluate(() => new Promise((resolve, reject) => {
+      const open = indexedDB.open('parlance');
+      open.onerror = reject;
+      open.onsuccess = () => {
+        const all = ['commands', 'drafts'].map((name) => new Promise((done) => {
+          const request = open.result.transaction(name).objectStore(name).getAll();
+          request.onsuccess = () => done(request.result);
+        }));
+        Promise.all(all).then((lists) => { open.result.close(); resolve(lists.flat()); });
+      };
+    }));
+  }
+
   async createGroup(name, people = []) {
     const { page } = this;
     await page.getByRole('button', { name: 'New chat' }).click();
@@ -137,7 +160,7 @@ export class Window {
     if (yes) await this.page.locator('dialog:not(.side)').getByRole('button', { name: yes, exact: true }).click();
   }
 
-  /** Waits until a member's line says so. */
+  /** Waits until a member’s line says so. @param {string} name @param {string|RegExp} text */
   async member(name, text) {
     const dialog = await this.details();
     await dialog.getByRole('list', { name: 'Members' }).locator('.member', { hasText: name }).filter({ hasText: text }).waitFor();

@@ -205,6 +205,8 @@ async fn swagger_ui_needs_no_outside_host() {
         assert_eq!(file.status, 200, "{part}");
         assert!(!file.header("etag").is_empty());
     }
+    // A page for OAuth, which isn't there, with a script that the policy refuses.
+    assert_eq!(gate.send_with("GET", "/docs/oauth2-redirect.html", None, &[]).await.status, 404);
     let config = gate.send_with("GET", "/docs/swagger-initializer.js", None, &[]).await;
     let config = String::from_utf8(config.body.to_vec()).unwrap();
     assert!(config.contains("/openapi.json") && config.contains("\"validatorUrl\": \"none\""), "{config}");
