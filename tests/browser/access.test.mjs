@@ -24,7 +24,7 @@ for (const colorScheme of ['light', 'dark']) {
     const { page } = w;
     await w.axe('login');
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByText('Please enter a username.').waitFor();
+    await page.getByText('Please enter your username or e-mail address.').waitFor();
     await w.axe('login with an error');
     await w.register(`axe-${colorScheme}`, 'Axe Man');
     await w.axe('no chats');
@@ -213,7 +213,7 @@ test('people are managed with the keyboard alone', async () => {
   await press('Enter');
   await page.getByText('There are no open invites.').waitFor();
   await press('Shift+Tab', 'Enter');
-  await tabTo('Make a link');
+  await tabTo('Create link');
   await press('Enter');
   await page.getByLabel('Invite link').waitFor();
   await page.waitForFunction(() => document.activeElement.readOnly);
@@ -221,7 +221,7 @@ test('people are managed with the keyboard alone', async () => {
   await tabTo('Withdraw');
   await press('Enter');
   await page.getByText('There are no open invites.').waitFor();
-  await page.waitForFunction(() => document.activeElement.textContent === 'Make a link');
+  await page.waitForFunction(() => document.activeElement.textContent === 'Create link');
   await press('Enter');
   await page.waitForFunction(() => document.activeElement.readOnly);
   const withdraw = page.getByRole('list', { name: 'Open invites' }).getByRole('button');

@@ -135,7 +135,7 @@ async function change(w, old, next) {
     await profile(w).click();
     await page.locator('summary', { hasText: 'Change the password' }).click();
   }
-  await page.getByLabel('Present password').fill(old);
+  await page.getByLabel('Current password').fill(old);
   await page.getByLabel('New password').fill(next);
   await page.getByRole('button', { name: 'Change password' }).click();
 }
@@ -143,11 +143,11 @@ async function change(w, old, next) {
 test('a password is changed only by who knows the present one, and to one that is long enough', async () => {
   const { page } = anna;
   await change(anna, 'not this one', NEW);
-  await page.getByText('This is not the present password.').waitFor();
-  assert.equal(await page.getByLabel('Present password').getAttribute('aria-invalid'), 'true');
+  await page.getByText('This is not your current password.').waitFor();
+  assert.equal(await page.getByLabel('Current password').getAttribute('aria-invalid'), 'true');
   await change(anna, OLD, 'short');
   await until(() => page.getByLabel('New password').getAttribute('aria-invalid').then((bad) => bad === 'true'), 'the new one refused');
-  assert.equal(await page.getByLabel('Present password').getAttribute('aria-invalid'), null);
+  assert.equal(await page.getByLabel('Current password').getAttribute('aria-invalid'), null);
 });
 
 test('a changed password ends all other logins at once, and the own one goes on', async () => {

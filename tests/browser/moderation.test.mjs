@@ -36,7 +36,7 @@ const field = (w) => w.page.getByRole('textbox', { name: 'Message' });
 const focused = (w) => w.page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
 
 test('a plain member is offered nothing but to write to others', async () => {
-  assert.deepEqual(await cleo.offers('Béla'), ['Write to']);
+  assert.deepEqual(await cleo.offers('Béla'), ['Write a direct message']);
   assert.deepEqual(await cleo.offers('Cleo'), []);
   assert.equal(await (await cleo.details()).locator('summary').count(), 0);
   await cleo.closeDialog();
@@ -49,8 +49,8 @@ test('who is made an admin may do more at once, with the details open', async ()
   await dialog.locator('summary', { hasText: 'Add people' }).waitFor();
   assert.deepEqual(await dialog.locator('summary').allTextContents(), ['Add people', 'Invite with a link', 'Open invites', 'Banned people', 'Settings']);
   await bela.member('Béla', 'admin');
-  assert.deepEqual(await bela.offers('Cleo'), ['Write to', 'Mute for an hour', 'Mute', 'Remove', 'Ban']);
-  assert.deepEqual(await bela.offers('Anna'), ['Write to']);
+  assert.deepEqual(await bela.offers('Cleo'), ['Write a direct message', 'Mute for an hour', 'Mute', 'Remove', 'Ban']);
+  assert.deepEqual(await bela.offers('Anna'), ['Write a direct message']);
   // New members' history is the owner's to choose.
   await bela.details('Settings');
   assert.deepEqual(await dialog.locator('details[open] label').allTextContents(), ['Name']);
@@ -68,7 +68,7 @@ test('who is muted can’t write from then on, and again once they are let', asy
   assert.equal(await focused(cleo), 'You are muted in this room.');
   await cleo.note('Béla Bartók muted you');
   await bela.member('Cleo', 'muted');
-  await bela.moderate('Cleo', 'Let write again');
+  await bela.moderate('Cleo', 'Unmute');
   await field(cleo).waitFor();
   assert.equal(await field(cleo).inputValue(), 'a draft');
   await until(() => focused(cleo).then((name) => name === 'Message'), 'the focus back in the text');
@@ -129,7 +129,7 @@ test('who is banned is in the list of the banned until they are let in again', a
   await anna.closeDialog();
   await list.getByRole('button', { name: 'Lift the ban on Cleo Ma' }).focus();
   await bela.page.keyboard.press('Enter');
-  await bela.toast('Cleo Ma may come back.');
+  await bela.toast('The ban on Cleo Ma was lifted.');
   await bela.page.getByText('Nobody is banned.').waitFor();
   await until(() => focused(bela).then((name) => name === 'Banned people'), 'the focus on the list’s head');
   await bela.closeDialog();
@@ -143,18 +143,18 @@ test('a ban is undone on the spot', async () => {
   await anna.moderate('Cleo', 'Ban', 'Ban');
   await cleo.toast('banned you from');
   await anna.page.locator('dialog.side').getByRole('button', { name: 'Undo' }).click();
-  await anna.toast('Cleo Ma may come back.');
+  await anna.toast('The ban on Cleo Ma was lifted.');
   await anna.closeDialog();
   await add(anna, 'cleo');
   await cleo.openRoom(ROOM);
 });
 
 test('the room is handed over, and the one who had it is an admin', async () => {
-  await anna.moderate('Béla', 'Hand the room over', 'Hand over');
-  await bela.note('Anna Weiß handed the room over to you');
+  await anna.moderate('Béla', 'Transfer ownership', 'Transfer');
+  await bela.note('Anna Weiß transferred ownership of the room to you');
   await anna.member('Anna', 'admin');
   await anna.member('Béla', 'owner');
-  assert.deepEqual(await anna.offers('Béla'), ['Write to']);
+  assert.deepEqual(await anna.offers('Béla'), ['Write a direct message']);
   assert.equal(await (await anna.details()).getByRole('button', { name: 'Archive' }).count(), 0);
   await (await bela.details()).getByRole('button', { name: 'Archive' }).waitFor();
 });
@@ -162,13 +162,13 @@ test('the room is handed over, and the one who had it is an admin', async () => 
 test('who is no admin any more loses what admins may do at once', async () => {
   await anna.details('Add people');
   await anna.page.getByLabel('Find people').focus();
-  await bela.moderate('Anna', 'Make a plain member');
+  await bela.moderate('Anna', 'Make a regular member');
   await anna.page.locator('dialog summary').first().waitFor({ state: 'detached' });
   assert.equal(await focused(anna), 'Close', 'the focus is where it can be seen');
-  assert.deepEqual(await anna.offers('Cleo'), ['Write to']);
+  assert.deepEqual(await anna.offers('Cleo'), ['Write a direct message']);
   await anna.closeDialog();
   await bela.closeDialog();
-  await anna.note('Béla Bartók made you a plain member');
+  await anna.note('Béla Bartók made you a regular member');
 });
 
 test('an owner who leaves leaves it to somebody', async () => {

@@ -98,7 +98,7 @@ test('the line stays where it was while pages load on both sides, and what was o
     return far.isVisible() && (await onScreen()).includes('old 30');
   }, 'the beginning', 60_000);
   const place = () => far.evaluate((node) => Math.round(node.getBoundingClientRect().top));
-  await until(async () => anna.page.getByText('This is where it begins.').count(), 'all earlier pages');
+  await until(async () => anna.page.getByText('This is the beginning of the chat.').count(), 'all earlier pages');
   const before = await place();
   await say('while reading above');
   await anna.page.locator('.room-last', { hasText: 'while reading above' }).waitFor();

@@ -37,9 +37,9 @@ async function makeLink(uses) {
   const dialog = await anna.details();
   const form = dialog.locator('details', { has: anna.page.locator('summary', { hasText: 'Invite with a link' }) });
   if (!(await form.getAttribute('open').then((open) => open !== null))) await form.locator('summary').click();
-  await form.getByLabel('How often it can be used').fill(uses);
+  await form.getByLabel('How often it can be used (optional)').fill(uses);
   const before = (await form.getByLabel('Invite link').count()) ? await form.getByLabel('Invite link').inputValue() : '';
-  await form.getByRole('button', { name: 'Make a link' }).click();
+  await form.getByRole('button', { name: 'Create link' }).click();
   return until(async () => {
     if (!(await form.getByLabel('Invite link').count())) return null;
     const link = await form.getByLabel('Invite link').inputValue();
@@ -79,7 +79,7 @@ test('a link leads into the room, and is used up', async () => {
 
 test('who is a member already is told so', async () => {
   const link = await makeLink('');
-  await refused(link, 'You are a member already.');
+  await refused(link, 'You are already a member of this room.');
   await invites().locator('li', { hasText: 'any number of uses' }).waitFor();
   await invites().getByRole('button', { name: /^Withdraw the invite by Anna Weiß/ }).click();
   await anna.page.getByText('There are no open invites.').waitFor();
@@ -87,11 +87,11 @@ test('who is a member already is told so', async () => {
   await (await bela.details()).getByRole('button', { name: 'Leave' }).click();
   await bela.page.locator('dialog:not(.side)').getByRole('button', { name: 'Leave' }).click();
   await bela.toast('You left “Garden”.');
-  await refused(link, 'This invite has expired, was withdrawn or used up.');
+  await refused(link, 'This invite has expired, was withdrawn, or was used up. Ask for another one.');
 });
 
 test('an invite that is used up, withdrawn, expired or none at all says so', async () => {
-  const gone = 'This invite has expired, was withdrawn or used up.';
+  const gone = 'This invite has expired, was withdrawn, or was used up. Ask for another one.';
   await refused(first, gone);
   const withdrawn = await makeLink('');
   await (await anna.details()).locator('.invite').getByRole('button', { name: 'Withdraw' }).click();
@@ -159,8 +159,8 @@ test('an archived room is closed for all at once, and opened again', async () =>
   await bela.message('Nobody here yet').hover();
   assert.equal(await bela.message('Nobody here yet').getByRole('button', { name: 'Reply' }).count(), 0);
   await bela.note('Anna Weiß archived the room');
-  await (await anna.details()).getByRole('button', { name: 'Open again' }).click();
-  await bela.note('Anna Weiß opened the room again');
+  await (await anna.details()).getByRole('button', { name: 'Unarchive' }).click();
+  await bela.note('Anna Weiß unarchived the room');
   const field = bela.page.getByRole('textbox', { name: 'Message' });
   await field.waitFor();
   assert.equal(await field.inputValue(), 'half a thought');

@@ -67,11 +67,11 @@ test('who may write is offered all of it', async () => {
 });
 
 const BARS = [
-  ['muted', () => owner.moderate('Ben García', 'Mute'), () => owner.moderate('Ben García', 'Let write again'), 'You are muted in this room.'],
+  ['muted', () => owner.moderate('Ben García', 'Mute'), () => owner.moderate('Ben García', 'Unmute'), 'You are muted in this room.'],
   ['in an archive', async () => {
     await (await owner.details()).getByRole('button', { name: 'Archive' }).click();
     await owner.page.getByRole('dialog', { name: 'Archive the room?' }).getByRole('button', { name: 'Archive' }).click();
-  }, async () => (await owner.details()).getByRole('button', { name: 'Open again' }).click(), 'This room is archived.'],
+  }, async () => (await owner.details()).getByRole('button', { name: 'Unarchive' }).click(), 'This room is archived.'],
 ];
 for (const [how, close, open, text] of BARS) {
   test(`who is ${how} is offered nothing that writes, and the field is as before afterwards`, async () => {

@@ -40,6 +40,6 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     toast('Copied.');
   } catch {
-    toast('The browser doesn’t allow copying here.');
+    toast('The browser doesn’t allow copying here. Select the text and copy it yourself.');
   }
 }

@@ -20,7 +20,7 @@ async function call(method, path, { body, token } = {}) {
   if (response.ok) return answer;
   if (answer?.code) throw new FaultError(answer);
   const retry = response.status >= 500 || response.status === 429 ? 'later' : 'never';
-  throw new FaultError({ code: `http_${response.status}`, detail: `The server answered ${response.status}.`, retry });
+  throw new FaultError({ code: `http_${response.status}`, detail: `The server answered with an error that this page doesn’t know (${response.status}). Try again later.`, retry });
 }
 
 /** A POST without a token. @param {string} path @param {object} body */

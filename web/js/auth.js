@@ -14,7 +14,7 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
   const username = field(register ? 'Username' : 'Username or e-mail', {
     name: 'username', autocomplete: 'username', required: true, autocapitalize: 'none', spellcheck: 'false', maxlength: register ? 50 : 254,
   });
-  const fullName = field('Name to show (optional)', { name: 'full_name', autocomplete: 'name', maxlength: 100 });
+  const fullName = field('Display name (optional)', { name: 'full_name', autocomplete: 'name', maxlength: 100 });
   const email = field('E-mail (optional)', { name: 'email', type: 'email', autocomplete: 'email', maxlength: 254 });
   const password = field('Password', {
     name: 'password', type: 'password', required: true, maxlength: 256, autocomplete: register ? 'new-password' : 'current-password',
@@ -50,7 +50,7 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
 }
 
 function missing(username, password, weak) {
-  if (!username.input.value.trim()) return show(username, 'Please enter a username.');
+  if (!username.input.value.trim()) return show(username, register ? 'Please enter a username.' : 'Please enter your username or e-mail address.');
   if (!password.input.value) return show(password, 'Please enter a password.');
   const why = weak();
   return why ? show(password, why) : false;

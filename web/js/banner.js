@@ -42,7 +42,7 @@ export class Banner {
     this.node.classList.toggle('bad', state.name === 'stopped');
     this.button.hidden = state.name !== 'waiting' && state.name !== 'stopped';
     if (state.name === 'stopped') {
-      this.text.textContent = `The server refused the connection (${state.code}).`;
+      this.text.textContent = `The server refused the connection (${state.code}). Reload the page to try again.`;
       this.button.textContent = 'Reload';
     } else if (state.name === 'waiting' || state.doubted) {
       const why = state.planned ? 'The server is restarting' : navigator.onLine ? 'Not connected' : 'You are offline';

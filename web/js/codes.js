@@ -33,22 +33,22 @@ export function afterClose(code) {
 const SENTENCES = {
   bad_credentials: 'Wrong username or password.',
   exists: 'This is already taken.',
-  forbidden: 'You are not allowed to do this.',
+  forbidden: 'You are not allowed to do this. An admin of the room may be.',
   banned: 'You are banned from this room.',
   muted: 'You are muted in this room.',
-  not_found: 'Not found.',
-  already: 'It is so already.',
-  room_full: 'The room is full.',
-  archived: 'The room is archived.',
-  stale: 'The message was changed in the meantime.',
+  not_found: 'This was not found. It may be gone, or you may not have access to it.',
+  already: 'This has been done already.',
+  room_full: 'The room is full: nobody else can join it.',
+  archived: 'The room is archived: nobody can write in it.',
+  stale: 'The message was changed in the meantime. Look at it again first.',
   deleted: 'The message was deleted.',
-  invite_gone: 'This invite has expired, was withdrawn or used up.',
-  too_large: 'This is too long.',
-  rate_limited: 'Too many requests; wait a moment.',
-  store_unavailable: 'The server can’t store anything at the moment.',
-  restarting: 'The server is restarting.',
-  busy: 'The server is busy; try again.',
-  internal: 'Something went wrong on the server.',
+  invite_gone: 'This invite has expired, was withdrawn, or was used up. Ask for another one.',
+  too_large: 'This is too long. Shorten it.',
+  rate_limited: 'You did too much at once. Wait a moment, then try again.',
+  store_unavailable: 'The server can’t store anything at the moment. Try again in a minute.',
+  restarting: 'The server is restarting. Try again in a moment.',
+  busy: 'The server is busy. Try again in a moment.',
+  internal: 'Something went wrong on the server. Try again; if it happens again, tell its operator.',
 };
 
 /** A fault's detail as a sentence. @param {string} text */
@@ -59,8 +59,8 @@ export function explain(error) {
   if (error instanceof FaultError) return SENTENCES[error.code] ?? sentence(error.message);
   if (error instanceof Disconnected) return 'The connection was lost before the server answered. Try again.';
   if (error?.name === 'TimeoutError') return 'The server did not answer in time. Try again.';
-  if (error instanceof TypeError) return 'The server can’t be reached.';
-  return error?.message ?? 'Something went wrong.';
+  if (error instanceof TypeError) return 'The server can’t be reached. Check your connection, then try again.';
+  return error?.message ?? 'Something went wrong. Try again.';
 }
 
 /** Milliseconds before try number `attempt` (from 0): doubling up to 30 s, the upper half of it by chance. */

@@ -84,7 +84,7 @@ export class Composer {
   #changed() {
     this.#grow();
     const chars = [...this.input.value].length;
-    this.count.textContent = chars > COUNT_FROM ? `${chars - CHARS_MAX > 0 ? `${chars - CHARS_MAX} too many` : `${CHARS_MAX - chars} left`}` : '';
+    this.count.textContent = chars > COUNT_FROM ? `${Math.abs(CHARS_MAX - chars)} characters ${chars > CHARS_MAX ? 'too many' : 'left'}` : '';
     this.count.classList.toggle('over', chars > CHARS_MAX);
     this.error.textContent = '';
     if (this.#edit) return;

@@ -126,14 +126,14 @@ function actions(client, room, member, muted) {
     after?.();
   });
   return [
-    view.kind !== 'direct' && !isReadonly(client) && { label: 'Write to', run: () => client.direct(user).then((to) => { document.querySelector('dialog[open]')?.close(); location.hash = `#/rooms/${to}`; }).catch((error) => toast(explain(error))) },
-    above && mine === 2 && (member.role === 'admin' ? { label: 'Make a plain member', run: run('promote', { role: 'member' }) } : { label: 'Make an admin', run: run('promote', { role: 'admin' }) }),
-    above && mine === 2 && { label: 'Hand the room over', danger: true, run: () => confirm('Hand the room over?', `${name} will own the room; you will be an admin.`, 'Hand over', () => client.command('promote', id, { user, role: 'owner' })) },
-    above && (muted ? { label: 'Let write again', run: run('unmute') } : { label: 'Mute for an hour', run: mute(1) }),
+    view.kind !== 'direct' && !isReadonly(client) && { label: 'Write a direct message', run: () => client.direct(user).then((to) => { document.querySelector('dialog[open]')?.close(); location.hash = `#/rooms/${to}`; }).catch((error) => toast(explain(error))) },
+    above && mine === 2 && (member.role === 'admin' ? { label: 'Make a regular member', run: run('promote', { role: 'member' }) } : { label: 'Make an admin', run: run('promote', { role: 'admin' }) }),
+    above && mine === 2 && { label: 'Transfer ownership', danger: true, run: () => confirm('Transfer ownership?', `${name} will own the room; you will be an admin.`, 'Transfer', () => client.command('promote', id, { user, role: 'owner' })) },
+    above && (muted ? { label: 'Unmute', run: run('unmute') } : { label: 'Mute for an hour', run: mute(1) }),
     above && !muted && { label: 'Mute', run: mute(0) },
     above && { label: 'Remove', danger: true, run: ask(`Remove ${name}?`, 'They can be added again, or come back with an invite.', 'Remove', 'kick') },
-    above && { label: 'Ban', danger: true, run: ask(`Ban ${name}?`, 'They are removed and can’t come back until they are let in again.', 'Ban', 'ban',
-      () => toast(`${name} is banned.`, { label: 'Undo', run: run('unban', {}, `${name} may come back.`) })) },
+    above && { label: 'Ban', danger: true, run: ask(`Ban ${name}?`, 'They are removed and can’t come back until the ban is lifted.', 'Ban', 'ban',
+      () => toast(`${name} is banned.`, { label: 'Undo', run: run('unban', {}, `The ban on ${name} was lifted.`) })) },
   ].filter(Boolean);
 }
 
@@ -152,9 +152,9 @@ function addPeople(client, room) {
 }
 
 function invites(client, room) {
-  const expiry = field('Good for', { tag: 'select' });
-  expiry.input.append(el('option', { value: '24' }, 'a day'), el('option', { value: '168' }, 'a week'), el('option', { value: '' }, 'ever'));
-  const uses = field('How often it can be used', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
+  const expiry = field('Expires', { tag: 'select' });
+  expiry.input.append(el('option', { value: '24' }, 'after a day'), el('option', { value: '168' }, 'after a week'), el('option', { value: '' }, 'never'));
+  const uses = field('How often it can be used (optional)', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
   const result = el('div.invite', { hidden: true });
   let hash = null;
   const forget = () => {
@@ -168,7 +168,7 @@ function invites(client, room) {
     toast('The invite was withdrawn.');
   }).catch((error) => toast(explain(error)));
   const node = el('details.fold', {}, el('summary', {}, 'Invite with a link'), form({
-    label: 'Make a link', children: [expiry.box, uses.box, result],
+    label: 'Create link', children: [expiry.box, uses.box, result],
     submit: async () => {
       const fields = { room: room.id };
       if (expiry.input.value) fields.expires_at = Date.now() + Number(expiry.input.value) * HOUR_MS;
@@ -176,7 +176,7 @@ function invites(client, room) {
       const invite = await client.connection.request('invite', fields);
       hash = invite.hash;
       const address = `${location.origin}/#/join/${encodeURIComponent(invite.code)}`;
-      const shown = field('Invite link', { readonly: true, value: address }, 'It is shown this once.');
+      const shown = field('Invite link', { readonly: true, value: address }, 'Copy it now: it is not shown again.');
       result.hidden = false;
       result.replaceChildren(shown.box, el('div.form-actions', {},
         el('button.button', { type: 'button', onclick: () => copy(address) }, 'Copy'),
@@ -218,8 +218,8 @@ function leaving(client, room, rank, close) {
   const { archived } = room.view;
   const archive = el('button.button', { type: 'button', onclick: () => {
     if (archived) client.command('unarchive', room.id).then(close).catch((error) => toast(explain(error)));
-    else confirm('Archive the room?', 'Nobody can write in it until it is opened again.', 'Archive', () => client.command('archive', room.id).then(close));
-  } }, archived ? 'Open again' : 'Archive');
+    else confirm('Archive the room?', 'Nobody can write in it until an owner unarchives it.', 'Archive', () => client.command('archive', room.id).then(close));
+  } }, archived ? 'Unarchive' : 'Archive');
   const leave = el('button.button.danger', { type: 'button', onclick: () =>
     confirm('Leave the room?', 'You can come back when somebody adds or invites you.', 'Leave', async () => {
       await client.command('leave', room.id);

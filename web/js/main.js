@@ -175,7 +175,7 @@ function start() {
   app = null;
   if (session.login) app = new App();
   else if (session.expired) showAuth(root, session, { note: 'You were logged out. Please log in again.' });
-  else showAuth(root, session, { note: location.hash.startsWith('#/join/') ? 'Log in or create an account to follow the invite.' : '' });
+  else showAuth(root, session, { note: location.hash.startsWith('#/join/') ? 'Log in or create an account to accept the invite.' : '' });
 }
 
 session.addEventListener('user', () => start());

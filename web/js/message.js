@@ -98,6 +98,6 @@ export function fillPending(node, state, item, { quoted, first }, actions) {
     el('div.author.unseen', {}, 'You'),
     el('div.bubble', { class: jumbo(content) ? 'jumbo' : '' },
       reply_to ? quote(state, { reply_to }, quoted, actions) : null, ...stamped(render(content, mentions(state, { mentions: named ?? [] })),
-      el('span.stamp', {}, failed ? null : el('span.sending', { title: 'Being sent' }, icon('clock'), el('span.unseen', {}, 'Being sent'))))),
+      el('span.stamp', {}, failed ? null : el('span.sending', { title: 'Sending' }, icon('clock'), el('span.unseen', {}, 'Sending'))))),
     status));
 }

@@ -41,7 +41,7 @@ export function newDirect(client) {
     chosen: (user) => client.direct(user).then((room) => {
       close();
       go(room);
-    }).catch((problem) => { error.textContent = problem.message; }),
+    }).catch((problem) => { error.textContent = explain(problem); }),
   });
   body.append(people.box, error);
   people.input.focus();
@@ -56,7 +56,7 @@ export function joinRoom(client, code = '') {
     submit: async () => {
       const text = input.input.value.trim().replace(/^.*#\/join\//, '');
       if (!text) {
-        input.error('Please enter the code.');
+        input.error('Please enter the code or the link.');
         return input.input.focus();
       }
       const room = await client.join(text);
@@ -65,7 +65,7 @@ export function joinRoom(client, code = '') {
     },
     failed: (error) => {
       if (!(error instanceof FaultError) || error.retry !== 'never') return false;
-      input.error({ not_found: 'There is no such invite.', invalid: 'This is not an invite.', already: 'You are a member already.' }[error.code] ?? explain(error));
+      input.error({ not_found: 'There is no such invite. Check the link, or ask for another one.', invalid: 'This is not an invite. Check the link.', already: 'You are already a member of this room.' }[error.code] ?? explain(error));
       return true;
     },
   }));

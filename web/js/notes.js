@@ -5,7 +5,7 @@ import { nameOf } from './people.js';
 import { deadline } from './time.js';
 
 const HISTORY = { all: 'everything', since_joined: 'what was sent since they joined' };
-const ROLE = { member: 'a plain member', admin: 'an admin' };
+const ROLE = { member: 'a regular member', admin: 'an admin' };
 
 /** Names between which a sentence needs commas and an "and". */
 const joined = (names) => new Intl.ListFormat(undefined, { type: 'conjunction' }).formatToParts(names)
@@ -34,12 +34,12 @@ export function noteParts(state, entry) {
     case 'banned': return [by, ' banned ', user, until, ...heir];
     case 'unbanned': return [by, ' lifted the ban on ', user];
     case 'muted': return [by, ' muted ', user, until];
-    case 'unmuted': return [by, ' let ', user, ' write again'];
-    case 'promoted': return entry.role === 'owner' ? [by, ' handed the room over to ', user] : [by, ' made ', user, ` ${ROLE[entry.role]}`];
+    case 'unmuted': return [by, ' unmuted ', user];
+    case 'promoted': return entry.role === 'owner' ? [by, ' transferred ownership of the room to ', user] : [by, ' made ', user, ` ${ROLE[entry.role]}`];
     case 'renamed': return [by, ' named the room ', '“', { name: plain(entry.name) }, '”'];
     case 'configured': return [by, ` let new members read ${HISTORY[entry.history]}`];
     case 'archived': return [by, ' archived the room'];
-    default: return [by, ' opened the room again'];
+    default: return [by, ' unarchived the room'];
   }
 }
 

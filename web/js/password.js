@@ -22,8 +22,8 @@ const isRepeated = (text) => /^(.{1,4}?)\1+$/u.test(text) || new Set(text).size 
  */
 export function weakness(password, names = []) {
   const text = fold(password);
-  if (new TextEncoder().encode(password).length < BYTES_MIN) return 'At least 8 characters, please.';
-  if (isRepeated(text)) return 'This repeats the same few characters. Choose more different ones.';
+  if (new TextEncoder().encode(password).length < BYTES_MIN) return 'Use at least 8 characters.';
+  if (isRepeated(text)) return 'This repeats the same few characters. Use more different ones.';
   if (isRow(text)) return 'This is a row of letters, digits or keys. Choose one that can’t be guessed.';
   const own = names.flatMap((name) => [name, ...name.split(/[@\s]/)]).map((name) => squeezed(fold(name))).filter((name) => [...name].length >= 3);
   if (own.some((name) => squeezed(text).includes(name) && without(squeezed(text), name) < BESIDE_MIN)) return 'This is little more than your name. Choose one that doesn’t contain it.';

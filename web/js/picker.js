@@ -34,7 +34,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
       chip(user.id);
       search.input.value = '';
       results.replaceChildren();
-      note.textContent = `${nameIn(client.state, user.id)} added.`;
+      note.textContent = `${nameIn(client.state, user.id)} will be added.`;
       search.input.focus();
     }
     chosen(user.id);
@@ -51,7 +51,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
       const found = (await client.api.search(text)).filter((u) => u.is_active && u.id !== client.me && !without.includes(u.id) && !users.has(u.id));
       if (turn !== asked) return undefined;
       client.set(store.met(client.state, found));
-      note.textContent = found.length ? `${found.length} found.` : 'Nobody found.';
+      note.textContent = found.length ? `${found.length} ${found.length === 1 ? 'person' : 'people'} found.` : 'Nobody was found.';
       return results.replaceChildren(...found.slice(0, 20).map((user) => el('li', {}, el('button.pick', { type: 'button', onclick: () => choose(user) },
         avatar(client.state, user.id, false), el('bdi.pick-name', {}, nameOf(client.state, user.id)), el('bdi.pick-user', {}, `@${user.username}`)))));
     } catch (error) {

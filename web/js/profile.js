@@ -25,7 +25,7 @@ async function logOut(client, close) {
     await client.signOut();
   };
   if (!(await client.unsent())) return out();
-  return confirm('Log out?', 'Some of what you wrote has not been sent yet. It will be lost.', 'Log out', out);
+  return confirm('Log out?', 'Some of what you wrote has not been sent. If you log out now, it is lost.', 'Log out', out);
 }
 
 function statusChooser(client) {
@@ -36,12 +36,12 @@ function statusChooser(client) {
     input.addEventListener('change', () => client.setStatus(status));
     group.append(el('label.choice', {}, input, el('span.dot', { class: status }), statusWord(status)));
   }
-  group.append(el('p.field-note', {}, 'Who is online becomes away after a few minutes without doing anything.'));
+  group.append(el('p.field-note', {}, 'While you are online, you are shown as away after a few minutes without activity.'));
   return group;
 }
 
 function nameForm(client) {
-  const name = field('Name to show', { name: 'full_name', maxlength: 100, autocomplete: 'name' });
+  const name = field('Display name', { name: 'full_name', maxlength: 100, autocomplete: 'name' });
   const email = field('E-mail', { name: 'email', type: 'email', maxlength: 254, autocomplete: 'email' }, 'Nobody else sees it.');
   const show = (me) => {
     name.input.value = me.full_name;
@@ -69,8 +69,8 @@ function nameForm(client) {
 }
 
 function passwordForm(client) {
-  const old = field('Present password', { name: 'old', type: 'password', autocomplete: 'current-password', maxlength: 256 });
-  const next = field('New password', { name: 'new', type: 'password', autocomplete: 'new-password', maxlength: 256 }, `${PASSWORD_HINT} All other logins end.`);
+  const old = field('Current password', { name: 'old', type: 'password', autocomplete: 'current-password', maxlength: 256 });
+  const next = field('New password', { name: 'new', type: 'password', autocomplete: 'new-password', maxlength: 256 }, `${PASSWORD_HINT} You will be logged out everywhere else.`);
   const user = client.state.users[client.me];
   const weak = () => weakness(next.input.value, [user.username, user.full_name]);
   next.input.addEventListener('change', () => next.input.value && next.error(weak()));
@@ -88,7 +88,7 @@ function passwordForm(client) {
       return toast('The password was changed.');
     },
     failed: (error) => {
-      if (error.code === 'bad_credentials') old.error('This is not the present password.');
+      if (error.code === 'bad_credentials') old.error('This is not your current password.');
       else if (error.code === 'invalid') next.error(sentence(error.message));
       else return false;
       return true;

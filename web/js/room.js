@@ -15,6 +15,8 @@ import { Timeline } from './timeline.js';
 
 const ADMINS = new Set(['admin', 'owner']);
 
+const memberCount = (count) => `${count} ${count === 1 ? 'member' : 'members'}`;
+
 export class RoomView {
   #head = [];
 
@@ -87,7 +89,7 @@ export class RoomView {
     const { state } = this.client;
     const view = room?.view;
     const peer = view?.peer;
-    const line = !view ? '' : peer ? whereabouts(state, peer) : `${room.members?.length ?? view.members} members${view.archived ? ' · archived' : ''}`;
+    const line = !view ? '' : peer ? whereabouts(state, peer) : `${memberCount(room.members?.length ?? view.members)}${view.archived ? ' · archived' : ''}`;
     const sig = [view?.name, peer, this.client.history.missing(this.id), state.users[peer], peer && statusOf(state, peer), line];
     if (this.#head.length && sig.every((v, i) => v === this.#head[i])) return;
     this.#head = sig;

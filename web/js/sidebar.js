@@ -58,7 +58,7 @@ export class Sidebar {
     const rooms = all.filter((r) => roomName(state, r).toLocaleLowerCase().includes(this.#filter));
     reconcile(this.list, rooms.map((room) => this.#row(state, room)), this.#cache);
     this.list.hidden = rooms.length === 0;
-    const text = all.length ? 'No chat has this name.' : 'No chats yet. Start one with the + button.';
+    const text = all.length ? 'No chat has a name with these letters.' : 'No chats yet. Start one with the + button.';
     this.empty.textContent = rooms.length || !(this.ready || all.length) ? '' : text;
     const unread = all.reduce((n, r) => n + r.view.unread, 0);
     return unread;

@@ -14,14 +14,14 @@ export const banList = (client, room) => new Listing(client, room, {
   title: 'Banned people', empty: 'Nobody is banned.', op: 'bans', facts: ['banned', 'unbanned'],
   people: (ban) => ban.user, key: (ban) => `b${ban.user}`,
   line: (ban) => (ban.until ? `Until ${deadline(ban.until)}` : 'Until the ban is lifted'),
-  button: 'Lift', label: (name) => `Lift the ban on ${name}`, undo: (ban) => ['unban', { user: ban.user }], done: (name) => `${name} may come back.`,
+  button: 'Lift', label: (name) => `Lift the ban on ${name}`, undo: (ban) => ['unban', { user: ban.user }], done: (name) => `The ban on ${name} was lifted.`,
 });
 
 /** @param {import('./client.js').Client} client @param {number} room */
 export const inviteList = (client, room) => new Listing(client, room, {
   title: 'Open invites', empty: 'There are no open invites.', op: 'invites', facts: ['invited', 'uninvited', 'joined'],
   people: (invite) => invite.by, key: (invite) => `i${invite.hash}`,
-  line: (invite) => [invite.expires_at ? `Until ${deadline(invite.expires_at)}` : 'For ever', uses(invite.left)].join(' · '),
+  line: (invite) => [invite.expires_at ? `Until ${deadline(invite.expires_at)}` : 'Never expires', uses(invite.left)].join(' · '),
   button: 'Withdraw', label: (name, line) => `Withdraw the invite by ${name}: ${line}`, undo: (invite) => ['uninvite', { hash: invite.hash }],
   done: () => 'The invite was withdrawn.',
 });

@@ -75,7 +75,7 @@ export class Timeline {
     this.loading.show(null);
     const pending = this.client.outbox.pending(this.id).filter((i) => !room.items.some((m) => m.client_id === i.client_id && m.by === this.client.me));
     const empty = !room.items.length && !pending.length;
-    this.#say(empty ? 'Nothing here yet. Write the first message.' : room.atStart ? 'This is where it begins.' : '');
+    this.#say(empty ? 'Nothing here yet. Write the first message.' : room.atStart ? 'This is the beginning of the chat.' : '');
     const anchor = this.#stick || !this.#settled ? null : this.#anchor();
     this.#rows = this.#describe(room, room.atEnd ? pending : []);
     reconcile(this.items, this.#rows, this.#cache);

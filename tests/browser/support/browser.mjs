@@ -46,7 +46,7 @@ export class Window {
     const { page } = this;
     await page.getByRole('button', { name: 'Create an account' }).click();
     await page.getByLabel('Username').fill(username);
-    await page.getByLabel('Name to show (optional)').fill(fullName);
+    await page.getByLabel('Display name (optional)').fill(fullName);
     await page.getByLabel('Password').fill('correct horse battery');
     await page.getByRole('button', { name: 'Create account' }).click();
     await page.getByRole('navigation', { name: 'Chats' }).waitFor();

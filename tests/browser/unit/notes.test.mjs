@@ -134,14 +134,14 @@ test('every line says who did what, and to whom', () => {
   assert.match(says('banned', { user: CLEO, until: 1_800_000_000_000 }), /^Béla banned Cleo until .*2027/);
   assert.equal(says('unbanned', { user: CLEO }), 'Béla lifted the ban on Cleo');
   assert.equal(says('muted', { user: ME }), 'Béla muted you');
-  assert.equal(says('unmuted', { user: ME }), 'Béla let you write again');
+  assert.equal(says('unmuted', { user: ME }), 'Béla unmuted you');
   assert.equal(says('promoted', { user: CLEO, role: 'admin' }), 'Béla made Cleo an admin');
-  assert.equal(says('promoted', { user: CLEO, role: 'member' }), 'Béla made Cleo a plain member');
-  assert.equal(says('promoted', { user: ME, role: 'owner' }), 'Béla handed the room over to you');
+  assert.equal(says('promoted', { user: CLEO, role: 'member' }), 'Béla made Cleo a regular member');
+  assert.equal(says('promoted', { user: ME, role: 'owner' }), 'Béla transferred ownership of the room to you');
   assert.equal(says('renamed', { name: 'X' }), 'Béla named the room “X”');
   assert.equal(says('configured', { history: 'all' }), 'Béla let new members read everything');
   assert.equal(says('archived'), 'Béla archived the room');
-  assert.equal(says('unarchived'), 'Béla opened the room again');
+  assert.equal(says('unarchived'), 'Béla unarchived the room');
   assert.deepEqual(named(entry(1, 'kicked', { user: CLEO, heir: ME })), [BELA, CLEO, ME]);
 });
 
