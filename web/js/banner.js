@@ -16,7 +16,7 @@ export class Banner {
     this.button = el('button.text-button', { type: 'button', onclick: () => (client.connection.state.name === 'stopped' ? location.reload() : client.connection.nudge()) });
     this.node = el('div.banner', { role: 'status', hidden: true }, this.text, this.button);
     client.addEventListener('connection', (event) => this.#changed(event.detail));
-    client.kept.addEventListener('change', () => this.node.hidden || this.#show(client.connection.state));
+    client.persistence.addEventListener('change', () => this.node.hidden || this.#show(client.connection.state));
   }
 
   #changed(state) {
@@ -33,7 +33,7 @@ export class Banner {
 
   /** Nothing is promised that this browser doesn't keep. */
   #promise() {
-    return this.client.kept.works ? 'What you write is kept and sent later.'
+    return this.client.persistence.available ? 'What you write is kept and sent later.'
       : 'This browser can’t keep what you write: leave this tab open until it has been sent.';
   }
 

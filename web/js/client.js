@@ -5,10 +5,11 @@ import { changesMembers, find, isNote, messageOf, trimmed, trimRecent, withMembe
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
-import { accountOf, Kept } from './kept.js';
+import { accountOf, Persistence } from './persistence.js';
 import { named } from './notes.js';
 import { Outbox } from './outbox.js';
 import { Connection } from './socket.js';
+import { storage } from './storage.js';
 import * as store from './store.js';
 import { Tabs } from './tabs.js';
 
@@ -32,11 +33,11 @@ export class Client extends EventTarget {
     this.session = session;
     this.api = api;
     this.me = session.login.user.id;
-    this.state = store.met(store.initial(this.me), [session.login.user]);
+    this.state = store.withUsers(store.initial(this.me), [session.login.user]);
     this.statusKey = `parlance.status.${this.me}`;
     /** What was chosen; what the others are told is `shown`. */
-    this.status = localStorage.getItem(this.statusKey) ?? 'online';
-    this.idle = new Idle({ changed: () => this.#tellStatus() });
+    this.status = storage.getItem(this.statusKey) ?? 'online';
+    this.idle = new Idle({ changed: () => this.#sendStatus() });
     this.connection = new Connection({
       open: (protocols) => new WebSocket(`${location.origin.replace(/^http/, 'ws')}/v1/connect`, protocols),
       token: (wish) => session.token(wish),
@@ -46,21 +47,21 @@ export class Client extends EventTarget {
       signedOut: () => this.dispatchEvent(new Event('signedout')),
     });
     this.account = accountOf(session.login.user);
-    this.kept = new Kept();
+    this.persistence = new Persistence();
     this.tabs = new Tabs((tab) => this.#inherit(tab));
-    this.drafts = new Drafts(this.kept, this.account);
+    this.drafts = new Drafts(this.persistence, this.account);
     this.outbox = new Outbox({
-      keep: { put: (item) => this.kept.put(this.account, this.tabs.id, item), drop: (ids) => this.kept.drop(this.account, ids) },
+      storage: { save: (item) => this.persistence.saveCommand(this.account, this.tabs.id, item), remove: (ids) => this.persistence.removeCommands(this.account, ids) },
       request: (op, fields) => this.connection.request(op, fields), live: () => this.connection.live, changed: () => this.#changed(),
       authenticate: () => this.#reauthenticate(), shows: (room) => Boolean(this.state.rooms[room]),
       lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
     // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible.
-    this.kept.addEventListener('change', () => this.kept.works && this.outbox.keepAll());
-    this.kept.addEventListener('lost', () => this.outbox.keepAll());
+    this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
+    this.persistence.addEventListener('lost', () => this.outbox.saveAll());
     this.history = new History(this);
     /** Why a room's members could not be loaded. @type {Map<number, Error>} */
-    this.troubles = new Map();
+    this.loadErrors = new Map();
   }
 
   start() {
@@ -88,23 +89,23 @@ export class Client extends EventTarget {
 
   /** Whether anything that was done in this browser has not reached the server, in any tab. */
   async unsent() {
-    return this.outbox.unsent.length > 0 || (await this.kept.tabs(this.account)).length > 0;
+    return this.outbox.unsent.length > 0 || (await this.persistence.tabsWithCommands(this.account)).length > 0;
   }
 
   /** Ends the login, and forgets what this browser keeps of the account: first, since another tab takes over what an ended one left. */
   async signOut() {
     this.connection.stop();
-    await this.kept.clear(this.account);
+    await this.persistence.clear(this.account);
     await this.session.signOut();
   }
 
   /** What tabs that are gone left is sent by this one; those that are there send it themselves. */
   async #watchTabs() {
-    for (const tab of await this.kept.tabs(this.account)) this.tabs.watch(tab);
+    for (const tab of await this.persistence.tabsWithCommands(this.account)) this.tabs.watch(tab);
   }
 
   async #inherit(tab) {
-    this.outbox.adopt(await this.kept.take(this.account, tab, this.tabs.id));
+    this.outbox.adopt(await this.persistence.transferCommands(this.account, tab, this.tabs.id));
     if (this.connection.live) this.outbox.dropUnseen();
   }
 
@@ -153,19 +154,19 @@ export class Client extends EventTarget {
     this.set(store.resumed(this.state, resumed));
     for (const room of Object.values(before)) if (!this.state.rooms[room.id]) this.#left(room);
     const { rooms } = await this.connection.request('rooms');
-    this.set(store.seen(this.state, rooms));
+    this.set(store.withViews(this.state, rooms));
     for (const room of rooms) this.outbox.shown(room.id, this.state.rooms[room.id]?.seq ?? 0);
-    this.#meet(rooms.flatMap((room) => [room.peer, room.last_message?.by]));
-    this.#lookAround(rooms);
-    if (this.shown !== 'online') this.#tellStatus();
+    this.#loadUsers(rooms.flatMap((room) => [room.peer, room.last_message?.by]));
+    this.#loadPresence(rooms);
+    if (this.visibleStatus !== 'online') this.#sendStatus();
   }
 
-  #lookAround(rooms) {
+  #loadPresence(rooms) {
     const users = [...new Set(rooms.map((r) => r.peer).filter(Boolean))].slice(0, 100);
     if (users.length === 0) return;
     const asked = Date.now();
     this.connection.request('whereabouts', { users })
-      .then(({ presence }) => this.set(store.foundThere(this.state, presence, asked))).catch(() => {});
+      .then(({ presence }) => this.set(store.withAnsweredPresence(this.state, presence, asked))).catch(() => {});
   }
 
   #pushed(push) {
@@ -181,7 +182,7 @@ export class Client extends EventTarget {
     if (what === 'load_room') this.refresh(room);
     if (what !== 'entry') return;
     if (entry.by === this.me) this.outbox.arrived(entry.client_id);
-    this.meetAll([entry]);
+    this.loadUsersOf([entry]);
     // Once it says that one is no member any more, there is nothing to ask for.
     const out = this.#isOut(entry);
     if (!out && changesMembers(entry) && this.state.rooms[room]?.members) this.loadMembers(room);
@@ -211,9 +212,9 @@ export class Client extends EventTarget {
     this.#stale.add(id);
     try {
       const view = await this.connection.request('room', { room: id });
-      this.set(store.seen(this.state, [view]));
-      this.#meet([view.peer, view.last_message?.by]);
-      if (view.peer) this.#lookAround([view]);
+      this.set(store.withViews(this.state, [view]));
+      this.#loadUsers([view.peer, view.last_message?.by]);
+      if (view.peer) this.#loadPresence([view]);
       return null;
     } catch (error) {
       return error instanceof Disconnected ? null : error;
@@ -227,35 +228,35 @@ export class Client extends EventTarget {
     try {
       const { members } = await this.connection.request('members', { room: id });
       this.change(id, (room) => withMembers(room, members));
-      this.set(store.foundThere(this.state, members, asked));
-      this.#meet(members.map((m) => m.user));
-      this.troubles.delete(id);
+      this.set(store.withAnsweredPresence(this.state, members, asked));
+      this.#loadUsers(members.map((m) => m.user));
+      this.loadErrors.delete(id);
     } catch (error) {
       // Over the next connection it is asked for again.
-      if (!(error instanceof Disconnected)) this.troubles.set(id, error);
+      if (!(error instanceof Disconnected)) this.loadErrors.set(id, error);
     }
     this.touch();
   }
 
   /** Asks for users that aren't known yet, together. @param {(number|null|undefined)[]} ids */
-  #meet(ids) {
+  #loadUsers(ids) {
     const had = this.#wantUsers.size;
     for (const id of ids) if (id && !this.state.users[id]) this.#wantUsers.add(id);
     if (had || !this.#wantUsers.size) return;
     queueMicrotask(async () => {
       const ids = [...this.#wantUsers].slice(0, 200);
       this.#wantUsers.clear();
-      await this.connection.request('users', { ids }).then(({ users }) => this.set(store.met(this.state, users))).catch(() => {});
+      await this.connection.request('users', { ids }).then(({ users }) => this.set(store.withUsers(this.state, users))).catch(() => {});
     });
   }
 
-  meet(ids) {
-    this.#meet(ids);
+  loadUsers(ids) {
+    this.#loadUsers(ids);
   }
 
   /** Gets to know all whom entries name. @param {any[]} entries */
-  meetAll(entries) {
-    this.#meet(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
+  loadUsersOf(entries) {
+    this.#loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
   }
 
   /** @param {number} room @param {{ text: string, reply_to?: number, mentions?: number[] }} message */
@@ -305,7 +306,7 @@ export class Client extends EventTarget {
   }
 
   #opened(view) {
-    this.set(store.seen(this.state, [view]));
+    this.set(store.withViews(this.state, [view]));
     return view.id;
   }
 
@@ -325,26 +326,26 @@ export class Client extends EventTarget {
     // One at a time: who scrolls through a hundred messages tells of the last one.
     const under = this.#reads.has(id);
     this.#reads.set(id, seq);
-    if (!under) this.#tellRead(id, seq);
+    if (!under) this.#sendRead(id, seq);
   }
 
-  #tellRead(id, seq) {
+  #sendRead(id, seq) {
     this.connection.request('read', { room: id, seq }).then(() => {
       this.set(store.pushed(this.state, { push: 'read', room: id, user: this.me, seq }, Date.now()).state);
       const last = this.#reads.get(id);
-      if (last > seq) this.#tellRead(id, last);
+      if (last > seq) this.#sendRead(id, last);
       else this.#reads.delete(id);
     }).catch(() => this.#reads.delete(id));
   }
 
   /** What the others see: who chose to be online is away while nothing is done here. */
-  get shown() {
+  get visibleStatus() {
     return this.status === 'online' && this.idle.idle ? 'away' : this.status;
   }
 
   /** Chooses a status, for all tabs. */
   setStatus(status) {
-    localStorage.setItem(this.statusKey, status);
+    storage.setItem(this.statusKey, status);
     this.#choose(status);
   }
 
@@ -354,12 +355,12 @@ export class Client extends EventTarget {
 
   #choose(status) {
     this.status = status;
-    this.#tellStatus();
+    this.#sendStatus();
   }
 
   /** Without a connection it is told once there is one. */
-  #tellStatus() {
-    this.set(store.whereabouts(this.state, [{ user: this.me, status: this.shown }]));
-    this.connection.request('presence', { status: this.shown }).catch(() => {});
+  #sendStatus() {
+    this.set(store.withPresence(this.state, [{ user: this.me, status: this.visibleStatus }]));
+    this.connection.request('presence', { status: this.visibleStatus }).catch(() => {});
   }
 }

@@ -33,7 +33,7 @@ export function afterClose(code) {
 const SENTENCES = {
   bad_credentials: 'Wrong username or password.',
   exists: 'This is already taken.',
-  forbidden: 'You are not allowed to do this. An admin of the room may be.',
+  forbidden: 'You are not allowed to do this.',
   banned: 'You are banned from this room.',
   muted: 'You are muted in this room.',
   not_found: 'This was not found. It may be gone, or you may not have access to it.',

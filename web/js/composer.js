@@ -5,7 +5,7 @@ import { explain } from './codes.js';
 import { el, icon, iconButton } from './dom.js';
 import { Mentions } from './mentions.js';
 import { palette } from './menu.js';
-import { barrier } from './may.js';
+import { restriction } from './permissions.js';
 import { nameIn } from './people.js';
 import { summary } from './text.js';
 
@@ -44,7 +44,7 @@ export class Composer {
 
   render() {
     const room = this.client.state.rooms[this.room];
-    const text = barrier(this.client, room)?.text ?? '';
+    const text = restriction(this.client, room)?.text ?? '';
     if (this.closed.textContent === text) return;
     this.closed.textContent = text;
     this.#close(Boolean(text));

@@ -7,8 +7,8 @@ import { el, field, iconButton } from './dom.js';
 import { reconcile } from './keyed.js';
 import { loading } from './loading.js';
 import { menu } from './menu.js';
-import { isReadonly } from './may.js';
-import { avatar, isMuted, nameIn, nameOf, roomName, whereabouts } from './people.js';
+import { isReadonly } from './permissions.js';
+import { avatar, isMuted, nameIn, nameOf, roomName, presenceText } from './people.js';
 import { picker } from './picker.js';
 import { banList, inviteList } from './staff.js';
 
@@ -24,26 +24,26 @@ export function openDetails(client, id) {
     if (!now?.view) return close();
     title.textContent = roomName(client.state, now);
     renderMembers(client, now, members, cache);
-    state.show(client.troubles.get(id) ?? !now.members);
+    state.show(client.loadErrors.get(id) ?? !now.members);
     return tools.render(now);
   };
-  const heard = ({ detail }) => detail.room === id && tools.heard(detail.entry);
+  const onEntry = ({ detail }) => detail.room === id && tools.onEntry(detail.entry);
   const { dialog, body, close } = openDialog(roomName(client.state, room), { side: true, closed: () => {
     client.removeEventListener('change', render);
-    client.removeEventListener('entry', heard);
+    client.removeEventListener('entry', onEntry);
   } });
   const title = dialog.querySelector('h2');
   const members = el('ul.members', { 'aria-label': 'Members' });
   const cache = new Map();
   const state = loading('The members', () => {
-    client.troubles.delete(id);
+    client.loadErrors.delete(id);
     render();
     client.loadMembers(id);
   });
   const tools = new Tools(client, dialog, close);
   body.append(el('h3', {}, 'Members'), state.node, members, tools.node);
   client.addEventListener('change', render);
-  client.addEventListener('entry', heard);
+  client.addEventListener('entry', onEntry);
   if (client.connection.live) client.loadMembers(id);
   render();
 }
@@ -72,8 +72,8 @@ class Tools {
   }
 
   /** An entry came. */
-  heard(entry) {
-    for (const part of this.#parts) part.heard?.(entry);
+  onEntry(entry) {
+    for (const part of this.#parts) part.onEntry?.(entry);
   }
 
   #make(room, rank) {
@@ -92,7 +92,7 @@ function renderMembers(client, room, parent, cache) {
   const { state } = client;
   const rows = (room.members ?? []).map((member) => {
     const user = state.users[member.user];
-    const line = whereabouts(state, member.user);
+    const line = presenceText(state, member.user);
     const muted = isMuted(member);
     return {
       key: `u${member.user}`, sig: [user, member.role, muted, line, room.view.role, room.view.archived],
@@ -186,7 +186,7 @@ function invites(client, room) {
     },
   }));
   // Withdrawn from the list, or by another admin, it is of no use.
-  return { node, heard: (entry) => entry.fact === 'uninvited' && entry.hash === hash && forget() };
+  return { node, onEntry: (entry) => entry.fact === 'uninvited' && entry.hash === hash && forget() };
 }
 
 function settings(client, room, rank) {

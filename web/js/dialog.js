@@ -35,8 +35,11 @@ export function openDialog(title, { side = false, closed } = {}) {
   return { dialog, body, close };
 }
 
-/** Closes all dialogs, as when one is logged out. */
-export const closeDialogs = () => document.querySelectorAll('dialog[open]').forEach((d) => d.close());
+/** Takes all dialogs away at once, as when one is logged out: their ends are told a moment later, when the next page is there. */
+export const closeDialogs = () => document.querySelectorAll('dialog').forEach((dialog) => {
+  dialog.close();
+  dialog.remove();
+});
 
 /**
  * Makes a form that works once at a time and shows what went wrong.

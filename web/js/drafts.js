@@ -3,9 +3,9 @@
 export class Drafts {
   #here = new Map();
 
-  /** @param {import('./kept.js').Kept} kept @param {string} account */
-  constructor(kept, account) {
-    Object.assign(this, { kept, account });
+  /** @param {import('./persistence.js').Persistence} persistence @param {string} account */
+  constructor(persistence, account) {
+    Object.assign(this, { persistence, account });
   }
 
   /** What this tab knows at once. @param {number} room */
@@ -15,14 +15,14 @@ export class Drafts {
 
   /** What was kept, by whichever tab. @param {number} room @returns {Promise<string>} */
   async read(room) {
-    const text = await this.kept.draft(this.account, room);
-    return this.kept.works ? text : this.now(room);
+    const text = await this.persistence.draft(this.account, room);
+    return this.persistence.available ? text : this.now(room);
   }
 
   /** @param {number} room @param {string} text */
   write(room, text) {
     if (text === this.now(room) && this.#here.has(room)) return;
     this.#here.set(room, text);
-    this.kept.putDraft(this.account, room, text);
+    this.persistence.saveDraft(this.account, room, text);
   }
 }

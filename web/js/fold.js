@@ -14,7 +14,7 @@ export const WINDOW_MAX = 600;
 export function newRoom(id) {
   return {
     id, view: null, asOf: 0, epoch: null, seq: 0, append: null, loaded: false, items: [], atStart: false, atEnd: false,
-    notes: [], extras: {}, recent: [], generation: 0, previewStale: false, members: null, heard: {},
+    notes: [], extras: {}, recent: [], generation: 0, previewStale: false, members: null, readMarks: {},
   };
 }
 
@@ -270,8 +270,8 @@ export function forget(room, epoch, from) {
 
 /** Takes a read mark, one's own or another's. @param {Room} room @param {number} user @param {number} seq @param {number} me */
 export function withRead(room, user, seq, me) {
-  if (seq <= (room.heard[user] ?? 0)) return room;
-  let next = { ...room, heard: { ...room.heard, [user]: seq } };
+  if (seq <= (room.readMarks[user] ?? 0)) return room;
+  let next = { ...room, readMarks: { ...room.readMarks, [user]: seq } };
   if (room.members) next = withMembers(next, room.members);
   if (user === me && room.view && seq > room.view.read) {
     next = { ...next, view: { ...room.view, read: seq, unread: unreadAfter(room, seq, me) } };
@@ -281,7 +281,7 @@ export function withRead(room, user, seq, me) {
 
 /** Takes a list of members, which may be older than the marks that were heard meanwhile. @param {Room} room @param {any[]} members */
 export function withMembers(room, members) {
-  return { ...room, members: members.map((m) => ({ ...m, read: Math.max(m.read, room.heard[m.user] ?? 0) })) };
+  return { ...room, members: members.map((m) => ({ ...m, read: Math.max(m.read, room.readMarks[m.user] ?? 0) })) };
 }
 
 /** Others' messages after `seq`, as far as the window tells. @param {Room} room @param {number} seq @param {number} me */

@@ -33,14 +33,14 @@ export class History {
   /** Which load of a room counts; a later one may take its place. @type {Map<number, object>} */
   #loads = new Map();
   /** Why a room's messages could not be loaded. @type {Map<number, Error>} */
-  #troubles = new Map();
+  #loadErrors = new Map();
   /** Rooms that one asked for and isn't in. */
   #missing = new Set();
   #sought = null;
   #quotes = new Set();
   /** Stretches whose notes have still to be asked for. @type {{ id: number, generation: number, after: number, before: number }[]} */
-  #owed = [];
-  #noting = false;
+  #missingNotes = [];
+  #loadingNotes = false;
 
   /** @param {import('./client.js').Client} client */
   constructor(client) {
@@ -57,8 +57,8 @@ export class History {
   }
 
   /** Why a room's messages can't be shown, if so. @param {number} room */
-  trouble(room) {
-    return this.#troubles.get(room);
+  loadError(room) {
+    return this.#loadErrors.get(room);
   }
 
   /** Whether a room isn't there for this user. @param {number} room */
@@ -89,7 +89,7 @@ export class History {
 
   /** Tries again what could not be loaded. @param {number} id */
   again(id) {
-    this.#troubles.delete(id);
+    this.#loadErrors.delete(id);
     this.client.touch();
     this.reconnected();
   }
@@ -105,9 +105,9 @@ export class History {
       this.#seek(this.open);
       return;
     }
-    this.#note();
-    if (!room.view && !this.#troubles.has(room.id)) this.#look(room.id);
-    if (room.view && !room.loaded && !this.#troubles.has(room.id) && !this.busy(room.id)) this.begin(room);
+    this.#loadNotes();
+    if (!room.view && !this.#loadErrors.has(room.id)) this.#look(room.id);
+    if (room.view && !room.loaded && !this.#loadErrors.has(room.id) && !this.busy(room.id)) this.begin(room);
     if (this.membersOf !== this.client.connection.state) {
       this.membersOf = this.client.connection.state;
       this.client.loadMembers(room.id);
@@ -138,8 +138,8 @@ export class History {
 
   /** Remembers why a load failed; what the server can't do just now is tried again by itself. */
   #failed(id, error) {
-    this.#troubles.set(id, error);
-    if (error.retry === 'later') setTimeout(() => this.#troubles.get(id) === error && this.again(id), error.retryAfterMs ?? AGAIN_MS);
+    this.#loadErrors.set(id, error);
+    if (error.retry === 'later') setTimeout(() => this.#loadErrors.get(id) === error && this.again(id), error.retryAfterMs ?? AGAIN_MS);
     this.client.touch();
   }
 
@@ -153,11 +153,11 @@ export class History {
       const { merge, ...stretch } = await work((fields) => this.client.connection.request('messages', { room: id, ...fields }));
       if (this.#loads.get(id) !== load) return;
       this.#loads.delete(id);
-      this.#troubles.delete(id);
+      this.#loadErrors.delete(id);
       this.client.change(id, (room) => (room.generation === generation ? merge(room) : room));
       const room = this.client.state.rooms[id];
-      this.client.meet(room?.items.map((m) => m.by) ?? []);
-      if (room?.generation === generation) this.#owe(room, stretch);
+      this.client.loadUsers(room?.items.map((m) => m.by) ?? []);
+      if (room?.generation === generation) this.#needNotes(room, stretch);
     } catch (error) {
       if (this.#loads.get(id) !== load) return;
       this.#loads.delete(id);
@@ -168,34 +168,34 @@ export class History {
   }
 
   /** Notes a loaded stretch whose messages leave numbers out. `after` or `last` absent: from the start, to the end. */
-  #owe(room, { items, after = (room.view?.first ?? 1) - 1, last = Math.max(room.seq, items.at(-1)?.seq ?? 0) }) {
+  #needNotes(room, { items, after = (room.view?.first ?? 1) - 1, last = Math.max(room.seq, items.at(-1)?.seq ?? 0) }) {
     const stretch = unfilled(items, after, last);
-    if (stretch) this.#owed.push({ id: room.id, generation: room.generation, ...stretch });
-    this.#note();
+    if (stretch) this.#missingNotes.push({ id: room.id, generation: room.generation, ...stretch });
+    this.#loadNotes();
   }
 
-  /** Asks for what is owed, a page after the other; what a lost connection leaves is asked for over the next one. */
-  async #note() {
-    if (this.#noting) return;
-    this.#noting = true;
+  /** Loads the notes that are missing, a page after the other; what a lost connection leaves is asked for over the next one. */
+  async #loadNotes() {
+    if (this.#loadingNotes) return;
+    this.#loadingNotes = true;
     try {
-      while (this.#owed.length && this.client.connection.live) {
-        const owed = this.#owed[0];
-        const current = (room) => room?.generation === owed.generation;
-        if (current(this.client.state.rooms[owed.id])) {
-          const { items, more } = await this.client.connection.request('entries', { room: owed.id, after: owed.after, before: owed.before, limit: ENTRIES });
+      while (this.#missingNotes.length && this.client.connection.live) {
+        const stretch = this.#missingNotes[0];
+        const current = (room) => room?.generation === stretch.generation;
+        if (current(this.client.state.rooms[stretch.id])) {
+          const { items, more } = await this.client.connection.request('entries', { room: stretch.id, after: stretch.after, before: stretch.before, limit: ENTRIES });
           const notes = items.filter(isNote);
-          this.client.change(owed.id, (room) => (current(room) && notes.length ? withNotes(room, notes) : room));
-          this.client.meetAll(notes);
-          owed.after = items.at(-1)?.seq ?? owed.before;
+          this.client.change(stretch.id, (room) => (current(room) && notes.length ? withNotes(room, notes) : room));
+          this.client.loadUsersOf(notes);
+          stretch.after = items.at(-1)?.seq ?? stretch.before;
           if (more) continue;
         }
-        this.#owed.shift();
+        this.#missingNotes.shift();
       }
     } catch (error) {
-      if (error.retry === 'never' || error.retry === 'refresh') this.#owed.shift();
+      if (error.retry === 'never' || error.retry === 'refresh') this.#missingNotes.shift();
     } finally {
-      this.#noting = false;
+      this.#loadingNotes = false;
     }
   }
 
@@ -242,7 +242,7 @@ export class History {
     this.#quotes.add(key);
     this.client.connection.request('message', { room: id, seq }).then((message) => {
       this.client.change(id, (now) => withExtra(now, message));
-      this.client.meet([message.by]);
+      this.client.loadUsers([message.by]);
     }).catch((error) => {
       // What can't be seen (sent before one joined) isn't asked for again; what got lost with a connection is.
       if (error.name === 'Disconnected') this.#quotes.delete(key);

@@ -1,5 +1,7 @@
 // One tab at a time: Web Locks where there are any, else a lease in localStorage (plain http on a foreign host has none).
 
+import { storage } from './storage.js';
+
 const LEASE_MS = 15_000;
 
 /** Runs `work` while no other tab runs work of the same name. @template T @param {string} name @param {() => Promise<T>} work */
@@ -11,18 +13,18 @@ export async function exclusively(name, work) {
   try {
     return await work();
   } finally {
-    if (localStorage.getItem(key)?.startsWith(mine)) localStorage.removeItem(key);
+    if (storage.getItem(key)?.startsWith(mine)) storage.removeItem(key);
   }
 }
 
 async function lease(key, mine) {
   for (;;) {
-    const [, until = 0] = (localStorage.getItem(key) ?? '').split(' ');
+    const [, until = 0] = (storage.getItem(key) ?? '').split(' ');
     if (Number(until) < Date.now()) {
-      localStorage.setItem(key, `${mine} ${Date.now() + LEASE_MS}`);
+      storage.setItem(key, `${mine} ${Date.now() + LEASE_MS}`);
       // Another tab may have written in the same moment: the last one to write has it.
       await new Promise((done) => setTimeout(done, 60));
-      if (localStorage.getItem(key)?.startsWith(mine)) return;
+      if (storage.getItem(key)?.startsWith(mine)) return;
     }
     await new Promise((done) => setTimeout(done, 50 + Math.random() * 50));
   }

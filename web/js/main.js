@@ -45,7 +45,7 @@ class App {
     this.sidebar = new Sidebar(this.client);
     this.banner = new Banner(this.client);
     this.blank = el('main.blank', { 'aria-label': 'No chat chosen' }, icon('reply'), el('p', {}, 'Choose a chat, or start a new one.'));
-    this.nowhere = el('main.blank', { 'aria-label': 'Not found' }, icon('search'), el('p', {}, 'There is nothing at this address.'), el('a.button', { href: '#/' }, 'Back to the chats'));
+    this.notFound = el('main.blank', { 'aria-label': 'Not found' }, icon('search'), el('p', {}, 'There is nothing at this address.'), el('a.button', { href: '#/' }, 'Back to the chats'));
     this.place = el('div.place', {}, this.blank);
     this.node = el('div.app', {}, this.banner.node, el('div.panes', {}, this.sidebar.node, this.place));
     root.replaceChildren(this.node);
@@ -105,7 +105,7 @@ class App {
     this.#view?.close();
     this.#view = room ? new RoomView(this.client, room) : null;
     this.sidebar.current = room || null;
-    this.place.replaceChildren(this.#view?.node ?? (unknown ? this.nowhere : this.blank));
+    this.place.replaceChildren(this.#view?.node ?? (unknown ? this.notFound : this.blank));
     this.#render();
     if (this.#view) this.#view.focus();
     else this.sidebar.focus(before);
@@ -184,7 +184,7 @@ addEventListener('hashchange', () => app?.route());
 addEventListener('online', () => app?.client.connection.online());
 addEventListener('offline', () => app?.client.connection.offline());
 // What the browser doesn't keep goes with the tab: it asks before that.
-addEventListener('beforeunload', (event) => app && !app.client.kept.works && app.client.outbox.unsent.length && event.preventDefault());
+addEventListener('beforeunload', (event) => app && !app.client.persistence.available && app.client.outbox.unsent.length && event.preventDefault());
 addEventListener('focus', () => app?.focused());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && app?.visible());
 start();

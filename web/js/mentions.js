@@ -1,7 +1,7 @@
 // Completing @names in the composer: a list box that the text field points into.
 
 import { el } from './dom.js';
-import { begun, finder, fold, mentionsIn } from './names.js';
+import { mentionPrefix, finder, fold, mentionsIn } from './names.js';
 import { avatar, nameOf } from './people.js';
 
 const SHOWN = 6;
@@ -32,7 +32,7 @@ export class Mentions {
   }
 
   get #query() {
-    return begun(this.input.value.slice(0, this.input.selectionStart));
+    return mentionPrefix(this.input.value.slice(0, this.input.selectionStart));
   }
 
   #look() {

@@ -44,11 +44,11 @@ function stamped(body, stamp) {
 }
 
 /** Those who may not write may still take back what they added, unless the room is closed to them altogether. */
-function reactions(state, message, actions, barred) {
+function reactions(state, message, actions, restricted) {
   const chips = Object.entries(message.reactions).map(([emoji, users]) => {
     const mine = users.includes(state.me);
     const names = list(users.map((u) => (u === state.me ? 'you' : nameIn(state, u))));
-    const idle = barred !== null && !(barred === 'muted' && mine);
+    const idle = restricted !== null && !(restricted === 'muted' && mine);
     return el('button.reaction', {
       type: 'button', 'aria-pressed': String(mine), title: names, data: { part: `re-${emoji}` }, 'aria-disabled': idle ? 'true' : null,
       'aria-label': `${emoji} ${users.length}, by ${names}`, onclick: () => idle || actions.toggle(message, emoji),
@@ -57,8 +57,8 @@ function reactions(state, message, actions, barred) {
   return chips.length ? el('div.reactions', {}, ...chips) : null;
 }
 
-/** Fills a row. @param {HTMLElement} node @param {any} state @param {any} message @param {{ first: boolean, quoted?: any, barred: string|null }} context @param {Actions} actions */
-export function fillMessage(node, state, message, { first, quoted, barred }, actions) {
+/** Fills a row. @param {HTMLElement} node @param {any} state @param {any} message @param {{ first: boolean, quoted?: any, restricted: string|null }} context @param {Actions} actions */
+export function fillMessage(node, state, message, { first, quoted, restricted }, actions) {
   const mine = message.by === state.me;
   const deleted = message.content === null;
   node.className = `message ${mine ? 'mine' : 'theirs'} ${first ? 'first' : ''} ${deleted ? 'deleted' : ''}`;
@@ -73,15 +73,15 @@ export function fillMessage(node, state, message, { first, quoted, barred }, act
       el('div.author', { class: first && !mine ? '' : 'unseen' }, el('bdi', {}, mine ? 'You' : nameOf(state, message.by))),
       el('div.bubble', { class: !deleted && jumbo(message.content) ? 'jumbo' : '' },
         message.reply_to && !deleted ? quote(state, message, quoted, actions) : null, ...stamped(body, el('span.stamp', {}, edited, stamp))),
-      reactions(state, message, actions, barred)),
-    deleted ? '' : tools(message, actions, barred));
+      reactions(state, message, actions, restricted)),
+    deleted ? '' : tools(message, actions, restricted));
 }
 
-function tools(message, actions, barred) {
+function tools(message, actions, restricted) {
   const react = iconButton('smile', 'React', () => actions.react(message, react), { data: { part: 'react' }, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
   const reply = iconButton('reply', 'Reply', () => actions.reply(message), { data: { part: 'reply' } });
   const more = iconButton('more', 'More', () => actions.more(message, more), { data: { part: 'more' }, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
-  return el('div.tools', { role: 'group', 'aria-label': 'Message' }, ...(barred ? [] : [react, reply]), more);
+  return el('div.tools', { role: 'group', 'aria-label': 'Message' }, ...(restricted ? [] : [react, reply]), more);
 }
 
 /** Fills the row of a message that isn't in the log yet. @param {HTMLElement} node @param {any} state @param {import('./outbox.js').Item} item @param {{ quoted?: any, first: boolean }} context @param {Actions} actions */

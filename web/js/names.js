@@ -39,7 +39,7 @@ function shorter(name) {
 }
 
 /** What was written of a name before the cursor, or undefined where none is being written. @param {string} text Up to the cursor. */
-export const begun = (text) => text.match(AT_END)?.[1];
+export const mentionPrefix = (text) => text.match(AT_END)?.[1];
 
 /**
  * Finds a user by name: the very same one first, since folding may be more lenient than the server is.

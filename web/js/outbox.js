@@ -31,7 +31,7 @@ export class Outbox {
 
   /**
    * @param {object} parts
-   * @param {{ put: (item: Item) => void, drop: (ids: string[]) => void }} parts.keep Where unanswered commands outlive the tab.
+   * @param {{ save: (item: Item) => void, remove: (ids: string[]) => void }} parts.storage Where unanswered commands outlive the tab.
    * @param {(op: string, fields: object) => Promise<any>} parts.request Rejects with a FaultError, or when disconnected.
    * @param {() => boolean} parts.live Whether requests can be made.
    * @param {() => void} parts.changed
@@ -40,8 +40,8 @@ export class Outbox {
    * @param {(items: Item[], error: Error) => void} [parts.lost] These are over, were not done, and nothing else says so.
    * @param {(f: () => void, ms: number) => any} [parts.later]
    */
-  constructor({ keep, request, live, changed, authenticate = () => {}, shows = () => true, lost = () => {}, later = setTimeout }) {
-    Object.assign(this, { keep, request, live, changed, authenticate, shows, lost, later });
+  constructor({ storage, request, live, changed, authenticate = () => {}, shows = () => true, lost = () => {}, later = setTimeout }) {
+    Object.assign(this, { storage, request, live, changed, authenticate, shows, lost, later });
   }
 
   /** Takes over what a tab that is gone left. It may or may not have been done: it is sent again. @param {Item[]} items */
@@ -60,8 +60,8 @@ export class Outbox {
   }
 
   /** Has all that is not done kept again. */
-  keepAll() {
-    for (const item of this.unsent) this.keep.put(item);
+  saveAll() {
+    for (const item of this.unsent) this.storage.save(item);
   }
 
   /** Puts a command in, and sends it as soon as can be. @returns {Promise<any>} The answer. */
@@ -69,7 +69,7 @@ export class Outbox {
     const item = { client_id: clientId(), room, op, fields, at, state: 'waiting' };
     this.items = [...this.items, item];
     const answer = new Promise((resolve, reject) => this.#waiters.set(item.client_id, { resolve, reject }));
-    this.keep.put(item);
+    this.storage.save(item);
     this.changed();
     this.flush();
     return answer;
@@ -194,15 +194,15 @@ export class Outbox {
     this.items = this.items.map((i) => (i.client_id === id ? { ...i, ...change } : i));
     const item = this.items.find((i) => i.client_id === id);
     // Whether it is on its way just now matters to this tab alone; that it was answered, or refused, to the next one as well.
-    if (item && change.state === 'sent') this.keep.drop([id]);
-    else if (item && (change.state === 'failed' || 'fault' in change)) this.keep.put(item);
+    if (item && change.state === 'sent') this.storage.remove([id]);
+    else if (item && (change.state === 'failed' || 'fault' in change)) this.storage.save(item);
     this.changed();
   }
 
   /** @param {string[]} ids */
   #remove(ids) {
     this.items = this.items.filter((i) => !ids.includes(i.client_id));
-    this.keep.drop(ids);
+    this.storage.remove(ids);
     this.changed();
   }
 }

@@ -48,7 +48,7 @@ export const statusOf = (state, id) => state.presence[id]?.status ?? 'offline';
 export const statusWord = (status) => STATUS[status] ?? status;
 
 /** `Online`, or when somebody was last there. */
-export function whereabouts(state, id) {
+export function presenceText(state, id) {
   const status = statusOf(state, id);
   const seen = state.presence[id]?.last_seen ?? state.users[id]?.last_seen;
   return status === 'offline' && seen ? `Last seen ${ago(seen)}` : statusWord(status);

@@ -28,7 +28,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
   }
 
   function choose(user) {
-    client.set(store.met(client.state, [user]));
+    client.set(store.withUsers(client.state, [user]));
     if (many && !users.has(user.id)) {
       users.add(user.id);
       chip(user.id);
@@ -50,7 +50,7 @@ export function picker(client, { label, many = false, without = [], chosen = () 
     try {
       const found = (await client.api.search(text)).filter((u) => u.is_active && u.id !== client.me && !without.includes(u.id) && !users.has(u.id));
       if (turn !== asked) return undefined;
-      client.set(store.met(client.state, found));
+      client.set(store.withUsers(client.state, found));
       note.textContent = found.length ? `${found.length} ${found.length === 1 ? 'person' : 'people'} found.` : 'Nobody was found.';
       return results.replaceChildren(...found.slice(0, 20).map((user) => el('li', {}, el('button.pick', { type: 'button', onclick: () => choose(user) },
         avatar(client.state, user.id, false), el('bdi.pick-name', {}, nameOf(client.state, user.id)), el('bdi.pick-user', {}, `@${user.username}`)))));

@@ -57,7 +57,7 @@ function nameForm(client) {
       const change = { full_name: name.input.value.trim() };
       if (email.input.value.trim()) change.email = email.input.value.trim();
       const me = await client.api.changeMe(change);
-      client.set(store.met(client.state, [me]));
+      client.set(store.withUsers(client.state, [me]));
       toast('Saved.');
     },
     failed: (error) => {

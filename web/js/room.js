@@ -7,8 +7,8 @@ import { openDetails } from './details.js';
 import { confirm } from './dialog.js';
 import { el, icon, iconButton } from './dom.js';
 import { menu, palette } from './menu.js';
-import { barrier } from './may.js';
-import { list, nameIn, roomAvatar, roomName, statusOf, whereabouts } from './people.js';
+import { restriction } from './permissions.js';
+import { list, nameIn, roomAvatar, roomName, statusOf, presenceText } from './people.js';
 import { openRevisions } from './revisions.js';
 import { summary } from './text.js';
 import { Timeline } from './timeline.js';
@@ -89,7 +89,7 @@ export class RoomView {
     const { state } = this.client;
     const view = room?.view;
     const peer = view?.peer;
-    const line = !view ? '' : peer ? whereabouts(state, peer) : `${memberCount(room.members?.length ?? view.members)}${view.archived ? ' · archived' : ''}`;
+    const line = !view ? '' : peer ? presenceText(state, peer) : `${memberCount(room.members?.length ?? view.members)}${view.archived ? ' · archived' : ''}`;
     const sig = [view?.name, peer, this.client.history.missing(this.id), state.users[peer], peer && statusOf(state, peer), line];
     if (this.#head.length && sig.every((v, i) => v === this.#head[i])) return;
     this.#head = sig;
@@ -115,7 +115,7 @@ export class RoomView {
   #editLast() {
     const room = this.client.state.rooms[this.id];
     const last = room?.items.findLast((m) => m.by === this.client.me && m.content);
-    if (last && !barrier(this.client, room)) this.composer.edit(last);
+    if (last && !restriction(this.client, room)) this.composer.edit(last);
   }
 
   #actions() {
@@ -138,13 +138,13 @@ export class RoomView {
     const { client, id } = this;
     const room = client.state.rooms[id];
     const mine = message.by === client.me;
-    const barred = barrier(client, room)?.kind;
+    const restricted = restriction(client, room)?.kind;
     // A mute forbids writing, not taking back what one wrote.
-    const erases = !barred || barred === 'muted';
+    const erases = !restricted || restricted === 'muted';
     const readers = (room.members ?? []).filter((m) => m.user !== message.by && m.read >= message.seq).map((m) => nameIn(client.state, m.user));
     menu(anchor, 'Message', [
       { label: 'Copy text', run: () => copy(message.content.text) },
-      mine && !barred && { label: 'Edit', run: () => this.composer.edit(message) },
+      mine && !restricted && { label: 'Edit', run: () => this.composer.edit(message) },
       message.revision > 0 && { label: 'Edit history', run: () => openRevisions(client, message) },
       mine && { label: 'Who has read it', run: () => toast(readers.length ? `Read by ${list(readers)}.` : 'Nobody has read it yet.') },
       erases && (mine || ADMINS.has(room.view.role)) && {

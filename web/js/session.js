@@ -1,8 +1,9 @@
-// The login, shared by all tabs: tokens in localStorage, renewed by one tab at a time, since a refresh token that is used
+// The login, shared by all tabs: tokens in the browser's storage, renewed by one tab at a time, since a refresh token that is used
 // twice revokes the whole login.
 
 import { FaultError } from './codes.js';
 import { exclusively } from './locks.js';
+import { storage as browserStorage } from './storage.js';
 
 const KEY = 'parlance.login';
 /** A token with less than this left is renewed first. */
@@ -14,7 +15,7 @@ export class Session extends EventTarget {
   expired = false;
 
   /** @param {{ post: (path: string, body: object) => Promise<any>, storage?: Storage }} parts */
-  constructor({ post, storage = localStorage }) {
+  constructor({ post, storage = browserStorage }) {
     super();
     this.post = post;
     this.storage = storage;

@@ -2,7 +2,7 @@
 
 import { el, iconButton } from './dom.js';
 import { reconcile } from './keyed.js';
-import { isReadonly } from './may.js';
+import { isReadonly } from './permissions.js';
 import { menu } from './menu.js';
 import { joinRoom, newDirect, newGroup } from './new-room.js';
 import { avatar, nameIn, nameOf, roomAvatar, roomName, statusOf } from './people.js';
@@ -46,7 +46,7 @@ export class Sidebar {
 
   render() {
     const { state } = this.client;
-    const status = this.client.connection.live ? this.client.shown : 'offline';
+    const status = this.client.connection.live ? this.client.visibleStatus : 'offline';
     const myself = [state.users[this.client.me], status];
     if (myself.some((v, i) => v !== this.#myself[i])) {
       this.#myself = myself;

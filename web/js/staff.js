@@ -45,7 +45,7 @@ class Listing {
   }
 
   /** An entry came. */
-  heard(entry) {
+  onEntry(entry) {
     if (this.node.open && this.kind.facts.includes(entry.fact)) this.load();
   }
 
@@ -56,7 +56,7 @@ class Listing {
       const { [this.kind.op]: items } = await this.client.connection.request(this.kind.op, { room: this.room });
       if (turn !== this.#asked) return;
       this.#items = items;
-      this.client.meet(items.map(this.kind.people));
+      this.client.loadUsers(items.map(this.kind.people));
       this.note.textContent = items.length ? '' : this.kind.empty;
       this.state.show(null);
       this.render();

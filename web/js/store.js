@@ -69,7 +69,7 @@ export function resumed(state, resumed) {
 }
 
 /** Takes rooms as the server shows them. @param {State} state @param {import('./types.js').RoomView[]} views @returns {State} */
-export function seen(state, views) {
+export function withViews(state, views) {
   let next = state;
   for (const view of views) {
     const room = next.rooms[view.id];
@@ -79,7 +79,7 @@ export function seen(state, views) {
 }
 
 /** @param {State} state @param {import('./types.js').User[]} users @returns {State} */
-export function met(state, users) {
+export function withUsers(state, users) {
   const next = { ...state.users };
   for (const user of users) next[user.id] = user;
   return { ...state, users: next };
@@ -89,7 +89,7 @@ export function met(state, users) {
  * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list
  * @param {number} [pushed] When they were pushed (ms). @returns {State}
  */
-export function whereabouts(state, list, pushed) {
+export function withPresence(state, list, pushed) {
   const presence = { ...state.presence };
   for (const { user, status, last_seen } of list) {
     presence[user] = { status, last_seen: last_seen ?? presence[user]?.last_seen ?? undefined, pushed: pushed ?? presence[user]?.pushed };
@@ -102,8 +102,8 @@ export function whereabouts(state, list, pushed) {
  * @param {State} state @param {{ user: number, status: string, last_seen?: number|null }[]} list
  * @param {number} asked When (ms). @returns {State}
  */
-export const foundThere = (state, list, asked) =>
-  whereabouts(state, list.filter(({ user }) => !(state.presence[user]?.pushed > asked - NEWS_MS)));
+export const withAnsweredPresence = (state, list, asked) =>
+  withPresence(state, list.filter(({ user }) => !(state.presence[user]?.pushed > asked - NEWS_MS)));
 
 /** @param {State} state @param {number} room @param {number} user @param {number} until 0: stopped. @returns {State} */
 function typing(state, room, user, until) {
@@ -162,7 +162,7 @@ export function pushed(state, push, now) {
     case 'read':
       return { state: changeRoom(state, id, (room) => withRead(room, push.user, push.seq, state.me)), effects: [] };
     case 'presence':
-      return { state: whereabouts(state, [push], now), effects: [] };
+      return { state: withPresence(state, [push], now), effects: [] };
     default:
       // Later versions add pushes; those that this one doesn't know are none of its business.
       return { state, effects: [] };

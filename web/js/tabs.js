@@ -1,6 +1,8 @@
 // Which tabs of this browser are open: each holds a lock of its own for as long as it lives, so that another one can wait for its
 // end, however it comes. Without Web Locks (plain http on a foreign host) a lease in localStorage stands in for the lock.
 
+import { storage } from './storage.js';
+
 /** Background tabs may run their timers once a minute. */
 const LEASE_MS = 90_000;
 const RENEW_MS = 20_000;
@@ -71,12 +73,12 @@ export class Tabs {
     const key = lockName(this.id);
     const renew = () => {
       try {
-        localStorage.setItem(key, String(Date.now() + LEASE_MS));
+        storage.setItem(key, String(Date.now() + LEASE_MS));
       } catch {
         // Without it the others take over sooner, under the same client ids, which harms nothing.
       }
     };
-    const leave = () => localStorage.removeItem(key);
+    const leave = () => storage.removeItem(key);
     renew();
     const timer = setInterval(renew, RENEW_MS);
     addEventListener('pagehide', leave);
@@ -92,9 +94,9 @@ export class Tabs {
   #poll(id, told) {
     const key = lockName(id);
     const timer = setInterval(() => {
-      if (Number(localStorage.getItem(key) ?? 0) > Date.now()) return;
+      if (Number(storage.getItem(key) ?? 0) > Date.now()) return;
       clearInterval(timer);
-      localStorage.removeItem(key);
+      storage.removeItem(key);
       told();
     }, 1_000);
     this.#ended.signal.addEventListener('abort', () => clearInterval(timer));

@@ -5,7 +5,7 @@ import { find, lines } from './fold.js';
 import { reconcile } from './keyed.js';
 import { fillMessage, fillPending } from './message.js';
 import { loading } from './loading.js';
-import { barrier } from './may.js';
+import { restriction } from './permissions.js';
 import { noteParts, noteText } from './notes.js';
 import { disc, list, nameIn, nameOf } from './people.js';
 import { dayName, exact, sameDay, timeOfDay } from './time.js';
@@ -65,7 +65,7 @@ export class Timeline {
     if (!room?.loaded || !room.view) {
       // Without a connection the banner says why.
       const { live } = this.client.connection;
-      this.loading.show(this.client.history.trouble(this.id) ?? live);
+      this.loading.show(this.client.history.loadError(this.id) ?? live);
       this.#say(live ? '' : 'Waiting for the connection…');
       reconcile(this.items, [], this.#cache);
       this.#stick = true;
@@ -179,14 +179,14 @@ export class Timeline {
   #message(state, room, message, first) {
     const quoted = message.reply_to ? find(room, message.reply_to) : undefined;
     if (message.reply_to && !quoted) this.client.history.quote(room.id, message.reply_to);
-    const barred = barrier(this.client, room)?.kind ?? null;
+    const restricted = restriction(this.client, room)?.kind ?? null;
     const names = [message.by, ...message.mentions, ...Object.values(message.reactions).flat(), quoted?.by].map((u) => state.users[u]);
     return {
       // One's own message keeps its row when it comes back from the server.
       key: message.by === this.client.me ? `c${message.client_id}` : `m${message.seq}`,
-      sig: [message, first, quoted, barred, ...names],
+      sig: [message, first, quoted, restricted, ...names],
       make: () => el('li', { tabindex: '-1' }),
-      fill: (node) => fillMessage(node, state, message, { first, quoted, barred }, this.actions),
+      fill: (node) => fillMessage(node, state, message, { first, quoted, restricted }, this.actions),
     };
   }
 

@@ -80,7 +80,7 @@
  * @property {Entry[]} recent The latest pushes, folded again over each page, which may be older than they are.
  * @property {number} generation Counts resets, so that a page of an earlier log is dropped.
  * @property {boolean} previewStale Whether the last message was deleted and the one before it isn't known.
- * @property {Object<number, number>} heard Per user the highest read mark that was pushed.
+ * @property {Object<number, number>} readMarks Per user the highest read mark that was pushed.
  * @property {Member[]|null} members
  */
 

@@ -193,11 +193,11 @@ test('what was pushed of presence is not undone by an answer that may be older',
   const answer = (status) => [{ user: BELA, status, last_seen: null }];
   const push = (state, status, now) => store.pushed(state, { push: 'presence', room: 5, user: BELA, status }, now).state;
   const status = (state) => state.presence[BELA].status;
-  let state = store.foundThere(store.initial(ME), answer('online'), 10_000);
+  let state = store.withAnsweredPresence(store.initial(ME), answer('online'), 10_000);
   assert.equal(status(state), 'online');
   state = push(state, 'away', 20_000);
-  assert.equal(status(store.foundThere(state, answer('online'), 19_000)), 'away', 'asked before the push');
-  assert.equal(status(store.foundThere(state, answer('online'), 20_300)), 'away', 'asked just after it');
-  assert.equal(status(store.foundThere(state, answer('online'), 25_000)), 'online', 'a push may be lost');
+  assert.equal(status(store.withAnsweredPresence(state, answer('online'), 19_000)), 'away', 'asked before the push');
+  assert.equal(status(store.withAnsweredPresence(state, answer('online'), 20_300)), 'away', 'asked just after it');
+  assert.equal(status(store.withAnsweredPresence(state, answer('online'), 25_000)), 'online', 'a push may be lost');
   assert.equal(status(push(state, 'online', 20_010)), 'online');
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { isolate, plain } from '../../../web/js/bidi.js';
-import { begun, finder, fold, mentionsIn } from '../../../web/js/names.js';
+import { mentionPrefix, finder, fold, mentionsIn } from '../../../web/js/names.js';
 
 const users = (...names) => finder(names.map((username, i) => ({ id: i + 1, username })));
 const named = (text, find) => mentionsIn(text, find).map(({ who, text: name }) => `${name}=${who.id}`);
@@ -36,11 +36,11 @@ test('of users whose names differ by more than the server folds, the one that is
 });
 
 test('a name that is being written is known by its at sign', () => {
-  assert.equal(begun('hello @be'), 'be');
-  assert.equal(begun('(@Gar'), 'Gar');
-  assert.equal(begun('@'), '');
-  assert.equal(begun('anna@be'), undefined);
-  assert.equal(begun('@ben '), undefined);
+  assert.equal(mentionPrefix('hello @be'), 'be');
+  assert.equal(mentionPrefix('(@Gar'), 'Gar');
+  assert.equal(mentionPrefix('@'), '');
+  assert.equal(mentionPrefix('anna@be'), undefined);
+  assert.equal(mentionPrefix('@ben '), undefined);
 });
 
 test('a name in a sentence turns nothing around it', () => {

@@ -66,7 +66,7 @@ function client(log, fails = () => null) {
   const self = {
     connection, asked, state: { ...store.initial(ME), rooms: { 5: room } },
     change: (id, change) => { self.state = store.changeRoom(self.state, id, change); },
-    meet: () => {}, meetAll: () => {}, loadMembers: () => {},
+    loadUsers: () => {}, loadUsersOf: () => {}, loadMembers: () => {},
   };
   self.history = new History(self);
   self.history.open = 5;
@@ -121,7 +121,7 @@ test('lines of a log that was reset meanwhile are dropped', async () => {
 
 test('every line says who did what, and to whom', () => {
   const users = [[1, 'Anna'], [2, 'Béla'], [3, 'Cleo']].map(([id, full_name]) => ({ id, full_name, username: full_name }));
-  const state = store.met(store.initial(ME), users);
+  const state = store.withUsers(store.initial(ME), users);
   const says = (fact, more) => noteText(state, entry(1, fact, more));
   assert.equal(says('created', { members: [BELA, ME, CLEO] }), 'Béla created the room with you and Cleo');
   assert.equal(says('created', { members: [ME], by: ME }), 'You created the room');

@@ -9,7 +9,7 @@ import { Outbox } from '../../../web/js/outbox.js';
 function rig({ kept = new Map(), live = true } = {}) {
   const r = { kept, live, sent: [], later: [], renewals: 0 };
   r.box = new Outbox({
-    keep: { put: (item) => kept.set(item.client_id, structuredClone(item)), drop: (ids) => ids.forEach((id) => kept.delete(id)) }, changed: () => {},
+    storage: { save: (item) => kept.set(item.client_id, structuredClone(item)), remove: (ids) => ids.forEach((id) => kept.delete(id)) }, changed: () => {},
     request: (op, fields) => new Promise((resolve, reject) => r.sent.push({ op, ...fields, resolve, reject })),
     live: () => r.live, authenticate: () => { r.renewals += 1; }, later: (run, ms) => r.later.push({ run, ms }),
   });

@@ -7,7 +7,7 @@ import { deadline } from './time.js';
  * @param {import('./client.js').Client} client @param {import('./types.js').Room|undefined} room
  * @returns {{ kind: 'readonly'|'archived'|'muted', text: string }|null} Null: one may write.
  */
-export function barrier(client, room) {
+export function restriction(client, room) {
   if (isReadonly(client)) return { kind: 'readonly', text: 'Your account can read, but not write.' };
   if (room?.view?.archived) return { kind: 'archived', text: 'This room is archived.' };
   const me = room?.members?.find((m) => m.user === client.me);

@@ -171,6 +171,9 @@ test('logging out in one tab asks about what another one has not sent, and forge
 });
 
 const BROKEN = [
+  ['blocks everything that a site could store', () => {
+    for (const name of ['indexedDB', 'localStorage']) Object.defineProperty(globalThis, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+  }],
   ['has nothing of the kind', () => { Object.defineProperty(globalThis, 'indexedDB', { value: undefined }); }],
   ['forbids the very question', () => { Object.defineProperty(globalThis, 'indexedDB', { get() { throw new DOMException('denied', 'SecurityError'); } }); }],
   ['forbids it', () => { Object.defineProperty(globalThis, 'indexedDB', { value: { open() { throw new DOMException('denied', 'SecurityError'); } } }); }],

@@ -25,9 +25,9 @@ export const accountOf = ({ id, created_at }) => `${id}.${created_at}`;
  * Tells of `change` when it turns out that the browser keeps nothing, or keeps again, and of `lost` when the browser closed the
  * database, as when its user cleared the site's data: what was in it has to be given again.
  */
-export class Kept extends EventTarget {
+export class Persistence extends EventTarget {
   /** Whether the command that was given last is kept. */
-  works = true;
+  available = true;
   #factory;
   #database;
 
@@ -76,9 +76,9 @@ export class Kept extends EventTarget {
     return null;
   }
 
-  #became(works) {
-    if (works === this.works) return;
-    this.works = works;
+  #became(available) {
+    if (available === this.available) return;
+    this.available = available;
     this.dispatchEvent(new Event('change'));
   }
 
@@ -113,12 +113,12 @@ export class Kept extends EventTarget {
   }
 
   /** Keeps a command under the tab that sends it. @param {string} account @param {string} tab @param {Item} item */
-  put(account, tab, item) {
+  saveCommand(account, tab, item) {
     return this.#write('commands', (store) => store.put({ account, tab, item }));
   }
 
   /** @param {string} account @param {string[]} ids */
-  drop(account, ids) {
+  removeCommands(account, ids) {
     return this.#write('commands', (store) => ids.forEach((id) => store.delete([account, id])));
   }
 
@@ -127,7 +127,7 @@ export class Kept extends EventTarget {
   }
 
   /** The tabs that have commands here. @param {string} account @returns {Promise<string[]>} */
-  async tabs(account) {
+  async tabsWithCommands(account) {
     return [...new Set((await this.#commands(account)).map((row) => row.tab))];
   }
 
@@ -136,7 +136,7 @@ export class Kept extends EventTarget {
    * full disk, each gets them; under one client id they are still done once.
    * @returns {Promise<Item[]>}
    */
-  async take(account, from, to) {
+  async transferCommands(account, from, to) {
     const taken = await this.#run('commands', 'readwrite', async (store) => {
       const rows = (await done(store.getAll(of(account)))).filter((row) => row.tab === from);
       rows.forEach((row) => store.put({ ...row, tab: to }));
@@ -153,7 +153,7 @@ export class Kept extends EventTarget {
   }
 
   /** @param {string} account @param {number} room @param {string} text Empty: none. */
-  putDraft(account, room, text) {
+  saveDraft(account, room, text) {
     return this.#write('drafts', (store) => (text ? store.put({ account, room, text }) : store.delete([account, room])));
   }
 
