@@ -64,13 +64,13 @@ build_with_progress() {
 need_rust() {
   [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
   if ! have cc && ! apt_install gcc libc6-dev; then
-    die "a C compiler is missing: run 'apt-get install gcc libc6-dev' (or your system's like) as root, then this again"
+    die "a C compiler is missing: run 'apt-get install gcc libc6-dev' (or your system's equivalent) as root, then this again"
   fi
   if ! cargo_fits; then
     local by_hand
     by_hand="install Rust $(toolchain) from https://rustup.rs, then run this again"
-    have curl || apt_install curl ca-certificates || die "Rust is missing, or too old, and curl to get it: $by_hand"
-    say "Rust is missing, or too old: getting rustup into $HOME/.cargo"
+    have curl || apt_install curl ca-certificates || die "Rust is missing or too old, and curl, which would fetch it, is missing too: $by_hand"
+    say "Rust is missing or too old: getting rustup into $HOME/.cargo"
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs \
       | sh -s -- -y --quiet --profile minimal --default-toolchain none --no-modify-path >/dev/null 2>&1 \
       || die "rustup could not be fetched: $by_hand"

@@ -24,6 +24,7 @@ export const notesHost = () => [...document.querySelectorAll('dialog[open] .dial
  * Shows a note. @param {string} text
  * @param {{ label: string, run: () => void }} [action]
  * @param {{ stays?: boolean }} [options] `stays`: until it is closed.
+ * @returns {HTMLElement}
  */
 export function toast(text, action, { stays = false } = {}) {
   const node = el('div.toast', {}, el('span', {}, text));
@@ -32,6 +33,7 @@ export function toast(text, action, { stays = false } = {}) {
   if (action) node.append(button(action.label, action.run));
   if (stays) node.append(button('Close', () => {}));
   notesHost().append(node);
+  return node;
 }
 
 /** Puts text into the clipboard; pages without https have no clipboard of their own. @param {string} text */

@@ -39,6 +39,8 @@ class App {
   #drawn = true;
   #view = null;
   #unknown = false;
+  /** What could not be sent, and the note that says so. @type {{ texts: string[], reasons: string[], note: HTMLElement }|null} */
+  #unsent = null;
 
   constructor() {
     this.client = new Client({ session, api });
@@ -148,13 +150,19 @@ class App {
     else toast(entry ? `You left ${name}.` : `You are no longer a member of ${name}.`);
   }
 
-  /** What was written is not thrown away without a word, nor without a way to have it back. */
+  /** What was written is not thrown away without a word, nor without a way to have it back: one note for all, until it is closed. */
   #lost({ items, error }) {
-    const texts = items.map((item) => item.fields.content?.text).filter(Boolean);
     const why = error.code === 'not_found' ? 'You are no longer a member of that chat.' : explain(error);
-    if (texts.length === 0) return toast(`Something that you did in another tab could not be done. ${why}`);
-    const what = texts.length === 1 ? `Not sent: “${isolate(summary({ text: texts[0] }))}”.` : `${texts.length} messages were not sent.`;
-    return toast(`${what} ${why}`, { label: 'Copy text', run: () => copy(texts.join('\n\n')) }, { stays: true });
+    const texts = items.map((item) => item.fields.content?.text).filter(Boolean);
+    if (!texts.length) return toast(`Something that you did in another tab could not be done. ${why}`);
+    const before = this.#unsent?.note.isConnected ? this.#unsent : { texts: [], reasons: [] };
+    before.note?.remove();
+    const all = [...before.texts, ...texts];
+    const reasons = [...new Set([...before.reasons, why])];
+    const what = all.length === 1 ? `Not sent: “${isolate(summary({ text: all[0] }))}”.` : `${all.length} messages were not sent.`;
+    const note = toast([what, ...reasons].join(' '), { label: 'Copy text', run: () => copy(all.join('\n\n')) }, { stays: true });
+    this.#unsent = { texts: all, reasons, note };
+    return note;
   }
 
   visible() {
