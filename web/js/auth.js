@@ -25,7 +25,7 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
   const fields = register ? [username, fullName, email, password] : [username, password];
   const node = form({
     label: register ? 'Create account' : 'Log in', children: fields.map((f) => f.box),
-    submit: () => (missing(username, password, register ? weak : () => '') ? undefined : send()),
+    submit: () => (missing(username, password, register ? weak : null) ? undefined : send()),
     failed: (error) => place(error, { username, fullName, email, password }, register),
   });
 
@@ -49,10 +49,11 @@ export function showAuth(root, session, { register = false, note = '' } = {}) {
   username.input.focus();
 }
 
+/** @param {(() => string)|null} weak Null where one logs in. */
 function missing(username, password, weak) {
-  if (!username.input.value.trim()) return show(username, register ? 'Please enter a username.' : 'Please enter your username or e-mail address.');
+  if (!username.input.value.trim()) return show(username, weak ? 'Please enter a username.' : 'Please enter your username or e-mail address.');
   if (!password.input.value) return show(password, 'Please enter a password.');
-  const why = weak();
+  const why = weak?.();
   return why ? show(password, why) : false;
 }
 
