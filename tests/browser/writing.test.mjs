@@ -86,6 +86,10 @@ for (const [how, close, open, text] of BARS) {
     // What one added oneself can be taken back where the server allows that.
     assert.deepEqual(await chips(member), how === 'muted' ? [['❤️2', null], ['🎉1', 'true']] : [['❤️2', 'true'], ['🎉1', 'true']]);
     await owner.page.locator('dialog:not(.side)').waitFor({ state: 'detached' });
+    // Opened anew, the field is hidden from the start, and has no height that could be measured.
+    await member.page.goto(`${server.url}/#/`);
+    await member.openRoom(ROOM);
+    await member.page.getByRole('status').filter({ hasText: text }).waitFor();
     await open();
     await field(member).waitFor();
     assert.equal(await height(member), before);
