@@ -131,13 +131,13 @@ test('the server is killed: both come back by themselves, nothing is lost or dou
 test('long histories load upwards as one scrolls, without a hole', async () => {
   const login = await server.call('/v1/auth/login', { body: { username: 'anna', password: 'correct horse battery' } });
   const room = Number(bela.page.url().split('/').at(-1));
-  await send(server.url, login.access_token, room, 160);
+  await server.sendAll(login.access_token, room, Array.from({ length: 160 }, (_, i) => `line ${i + 1}`));
   await bela.see('line 160');
   await bela.page.reload();
   await bela.see('line 160');
   await until(async () => {
     await bela.page.locator('.timeline').evaluate((node) => { node.scrollTop = 0; });
-    return (await bela.page.getByText('This is where it begins').count()) && bela.page.getByText('This is where it begins').isVisible();
+    return (await bela.page.getByText('This is the beginning of the chat.').count()) && bela.page.getByText('This is the beginning of the chat.').isVisible();
   }, 'the first message');
   const lines = (await bela.texts()).filter((t) => t.startsWith('line ')).map((t) => Number(t.slice(5)));
   assert.deepEqual(lines, Array.from({ length: 160 }, (_, i) => i + 1));
@@ -147,20 +147,3 @@ test('nothing went wrong but for the server being away', () => {
   anna.clean({ down: true });
   bela.clean({ down: true });
 });
-
-/** Writes lines past the page, over a connection of its own. */
-async function send(url, token, room, count) {
-  const socket = new (await import('ws')).default(`${url.replace('http', 'ws')}/v1/connect`, ['parlance.v1.json', 'bearer', token]);
-  await new Promise((resolve, reject) => {
-    let n = 0;
-    const next = () => socket.send(JSON.stringify({ n: (n += 1), op: 'send', room, client_id: `line-${n}`, content: { text: `line ${n}` } }));
-    socket.on('error', reject);
-    socket.on('message', (data) => {
-      const frame = JSON.parse(data);
-      if (frame.fault) reject(new Error(JSON.stringify(frame.fault)));
-      else if (frame.push === 'hello' || (frame.re === n && n < count)) next();
-      else if (frame.re === count) resolve();
-    });
-  });
-  socket.close();
-}

@@ -35,26 +35,8 @@ after(async () => {
 });
 
 const say = (text) => server.call(`/v1/rooms/${room}/messages`, { token: bela, body: { content: { text } } });
-/** Says much, over one connection, as fast as the server takes it. */
-async function sayAll(word, count) {
-  const socket = new (await import('ws')).default(`${server.url.replace('http', 'ws')}/v1/connect`, ['parlance.v1.json', 'bearer', bela]);
-  await new Promise((resolve, reject) => {
-    let said = 0;
-    let n = 0;
-    const next = () => socket.send(JSON.stringify({ n: (n += 1), op: 'send', room, client_id: `${word}-${said + 1}`, content: { text: `${word} ${said + 1}` } }));
-    socket.on('error', reject);
-    socket.on('message', (data) => {
-      const frame = JSON.parse(data);
-      if (frame.push === 'hello') return next();
-      if (frame.re !== n) return undefined;
-      if (frame.fault?.retry === 'later') return setTimeout(next, frame.fault.retry_after_ms);
-      if (frame.fault) return reject(new Error(JSON.stringify(frame.fault)));
-      said += 1;
-      return said < count ? next() : resolve();
-    });
-  });
-  socket.close();
-}
+/** Says much, numbered from 1. */
+const sayAll = (word, count) => server.sendAll(bela, room, Array.from({ length: count }, (_, i) => `${word} ${i + 1}`));
 const view = async () => {
   const token = await anna.page.evaluate(() => JSON.parse(localStorage.getItem('parlance.login')).access_token);
   return server.call(`/v1/rooms/${room}`, { method: 'GET', token });
