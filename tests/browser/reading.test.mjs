@@ -105,6 +105,8 @@ test('a page that is put in above leaves the reading place', async () => {
     await until(async () => (await count()) > had, 'an earlier page');
     const now = await anna.page.locator(`.message[data-seq="${seen.seq}"]`).evaluate((node) => Math.round(node.getBoundingClientRect().top));
     assert.ok(Math.abs(now - seen.top) <= 1, `moved from ${seen.top} to ${now}`);
+    // The first unread message isn't loaded here: the line is not put above another one instead.
+    assert.equal(await anna.page.locator('.unread-line').count(), 0);
   }
 });
 
