@@ -3,6 +3,7 @@
 //! What serves, and which store there is, comes from outside as a [`Backend`].
 
 mod dev;
+mod feed;
 mod import;
 mod input;
 mod keys;
@@ -146,6 +147,9 @@ enum Command {
     /// Moves everything to another store; while the server doesn't run
     #[command(subcommand)]
     Migrate(migrate::Command),
+    /// Looks after those who follow logs; on an embedded store while the server doesn't run
+    #[command(subcommand)]
+    Feed(feed::Command),
     /// Prints the version
     Version,
     /// What tests and measurements need
@@ -225,6 +229,7 @@ async fn execute(
         }
         Some(Command::Import(command)) => import::execute(backend, &config()?, command, input, out).await,
         Some(Command::Migrate(command)) => migrate::execute(backend, &config()?, &command, out).await,
+        Some(Command::Feed(command)) => feed::execute(backend, &config()?, command, out).await,
         Some(Command::Dev(command)) => dev::execute(backend, &config()?, command, out).await,
         Some(Command::Version) => Ok(writeln!(out, "parlance {}", env!("CARGO_PKG_VERSION"))?),
     }

@@ -26,6 +26,7 @@ use crate::cli::{Backend, Failure};
 use crate::clock::System;
 use crate::config::dialects::Spec;
 use crate::config::{Config, Sources, StoreKind};
+use crate::consumer;
 use crate::dialect;
 use crate::gateway::checks::{Checks, Current};
 use crate::gateway::{connect, dev, echo, listener, openapi, routes, tls};
@@ -242,7 +243,9 @@ pub async fn start(
         reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let node = node::start(node::Ports { store, bus, membership, clock, random, authority, ids }, options).await?;
+    let consumers = consumer::configured(&config.consumers).map_err(Failure::Other)?;
+    let node =
+        node::start(node::Ports { store, bus, membership, clock, random, authority, ids, consumers }, options).await?;
     let node = Arc::new(node);
     let document = openapi::served(&dialects);
     let deps = Deps { service: node.clone(), accounts, dialects: dialects.clone(), metrics: render, document };

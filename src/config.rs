@@ -4,6 +4,7 @@
 
 mod check;
 mod cluster;
+mod consumers;
 pub mod dialects;
 mod read;
 mod scylla;
@@ -17,6 +18,7 @@ use parlance_schema::limits;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Cluster, Nats};
+pub use consumers::{ConsumerKind, ConsumerSettings};
 pub use read::{Overrides, environment};
 pub use scylla::Scylla;
 pub use source::Sources;
@@ -58,6 +60,8 @@ pub struct Config {
     pub nats: Nats,
     /// Services whose clients are served as well.
     pub dialects: dialects::Dialects,
+    /// Who follows the logs of all rooms, by name.
+    pub consumers: std::collections::BTreeMap<String, ConsumerSettings>,
 }
 
 /// Where the server listens.

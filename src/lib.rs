@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod consumer;
 pub mod dialect;
 pub mod gateway;
 pub mod import;

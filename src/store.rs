@@ -12,7 +12,7 @@ pub mod sqlite;
 use std::collections::HashSet;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
-use parlance_actors::ports::store::{Append, ClaimKind, IdKind, StoreError};
+use parlance_actors::ports::store::{Append, Begins, ClaimKind, IMPORT_OWNER, IdKind, StoreError, Thing, WorkMark};
 use parlance_schema::Seq;
 use parlance_schema::limits::LOG_BUCKET;
 
@@ -65,6 +65,23 @@ const fn id_word(kind: IdKind) -> &'static str {
     }
 }
 
+/// Where a consumer begins, as it is kept.
+const fn begins_word(begins: Begins) -> &'static str {
+    match begins {
+        Begins::Start => "start",
+        Begins::Now => "now",
+    }
+}
+
+/// Where a consumer begins, by the word that is kept of it.
+fn begins_of(word: &str) -> Result<Begins, StoreError> {
+    match word {
+        "start" => Ok(Begins::Start),
+        "now" => Ok(Begins::Now),
+        other => Err(StoreError::Corrupt(format!("a consumer begins with {other:?}"))),
+    }
+}
+
 /// Refuses an append that contradicts itself, which no room may ask for.
 fn check(append: &Append) -> Result<(), StoreError> {
     check_numbers(append)?;
@@ -103,6 +120,11 @@ fn check_numbers(append: &Append) -> Result<(), StoreError> {
 /// The log's last number once an append is done.
 fn last(append: &Append) -> Seq {
     append.expected + append.entries.len() as Seq
+}
+
+/// The mark that an imported stretch of a log leaves, so that consumers are given it.
+fn imported(append: &Append) -> WorkMark {
+    WorkMark { owner: IMPORT_OWNER, thing: Thing::Room(append.room), at: last(append) }
 }
 
 #[cfg(test)]

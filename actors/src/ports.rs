@@ -7,11 +7,13 @@
 pub mod authority;
 pub mod bus;
 pub mod clock;
+pub mod consumer;
 pub mod membership;
 pub mod store;
 
 pub use authority::Authority;
 pub use bus::Bus;
 pub use clock::{Clock, Random};
+pub use consumer::Consumer;
 pub use membership::Membership;
 pub use store::Store;

@@ -13,7 +13,7 @@ use crate::cluster_view::Cluster;
 use crate::ids::Ids;
 use crate::meters::Meters;
 use crate::ports::bus::RoomEvent;
-use crate::ports::{Authority, Bus, Clock, Membership, Random, Store};
+use crate::ports::{Authority, Bus, Clock, Consumer, Membership, Random, Store};
 use crate::usernames::Usernames;
 
 /// What an operator may set.
@@ -69,6 +69,8 @@ pub struct Ports {
     pub authority: Arc<dyn Authority>,
     /// Where ids come from.
     pub ids: Arc<Ids>,
+    /// Who follows logs on this node.
+    pub consumers: Vec<Arc<dyn Consumer>>,
 }
 
 /// What the actors of one node share.

@@ -5,6 +5,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod feed;
 pub mod invariants;
 pub mod message;
 pub mod placement;

@@ -114,6 +114,17 @@ pub const RING_BYTES_MAX: usize = 256 * 1024;
 /// Milliseconds after which a room without work goes to sleep.
 pub const ROOM_IDLE_MS: u64 = 60_000;
 
+/// Shards that marks of unfinished work are in.
+pub const FEED_SHARDS: u8 = 16;
+/// Bytes of the name of a consumer that follows logs.
+pub const CONSUMER_NAME_BYTES_MAX: usize = 64;
+/// Consumers that follow logs.
+pub const CONSUMERS_MAX: usize = 1_000;
+/// Entries of one page that a consumer is given.
+pub const FEED_PAGE_ENTRIES_MAX: usize = 256;
+/// Bytes of a dead letter's reason.
+pub const DEAD_LETTER_REASON_BYTES_MAX: usize = 500;
+
 /// Unicode scalar values of a username.
 pub const USERNAME_CHARS_MAX: usize = 50;
 /// Unicode scalar values of a full name.

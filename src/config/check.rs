@@ -2,7 +2,7 @@
 
 use parlance_schema::limits;
 
-use super::{Config, Error, cluster, scylla};
+use super::{Config, Error, cluster, consumers, scylla};
 use crate::origin::{Hosts, Origins};
 use crate::proxy::Proxies;
 
@@ -44,6 +44,7 @@ impl Config {
         self.check_gateway()?;
         cluster::check(self)?;
         scylla::check(self)?;
+        consumers::check(self)?;
         let url = &self.server.public_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(bounds("server.public_url", url, "empty, or an address that begins with http:// or https://"));

@@ -106,6 +106,8 @@ impl<'a> LogBuilder<'a> {
             messages: Vec::new(),
             members: Vec::new(),
             erase: Vec::new(),
+            fence: None,
+            mark: None,
         };
         Self { import, room, open, append, entries: Vec::new(), joined: 0, name: String::new() }
     }

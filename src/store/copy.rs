@@ -40,10 +40,20 @@ pub enum Stage {
     Marks,
     /// What moderators did.
     Audit,
+    /// Who follows logs.
+    Consumers,
+    /// How far they have got.
+    Cursors,
+    /// What they could not be given.
+    DeadLetters,
+    /// What may be unfinished.
+    WorkMarks,
+    /// What is to be looked at later.
+    DueMarks,
 }
 
 /// All stages, in order.
-pub const STAGES: [Stage; 10] = [
+pub const STAGES: [Stage; 15] = [
     Stage::Ids,
     Stage::Claims,
     Stage::Accounts,
@@ -54,6 +64,11 @@ pub const STAGES: [Stage; 10] = [
     Stage::Members,
     Stage::Marks,
     Stage::Audit,
+    Stage::Consumers,
+    Stage::Cursors,
+    Stage::DeadLetters,
+    Stage::WorkMarks,
+    Stage::DueMarks,
 ];
 
 /// A row, as both stores understand it.
@@ -79,6 +94,17 @@ pub enum Row {
     Mark(RoomId, UserId, ReadMark),
     /// What a moderator did: id, when, who, where, what.
     Audit(u64, Millis, UserId, Option<RoomId>, String),
+    /// A consumer: name, generation, whether it was dropped, where it begins, filter, whether it still walks through all rooms.
+    /// Such a walk begins anew in the target, which has another order of rooms.
+    Consumer(String, u64, bool, String, Vec<u8>, bool),
+    /// How far a consumer has got: room, name, generation, number.
+    Cursor(RoomId, String, u64, Seq),
+    /// What a consumer could not be given: name, room, number, when, why.
+    DeadLetter(String, RoomId, Seq, Millis, String),
+    /// That something may be unfinished, by kind and number; whoever it was that said so is no node any more.
+    WorkMark(u8, u64),
+    /// The same, to be looked at when the time comes.
+    DueMark(Millis, u8, u64),
 }
 
 /// Writes an account's fields down, which have no form of their own to be written in.

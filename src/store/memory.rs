@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bulk;
+mod feed;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +36,7 @@ struct All {
     marks: BTreeMap<(RoomId, UserId), ReadMark>,
     imports: BTreeMap<String, (u64, Vec<u8>)>,
     records: BTreeMap<(String, u8, u64), Vec<u8>>,
+    feed: feed::Feed,
 }
 
 /// One room's log and what hangs on it.

@@ -2,7 +2,7 @@
 //!
 //! A room's log is the truth, and its appends are conditional: `append` has the hot path, `known_log` what this process knows of a
 //! log, `projections` what is written beside it, `repair` how that is made good. `log`, `claims`, `accounts` (with `names`,
-//! `directory`, `families`) and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
+//! `directory`, `families`), `feed` and `bulk` are the port. `connect` opens a session, `migrate` has the schema's versions,
 //! `statements` all statements, `cql` what answers and failures mean, `unused_ids` which message ids nobody can have used, `receive`
 //! takes what another store had.
 //! Why it is done so stands in docs/decisions/0014-conditional-append.md.
@@ -15,7 +15,7 @@ mod connect;
 mod cql;
 mod directory;
 mod families;
-mod known_log;
+mod feed;
 mod log;
 mod migrate;
 mod name_keys;
@@ -69,6 +69,7 @@ struct Db {
     batches: Batches,
     known_logs: KnownLogs,
     unused_ids: UnusedIds,
+    hours: feed::Hours,
     /// Whose turn it is to take ids.
     turns: tokio::sync::Mutex<()>,
 }
@@ -126,9 +127,9 @@ impl Scylla {
         let statements = Box::pin(Statements::prepare(&session)).await?;
         let epoch = connect::epoch(&session, &statements).await?;
         let batches = Batches::new(&statements);
-        let (known_logs, unused_ids, turns) =
-            (KnownLogs::default(), UnusedIds::default(), tokio::sync::Mutex::default());
-        let db = Arc::new(Db { session, statements, batches, known_logs, unused_ids, turns });
+        let (known_logs, unused_ids, turns) = (KnownLogs::default(), UnusedIds::default(), tokio::sync::Mutex::default());
+        let hours = feed::Hours::default();
+        let db = Arc::new(Db { session, statements, batches, known_logs, unused_ids, hours, turns });
         Box::pin(name_keys::run(&db)).await.map_err(|error| OpenError::Other(error.to_string()))?;
         let append_seconds = metrics::histogram!("parlance_store_append_seconds");
         Ok(Self { db, epoch, server, options, health: tokio::sync::Mutex::default(), append_seconds })

@@ -1,7 +1,7 @@
 //! The store on one SQLite file: one thread writes, a few read, and an acknowledgement means that it is on disk.
 //!
 //! `folder` opens and locks the data folder, `migrate` has the schema's versions, `writer` and `reader` the threads,
-//! `append` the hot path, `bulk` that of imports, `log`, `claims` and `accounts` the rest of the port, `backup` copies while all of it runs, `export` reads it all.
+//! `append` the hot path, `bulk` that of imports, `log`, `claims`, `accounts` and `feed` the rest of the port, `backup` copies while all of it runs, `export` reads it all.
 
 mod accounts;
 mod append;
@@ -11,6 +11,7 @@ mod claims;
 mod export;
 mod fail;
 mod families;
+mod feed;
 mod folder;
 mod log;
 mod memberships;

@@ -4,6 +4,7 @@
 
 mod acks;
 mod calm;
+pub mod feeds;
 mod logs;
 mod messages;
 mod pushes;

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::store::IdKind;
-use parlance_actors::ports::{Authority, Clock, Random};
+use parlance_actors::ports::{Authority, Clock, Consumer, Random};
 use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 use tokio::time::Instant;
 
-use super::bus::{BusFaults, Fabric};
+use super::bus::{Fabric, BusFaults};
+use super::consumer::{Destination, Simulated};
 use super::disk::Disk;
 use super::gate::Gate;
 use super::journal::Journal;
@@ -82,9 +83,26 @@ pub struct Cluster {
     pub nodes: usize,
     /// How the store misbehaves, seen from all nodes.
     pub store_faults: Arc<Mutex<StoreFaults>>,
+    /// Where consumers give entries to.
+    pub destination: Arc<Destination>,
+    /// The consumers that each node's settings name; some only from its second start on.
+    follows: Vec<Vec<(String, bool)>>,
+    booted: Mutex<Vec<bool>>,
     running: Mutex<Vec<Option<Arc<Node>>>>,
     rng: Rng,
     began: Instant,
+}
+
+/// Which consumers each node's settings name: one all nodes have, one that some lack, one that comes later.
+fn follows(nodes: usize, rng: &Rng) -> Vec<Vec<(String, bool)>> {
+    let lucky = rng.below(nodes as u64) as usize;
+    let of_node = |at: usize| {
+        let all = ("all".to_owned(), false);
+        let some = (at == lucky || rng.chance(400)).then(|| ("some".to_owned(), false));
+        let late = rng.chance(300).then(|| ("late".to_owned(), true));
+        std::iter::once(all).chain(some).chain(late).collect()
+    };
+    (0..nodes).map(of_node).collect()
 }
 
 impl Cluster {
@@ -107,6 +125,9 @@ impl Cluster {
             options,
             nodes,
             store_faults: Arc::new(Mutex::new(store_faults)),
+            destination: Arc::default(),
+            follows: follows(nodes, &rng.fork("consumers")),
+            booted: Mutex::new(vec![false; nodes]),
             running: Mutex::new((0..nodes).map(|_| None).collect()),
             rng: rng.fork("nodes"),
             began: Instant::now(),
@@ -122,16 +143,33 @@ impl Cluster {
         self.kill(at);
         let gate = Arc::new(Gate::default());
         let rng = self.rng.fork(&format!("node {at}"));
-        let store = self.store(&gate, &rng);
+        let again = std::mem::replace(&mut self.booted.lock().unwrap_or_else(PoisonError::into_inner)[at], true);
+        let runs: Vec<String> =
+            self.follows[at].iter().filter(|(_, late)| again || !late).map(|(name, _)| name.clone()).collect();
+        let clock = Arc::new(Wall { since: self.began, gate: gate.clone() });
+        let consumers = runs.iter().map(|name| {
+            let simulated = Simulated {
+                name: name.clone(),
+                destination: self.destination.clone(),
+                gate: gate.clone(),
+                rng: rng.fork(name),
+                clock: clock.clone(),
+                effect_first: self.disk.switches.effect_first,
+            };
+            Arc::new(simulated) as Arc<dyn Consumer>
+        });
+        let consumers = consumers.collect();
+        let store = self.store(&gate, &rng, runs);
         let seat = LeaseSeat::take(self.leases.clone(), gate.clone(), at, rng.fork("lease"));
         let ports = Ports {
             store: store.clone(),
             bus: self.fabric.plug(at, gate.clone()),
             membership: seat.clone(),
-            clock: Arc::new(Wall { since: self.began, gate: gate.clone() }),
+            clock,
             random: Arc::new(Dice(rng.fork("dice"))),
             authority: Arc::new(Nobody),
             ids: Arc::new(Ids::with_block(store, 512)),
+            consumers,
         };
         let handle = node::start(ports, self.options).await.unwrap();
         let node = Arc::new(Node { at, gate, handle, seat, leaving: false.into() });
@@ -139,14 +177,14 @@ impl Cluster {
         self.journal.note(format!("node {at} starts"));
     }
 
-    fn store(&self, gate: &Arc<Gate>, rng: &Rng) -> Arc<Store> {
+    fn store(&self, gate: &Arc<Gate>, rng: &Rng, runs: Vec<String>) -> Arc<Store> {
         let (disk, gate, store_faults) = (self.disk.clone(), gate.clone(), self.store_faults.clone());
-        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), store_faults })
+        Arc::new(Store { disk, gate, rng: Arc::new(rng.fork("store")), store_faults, runs })
     }
 
     /// Makes a room's log long, while nobody is there.
     pub async fn fill(&self, room: RoomId, entries: Seq) {
-        let store = self.store(&Arc::default(), &self.rng.fork("fill"));
+        let store = self.store(&Arc::default(), &self.rng.fork("fill"), Vec::new());
         let ids = Ids::with_block(store.clone(), 512);
         node::fill(store.as_ref(), &ids, START, room, entries).await.unwrap();
     }

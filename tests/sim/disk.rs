@@ -4,6 +4,8 @@
 //! in earnest, it is *in doubt*: who only reads what a quorum has may or may not see it. Lists that follow from the log may be
 //! seen as they were a while ago.
 
+mod feed;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +27,38 @@ pub struct Switches {
     pub dedup: bool,
     /// A hole that a relay notices is read from the log.
     pub repair: bool,
+    /// A mark of unfinished work is kept.
+    pub mark: bool,
+    /// It is there before its writer goes on.
+    pub mark_first: bool,
+    /// An append that was begun before its log was fenced is refused.
+    pub fence: bool,
+    /// It is fenced where the next entry goes.
+    pub fence_bucket: bool,
+    /// Marks wait for all consumers that are registered, not for those of a node's own settings.
+    pub registered: bool,
+    /// A consumer says that it is done when it is.
+    pub effect_first: bool,
+    /// Marks of nodes that are gone are found.
+    pub sweep: bool,
+    /// A mark for later is kept.
+    pub due: bool,
 }
 
 impl Switches {
-    pub const ON: Self = Self { condition: true, dedup: true, repair: true };
+    pub const ON: Self = Self {
+        condition: true,
+        dedup: true,
+        repair: true,
+        mark: true,
+        mark_first: true,
+        fence: true,
+        fence_bucket: true,
+        registered: true,
+        effect_first: true,
+        sweep: true,
+        due: true,
+    };
 }
 
 /// How somebody looks at the store.
@@ -69,20 +99,38 @@ struct All {
     ids: BTreeMap<String, u64>,
     marks: BTreeMap<(RoomId, UserId), ReadMark>,
     accounts: BTreeMap<UserId, Account>,
+    feed: feed::Feed,
 }
 
 pub struct Disk {
     all: Mutex<All>,
+    /// Rooms whose appends time out more often than others', and come late.
+    late: Mutex<std::collections::BTreeSet<RoomId>>,
     pub switches: Switches,
 }
 
 impl Disk {
     pub fn new(switches: Switches) -> Self {
-        Self { all: Mutex::default(), switches }
+        Self { all: Mutex::default(), late: Mutex::default(), switches }
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a room's appends time out more often.
+    pub fn late(&self, room: RoomId) {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).insert(room);
+    }
+
+    pub fn is_late(&self, room: RoomId) -> bool {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).contains(&room)
+    }
+
+    /// Every room's last number.
+    pub fn lasts(&self) -> BTreeMap<u64, u64> {
+        let all = self.lock();
+        all.logs.iter().map(|(room, log)| (room.get(), log.rows.len() as u64)).collect()
     }
 
     /// Appends on its conditions; what is written is in doubt until [`Disk::settle`].
@@ -97,6 +145,10 @@ impl Disk {
         if self.switches.condition && last != append.expected {
             return Err(AppendError::Conflict { last });
         }
+        if self.switches.condition && all.feed.fence_after(append.room, append.expected) != append.fence {
+            return Err(AppendError::Fenced);
+        }
+        let log = all.logs.entry(append.room).or_default();
         if self.switches.dedup {
             let known = |(at, e): (usize, &Arc<Entry>)| Some((at, *log.pairs.get(&(e.by, e.client_id.clone()))?));
             let twice: Vec<_> = append.entries.iter().enumerate().filter_map(known).collect();
@@ -121,10 +173,9 @@ impl Disk {
         let log = all.logs.get_mut(&room).filter(|log| !log.rows.is_empty())?;
         log.settle();
         let from = log.snapshot.as_ref().map_or(0, |(seq, _)| *seq as usize).min(log.rows.len());
-        Some(Waking {
-            snapshot: log.snapshot.clone(),
-            tail: log.rows[from..].iter().map(|row| row.entry.clone()).collect(),
-        })
+        let (snapshot, last) = (log.snapshot.clone(), log.rows.len() as Seq);
+        let tail = log.rows[from..].iter().map(|row| row.entry.clone()).collect();
+        Some(Waking { snapshot, tail, fence: all.feed.fence_after(room, last) })
     }
 
     pub fn keep(&self, room: RoomId, seq: Seq, state: Vec<u8>) {

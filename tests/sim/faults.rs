@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::bus::{BusFaults, name};
 use crate::cluster::{Cluster, Node};
+use crate::consumer::Whims;
 use crate::rng::Rng;
 use crate::store::StoreFaults;
 
@@ -79,6 +80,7 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     pub store_faults: StoreFaults,
     pub bus_faults: BusFaults,
+    pub whims: Whims,
     /// What clients may then rely on.
     pub calm: Calm,
     /// Milliseconds of work under trouble.
@@ -110,10 +112,18 @@ impl Plan {
             1 => Calm::Crashes,
             _ => Calm::No,
         };
-        let (kinds, store_faults, bus_faults) = match calm {
-            Calm::Wholly => (Vec::new(), StoreFaults::default(), FAIR),
-            Calm::Crashes => (vec![Kind::Crash; 3], StoreFaults::default(), FAIR),
-            Calm::No => (kinds, store_faults, bus_faults),
+        let whims = Whims {
+            away: some(500),
+            unknown: some(100),
+            part: some(300),
+            later: some(200),
+            panic: some(20),
+            slow: some(200),
+        };
+        let (kinds, store_faults, bus_faults, whims) = match calm {
+            Calm::Wholly => (Vec::new(), StoreFaults::default(), FAIR, Whims::default()),
+            Calm::Crashes => (vec![Kind::Crash; 3], StoreFaults::default(), FAIR, whims),
+            Calm::No => (kinds, store_faults, bus_faults, whims),
         };
         let room_idle_ms = if rng.chance(500) { rng.between(1_500, 5_000) } else { 60_000 };
         Self {
@@ -121,6 +131,7 @@ impl Plan {
             kinds,
             store_faults,
             bus_faults,
+            whims,
             calm,
             work_ms: rng.between(10_000, 25_000),
             room_idle_ms,
@@ -264,6 +275,7 @@ pub async fn mend(cluster: &Arc<Cluster>) {
     }
     cluster.fabric.heal();
     *cluster.store_faults.lock().unwrap() = StoreFaults::default();
+    cluster.destination.set(Whims::default());
     cluster.fabric.set_bus_faults(FAIR);
     cluster.journal.note("all trouble ends");
 }

@@ -1,7 +1,7 @@
 //! The simulation: the real domain and actors of several nodes on one thread, with time that passes only when nobody has
 //! anything to do, over a simulated store and bus, which fail as a seed says. The same seed is the same run.
 //!
-//! `cluster`, `bus`, `leases`, `store`, `disk` and `gate` are the world; `client` lives in it and writes a `journal`; `faults` makes
+//! `cluster`, `bus`, `leases`, `store`, `disk`, `gate` and `consumer` are the world; `client` lives in it and writes a `journal`, `stranger` gives commands and goes away; `faults` makes
 //! trouble; `checker` judges what clients saw. `SIM_SEEDS` says how many seeds to run (200), `SIM_FIRST` from which on (1), and
 //! `SIM_SEED` names one to run alone, whose whole trace is written to the file `SIM_TRACE`.
 
@@ -11,6 +11,7 @@ mod bus;
 mod checker;
 mod client;
 mod cluster;
+mod consumer;
 mod disk;
 mod faults;
 mod gate;
@@ -21,6 +22,7 @@ mod run;
 #[path = "../common/session.rs"]
 mod session;
 mod store;
+mod stranger;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,4 +130,44 @@ fn it_bites_without_remembering_client_ids() {
 #[test]
 fn it_bites_without_gap_repair() {
     is_missed(Switches { repair: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_without_marks() {
+    is_missed(Switches { mark: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_where_the_mark_comes_after_the_append() {
+    is_missed(Switches { mark_first: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_without_the_fence() {
+    is_missed(Switches { fence: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_with_the_fence_in_the_wrong_bucket() {
+    is_missed(Switches { fence_bucket: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_where_marks_go_by_a_nodes_own_list() {
+    is_missed(Switches { registered: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_where_a_cursor_comes_before_the_effect() {
+    is_missed(Switches { effect_first: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_without_the_sweep() {
+    is_missed(Switches { sweep: false, ..Switches::ON });
+}
+
+#[test]
+fn it_bites_where_marks_for_later_are_not_kept() {
+    is_missed(Switches { due: false, ..Switches::ON });
 }

@@ -12,14 +12,16 @@ use parlance_schema::{Fault, RoomId, limits};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::checker::feeds::{self, Followed};
 use crate::checker::{Case, Log, Verdict, Wrong, judge};
 use crate::client::{Client, Stage, USERS};
 use crate::cluster::{Cluster, MODERATOR, Node, principal};
 use crate::disk::{Disk, Switches};
-use crate::faults::{FAIR, Plan, mend, trouble};
+use crate::faults::{Calm, FAIR, Plan, mend, trouble};
 use crate::journal::{self, Journal, Line, Seen};
 use crate::rng::Rng;
 use crate::store::StoreFaults;
+use crate::stranger;
 
 /// Within so much time after the last trouble all clients must have everything, in milliseconds.
 const REST_MS: u64 = 120_000;
@@ -75,6 +77,7 @@ async fn run_in(seed: u64, switches: Switches) -> RunOutcome {
     let world = (disk, journal.clone());
     let cluster = Cluster::start(plan.nodes, &rng, world, options, (StoreFaults::default(), FAIR)).await;
     let rooms = Arc::new(open_rooms(&cluster, &rng.fork("rooms")).await);
+    let strange = stranger::open(&cluster, &rng.fork("strangers' rooms")).await;
     let stage = Arc::new(Stage::default());
     for user in 1..=USERS {
         let rng = rng.fork(&format!("user {user}"));
@@ -83,6 +86,11 @@ async fn run_in(seed: u64, switches: Switches) -> RunOutcome {
     sleep(Duration::from_millis(2_000)).await;
     *cluster.store_faults.lock().unwrap() = plan.store_faults;
     cluster.fabric.set_bus_faults(plan.bus_faults);
+    cluster.destination.set(plan.whims);
+    let until = Instant::now() + Duration::from_millis(plan.work_ms);
+    if plan.calm != Calm::Wholly {
+        tokio::spawn(stranger::live(cluster.clone(), rng.fork("stranger"), strange, until));
+    }
     let watched = tokio::spawn(watch(cluster.clone(), stage.clone()));
     trouble(cluster.clone(), plan.clone(), &rng.fork("trouble"), rooms).await;
     mend(&cluster).await;
@@ -99,6 +107,7 @@ async fn run_in(seed: u64, switches: Switches) -> RunOutcome {
         case.messages.insert(room, read_messages(&cluster, room).await);
     }
     verdict.extend(emptied(&cluster).await);
+    feeds::judge(&followed(&cluster), &cluster.disk.lasts(), &mut verdict);
     case.seen = journal.take();
     verdict.extend(judge(&case));
     verdict.extend(PANICS.take().into_iter().map(|what| Wrong { what, room: None }));
@@ -131,7 +140,7 @@ pub fn note_panics() {
 }
 
 /// Does something again and again until it is done.
-async fn insist(cluster: &Cluster, user: u64, op: Value) -> Value {
+pub async fn insist(cluster: &Cluster, user: u64, op: Value) -> Value {
     loop {
         for node in cluster.all() {
             if let Ok(answer) = perform(&node, user, op.clone()).await {
@@ -186,6 +195,11 @@ async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage) -> Result<(), String> {
         return Err(format!("user {user} waits for an answer, or for a connection"));
     }
     let node = cluster.node(0).ok_or("node 0 does not run")?;
+    let mut behind = Verdict::new();
+    feeds::judge(&followed(cluster), &cluster.disk.lasts(), &mut behind);
+    if let Some(first) = behind.first() {
+        return Err(first.what.clone());
+    }
     for room in cluster.journal.rooms() {
         let log = Log::new(&read_log(&node, room).await);
         for (user, places) in &idle {
@@ -197,6 +211,20 @@ async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What the consumers that are registered were given of every room.
+fn followed(cluster: &Cluster) -> Vec<Followed> {
+    let mut all = Vec::new();
+    for consumer in cluster.disk.consumers() {
+        for room in cluster.disk.lasts().into_keys() {
+            let firsts = cluster.destination.firsts(&consumer.name, RoomId::new(room));
+            let dead = cluster.disk.dead(&consumer.name, None, usize::MAX).into_iter();
+            let dead = dead.filter(|dead| dead.room.get() == room).map(|dead| dead.seq).collect();
+            all.push(Followed { consumer: consumer.name.clone(), room, firsts, dead });
+        }
+    }
+    all
 }
 
 async fn read_log(node: &Node, room: u64) -> Vec<Line> {

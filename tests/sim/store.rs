@@ -1,5 +1,6 @@
 //! The store as one node reaches it: late, not at all, or leaving open what it did.
 
+mod feed;
 mod rest;
 
 use std::sync::atomic::Ordering::SeqCst;
@@ -41,8 +42,10 @@ pub struct Store {
     pub disk: Arc<Disk>,
     pub gate: Arc<Gate>,
     pub rng: Arc<Rng>,
-    /// Shared with whoever ends the faults.
+    /// Shared with whoever lets the store_faults pass.
     pub store_faults: Arc<Mutex<StoreFaults>>,
+    /// The consumers that the node's own settings name.
+    pub runs: Vec<String>,
 }
 
 impl Store {
@@ -94,6 +97,7 @@ impl Store {
     /// Applies an append when nobody waits for it any more, if its condition still holds.
     fn apply_late(&self, append: Append) {
         let (disk, wait) = (self.disk.clone(), self.rng.between(5, 4_000));
+        let wait = if disk.is_late(append.room) { 2 * wait } else { wait };
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
             let _ = disk.append(&append);
@@ -114,7 +118,10 @@ impl LogStore for Store {
             return Err(StoreError::Unavailable("it can't be reached".into()).into());
         }
         let fate = self.rng.below(1_000);
-        let StoreFaults { unknown_done, unknown_lost, unknown_late, .. } = self.store_faults();
+        let StoreFaults { unknown_done, unknown_lost, mut unknown_late, .. } = self.store_faults();
+        if unknown_late > 0 && self.disk.is_late(append.room) {
+            unknown_late = 400;
+        }
         if fate < unknown_lost {
             self.travel().await;
             return Err(Self::unknown());

@@ -22,6 +22,7 @@ use parlance_schema::{Code, Fault, RoomId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::feed;
 use crate::ports::bus::{AskError, Asked, BusState, Question, Reply};
 use crate::relay;
 use crate::room::{self, Ask, Forward, Handed, Routed};
@@ -73,9 +74,9 @@ impl Waiting {
 
 impl Lanes {
     /// A node's rooms, and the lanes to them; none is open yet.
-    pub(crate) fn new(shared: Arc<Shared>, relays: Arc<relay::Registry>) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, relays: Arc<relay::Registry>, feed: Arc<feed::Registry>) -> Arc<Self> {
         Arc::new_cyclic(|me: &Weak<Self>| Self {
-            rooms: room::Registry::new(shared.clone(), me.clone()),
+            rooms: room::Registry::new(shared.clone(), feed, me.clone()),
             shared,
             relays,
             me: me.clone(),

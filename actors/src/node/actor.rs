@@ -9,6 +9,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use super::tree::Tree;
 use crate::cluster::gap_probe::GapProbe;
 use crate::cluster::store_probe::StoreProbe;
+use crate::feed::Feed;
 use crate::janitor::Janitor;
 use crate::ports::bus::Subscription;
 use crate::presence::Presence;
@@ -33,12 +34,13 @@ pub(crate) struct State {
     responding: Option<Subscription>,
 }
 
-const CHILDREN: [&str; 7] = ["rooms", "relays", "presence", "gap_probe", "sessions", "store_probe", "janitor"];
+const CHILDREN: [&str; 8] = ["feed", "rooms", "relays", "presence", "gap_probe", "sessions", "store_probe", "janitor"];
 
 impl State {
     async fn start(&self, name: &'static str, me: &ActorRef<Msg>) -> Result<ActorCell, ActorProcessingErr> {
         let (tree, me) = (&*self.tree, me.get_cell());
         Ok(match name {
+            "feed" => Actor::spawn_linked(None, Feed, tree.registries.feed.clone(), me).await?.0.get_cell(),
             "rooms" => Actor::spawn_linked(None, Rooms, tree.registries.lanes.rooms.clone(), me).await?.0.get_cell(),
             "relays" => Actor::spawn_linked(None, Relays, tree.registries.relays.clone(), me).await?.0.get_cell(),
             "presence" => {

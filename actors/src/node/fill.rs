@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlance_domain::feed::Tenure;
 use parlance_domain::room::State;
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
@@ -10,7 +11,7 @@ use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, UserId};
 
 use crate::ids::Ids;
 use crate::ports::Store;
-use crate::ports::store::{Append, AppendError, IdKind, StoreError};
+use crate::ports::store::{Append, AppendError, IMPORT_OWNER, IdKind, StoreError, Thing, WorkMark};
 use crate::room::{encode_state, read_room};
 
 /// Why a log was not filled.
@@ -41,6 +42,12 @@ pub async fn fill(store: &dyn Store, ids: &Ids, now: Millis, room: RoomId, entri
     let (mut state, mut kept) = read_room(store, room).await?.ok_or(FillError::Empty)?;
     let members: Vec<UserId> = state.members.keys().copied().collect();
     let began = state.last;
+    let mut tenure = Tenure::default();
+    tenure.read(began, store.log_end(room).await?.fence);
+    // No node has this room: whoever starts next finds the mark.
+    store.open_owner(IMPORT_OWNER, now).await?;
+    let mark = WorkMark { owner: IMPORT_OWNER, thing: Thing::Room(room), at: entries };
+    store.put_marks(&[mark]).await?;
     while state.last < entries {
         let left = (entries - state.last).min(LOG_BUCKET - state.last % LOG_BUCKET).min(APPEND_ENTRIES_MAX as u64);
         let expected = state.last;
@@ -64,6 +71,8 @@ pub async fn fill(store: &dyn Store, ids: &Ids, now: Millis, room: RoomId, entri
             messages: Vec::new(),
             members: Vec::new(),
             erase: Vec::new(),
+            fence: tenure.fence(expected),
+            mark: None,
         };
         store.append(append).await?;
     }

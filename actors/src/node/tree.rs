@@ -15,7 +15,8 @@ pub(crate) struct Tree {
 impl Tree {
     /// A node without an actor yet.
     pub(super) fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let registries = Registries::new(Arc::new(Shared::new(ports, options)));
+        let consumers = ports.consumers.clone();
+        let registries = Registries::new(Arc::new(Shared::new(ports, options)), consumers);
         let sessions = session::Registry::new(registries.clone());
         Arc::new(Self { registries, sessions })
     }

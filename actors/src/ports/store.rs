@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod bulk;
 pub mod claims;
+pub mod feed;
 pub mod health;
 pub mod log;
 
@@ -13,6 +14,10 @@ use async_trait::async_trait;
 pub use accounts::{Account, AccountError, AccountStore, Family, Who};
 pub use bulk::{Bulk, BulkError, BulkStore, Record, Taken};
 pub use claims::{ClaimKind, ClaimStore, IdKind};
+pub use feed::{
+    Begins, Cursor, DeadLetter, DueMark, FeedStore, Filter, IMPORT_OWNER, LogEnd, MarkOwner, Progress, Registered,
+    SETTLED_OWNER, Thing, Walk, WorkMark,
+};
 pub use health::StoreHealth;
 pub use log::{Answer, Append, AppendError, LogStore, MessageState, Range, ReadMark, StoredMessage, Waking};
 
@@ -32,7 +37,7 @@ pub enum StoreError {
 
 /// All that a node keeps.
 #[async_trait]
-pub trait Store: LogStore + ClaimStore + AccountStore + BulkStore {
+pub trait Store: LogStore + ClaimStore + AccountStore + BulkStore + FeedStore {
     /// Tries the store out with a write that changes nothing.
     async fn health(&self) -> StoreHealth;
 }

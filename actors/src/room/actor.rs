@@ -1,6 +1,7 @@
 //! A Room: the only writer of one room's log on this node.
 //!
-//! Owns: the room's [`Writer`], which decides everything, and who takes what is handed back. Receives: commands ([`Ask`]), and what
+//! Owns: the room's [`Writer`], which decides everything, its [`Tenancy`] (the mark of unfinished work, and the fence that its appends
+//! know), and who takes what is handed back. Receives: commands ([`Ask`]), and what
 //! became of what the writer wanted done. Emits: the writer's effects (`effects.rs`): appended entries on the room's subject, one
 //! reply per command. Its handler never waits for the store: what is to be read or written is done beside, and comes back as a
 //! message. Stops: when idle, or when the store leaves it in doubt about what the log says; the next command wakes it from the
@@ -9,7 +10,7 @@
 use std::sync::Arc;
 
 use parlance_domain::room::Writer;
-use parlance_domain::room::writer::{Env, Envelope, Input};
+use parlance_domain::room::writer::{Appended, BatchId, Env, Envelope, Input, Reread};
 use parlance_schema::{MessageId, RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -17,9 +18,10 @@ use tokio::time::Instant;
 
 use super::registry::Registry;
 use super::reply::{ReplyTo, Routed};
+use crate::feed::Tenancy;
 use crate::mailbox::Counted;
 use crate::ports::bus::Asked;
-use crate::ports::store::{IdKind, StoreError};
+use crate::ports::store::{IdKind, LogEnd, StoreError};
 use crate::shared::Shared;
 
 /// A command on its way to the room, and who waits for the outcome.
@@ -38,6 +40,8 @@ pub(crate) enum Msg {
     Ask(Counted<Box<Ask>>),
     /// What became of something that the writer wanted done.
     Came(Box<Input<ReplyTo>>),
+    /// What the log says when it is read again, and where it ends.
+    Reread(BatchId, Box<(Reread, LogEnd)>),
     /// Goes to sleep if there is no work.
     Tick,
     /// The room is at home elsewhere, or idle: gives back what waits once its append has ended, and stops.
@@ -77,6 +81,9 @@ pub(crate) struct State {
     pub(super) shared: Arc<Shared>,
     pub(super) rooms: Arc<Registry>,
     writer: Writer<ReplyTo>,
+    pub(super) tenancy: Tenancy,
+    /// The append that the store has, and its last number.
+    pub(super) sent: Option<(BatchId, Seq)>,
     woke: Instant,
     /// Who takes what is handed back.
     pub(super) back: Option<oneshot::Sender<Vec<Handed>>>,
@@ -92,7 +99,13 @@ impl Actor for Room {
     async fn pre_start(&self, _: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         let Args { room, shared, rooms } = args;
         let woke = Instant::now();
-        let woken = shared.read_room(room).await;
+        let mut tenancy = Tenancy::begin(rooms.feed.clone(), room);
+        let marking = tenancy.marking();
+        let (woken, marked) = tokio::join!(shared.read_log(room), marking.write());
+        let woken = marked.and(woken).map(|(woken, end)| {
+            tenancy.read(end);
+            woken
+        });
         metrics::histogram!("parlance_room_wake_seconds").record(woke.elapsed().as_secs_f64());
         if let Ok(Some((folded, _))) = &woken {
             // Whoever wrote this before may have died before it could tell.
@@ -105,7 +118,7 @@ impl Actor for Room {
         let (folded, snapshot_at) = woken.map_or((None, 0), |(folded, at)| (Some(folded), at));
         let woke = Instant::now();
         let writer = Writer::new(room, folded, snapshot_at, 0);
-        Ok(State { room, shared, rooms, writer, woke, back: None, broken })
+        Ok(State { room, shared, rooms, writer, tenancy, sent: None, woke, back: None, broken })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -115,7 +128,17 @@ impl Actor for Room {
         }
         match msg {
             Msg::Ask(ask) => state.step(&me, Input::Ask(ask.take())),
-            Msg::Came(input) => state.step(&me, *input),
+            Msg::Came(input) => {
+                if let Input::Appended(id, Appended::Done) = &*input {
+                    state.acknowledged(*id);
+                }
+                state.step(&me, *input);
+            }
+            Msg::Reread(id, found) => {
+                let (found, end) = *found;
+                state.tenancy.read(end);
+                state.step(&me, Input::Reread(id, Some(Box::new(found))));
+            }
             Msg::Tick => state.step(&me, Input::Tick),
             Msg::HandOver(back) => {
                 state.back = Some(back);
@@ -131,6 +154,13 @@ impl Actor for Room {
 }
 
 impl State {
+    /// The store has an append for good.
+    fn acknowledged(&mut self, id: BatchId) {
+        if let Some((_, last)) = self.sent.take_if(|(sent, _)| *sent == id) {
+            self.tenancy.acknowledged(last);
+        }
+    }
+
     /// Has the writer take a step, and does what it wants done.
     pub(super) fn step(&mut self, me: &ActorRef<Msg>, input: Input<ReplyTo>) {
         let shared = &self.shared;

@@ -68,7 +68,10 @@ impl State {
                 came(me, Input::Farewell);
             }
             Effect::HandBack(handed) => self.hand_back(handed),
-            Effect::Stop => me.stop(None),
+            Effect::Stop => {
+                self.tenancy.end();
+                me.stop(None);
+            }
         }
     }
 
@@ -90,7 +93,7 @@ impl State {
         });
     }
 
-    fn append(&self, me: &ActorRef<Msg>, id: BatchId, append: writer::Append) {
+    fn append(&mut self, me: &ActorRef<Msg>, id: BatchId, append: writer::Append) {
         let writer::Append { tenant, expected, entries, snapshot, messages, members, erase } = append;
         let snapshot = snapshot.and_then(|state| encode_state(&state));
         let (shared, room, me, started) = (self.shared.clone(), self.room, me.clone(), Instant::now());
@@ -103,12 +106,16 @@ impl State {
                 shared.announce(room, &written);
             }
         });
-        let append = Append { room, tenant, expected, entries, snapshot, messages, members, erase };
+        let last = expected + entries.len() as Seq;
+        let (fence, mark) = (self.tenancy.fence(expected), self.tenancy.mark());
+        let append = Append { room, tenant, expected, entries, snapshot, messages, members, erase, fence, mark };
+        self.tenancy.sent();
+        self.sent = Some((id, last));
         self.shared.store.clone().submit(append, answer);
     }
 
     fn reread(
-        &self,
+        &mut self,
         me: &ActorRef<Msg>,
         id: BatchId,
         doubt: Option<(Seq, u64)>,
@@ -119,11 +126,21 @@ impl State {
             went_on(self.room);
         }
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
+        // Another node may have taken this one for gone, and removed its mark: it is there again before the next append.
+        let marking = self.tenancy.marking();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            let found = guarded(shared.reread(room, doubt, pairs)).await;
-            let found = found.inspect_err(|error| tracing::warn!(%room, %error, "the log can't be read"));
-            came(&me, Input::Reread(id, found.ok().map(Box::new)));
+            let found = guarded(async {
+                marking.write().await?;
+                shared.reread(room, doubt, pairs).await
+            });
+            match found.await {
+                Ok(found) => drop(me.cast(Msg::Reread(id, Box::new(found)))),
+                Err(error) => {
+                    tracing::warn!(%room, %error, "the log can't be read");
+                    came(&me, Input::Reread(id, None));
+                }
+            }
         });
     }
 
@@ -173,6 +190,7 @@ fn appended(room: RoomId, outcome: Result<(), AppendError>) -> Appended {
             Appended::WentOn
         }
         Err(AppendError::Duplicate(pairs)) => Appended::Duplicate(pairs),
+        Err(AppendError::Fenced) => Appended::Fenced,
         Err(AppendError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
             tracing::warn!(%room, %error, "store refused");
             Appended::Refused

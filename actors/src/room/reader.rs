@@ -13,7 +13,7 @@ use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 
 use crate::ports::Store;
-use crate::ports::store::{Range, StoreError};
+use crate::ports::store::{LogEnd, Range, StoreError, Waking};
 use crate::shared::Shared;
 
 /// Items of one look-up that are read at a time.
@@ -31,7 +31,14 @@ pub fn encode_state(state: &State) -> Option<Vec<u8>> {
 /// # Errors
 /// When the store fails, or the log makes no sense.
 pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State, Seq)>, StoreError> {
-    let Some(waking) = store.wake(room).await? else { return Ok(None) };
+    match store.wake(room).await? {
+        Some(waking) => fold(store, room, &waking).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Folds what a room wakes from; gives its state, and the number that its snapshot was at.
+async fn fold(store: &dyn Store, room: RoomId, waking: &Waking) -> Result<(State, Seq), StoreError> {
     let kept = waking.snapshot.as_ref().map_or(0, |(at, _)| *at);
     let usable = waking.snapshot.as_ref().and_then(|(_, bytes)| decode_state(bytes));
     let mut folding = Folding { room, state: usable };
@@ -51,7 +58,7 @@ pub async fn read_room(store: &dyn Store, room: RoomId) -> Result<Option<(State,
     }
     folding.take(&waking.tail)?;
     let last = folding.state.take().ok_or_else(|| folding.corrupt("neither snapshot nor entries"))?;
-    Ok(Some((last, at)))
+    Ok((last, at))
 }
 
 /// Reads a snapshot; `None` for one of another version, or a damaged one.
@@ -103,15 +110,27 @@ impl Shared {
         read_room(self.store.as_ref(), room).await
     }
 
+    /// The same with where the log ends and the fence there, for a Room that is to append.
+    pub(crate) async fn read_log(&self, room: RoomId) -> Result<(Option<(State, Seq)>, LogEnd), StoreError> {
+        let Some(waking) = self.store.wake(room).await? else {
+            // An append that was to begin the log may have been fenced off.
+            return Ok((None, LogEnd { last: 0, ..self.store.log_end(room).await? }));
+        };
+        let (state, at) = fold(self.store.as_ref(), room, &waking).await?;
+        let end = LogEnd { last: state.last, fence: waking.fence };
+        Ok((Some((state, at)), end))
+    }
+
     /// Reads a room again after an append that came to nothing or is in doubt, whose first number and append id are `doubt`:
-    /// its state, whether the append is in its log, and the entries at `pairs`' numbers.
+    /// its state, whether the append is in its log, the entries at `pairs`' numbers, and where the log ends.
     pub(crate) async fn reread(
         &self,
         room: RoomId,
         doubt: Option<(Seq, u64)>,
         pairs: Vec<(usize, Seq)>,
-    ) -> Result<Reread, StoreError> {
-        let state = self.read_room(room).await?.map(|(state, _)| state);
+    ) -> Result<(Reread, LogEnd), StoreError> {
+        let (woken, end) = self.read_log(room).await?;
+        let state = woken.map(|(state, _)| state);
         let landed = match doubt {
             Some((first, append)) => self.entry(room, first).await?.is_some_and(|entry| entry.append == append),
             None => false,
@@ -120,7 +139,7 @@ impl Shared {
         for (at, seq) in pairs {
             found.push((at, self.entry(room, seq).await?));
         }
-        Ok(Reread { state, landed, found })
+        Ok((Reread { state, landed, found }, end))
     }
 
     /// Publishes the last append of a log once more, in case its writer died before it could. Who has it drops it.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::actor::{Args, Ask, Handed, Msg, Room, routed};
 use super::reply::Routed;
+use crate::feed;
 use crate::mailbox::Counted;
 use crate::ports::bus::Asked;
 use crate::service::ActorView;
@@ -34,6 +35,7 @@ pub(crate) trait Forward: Send + Sync {
 /// The rooms that are awake on this node.
 pub(crate) struct Registry {
     pub(super) shared: Arc<Shared>,
+    pub(super) feed: Arc<feed::Registry>,
     forward: Weak<dyn Forward>,
     pub(super) rooms: DashMap<RoomId, ActorRef<Msg>>,
     pub(super) supervisor: Supervisor,
@@ -41,8 +43,8 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// A node's rooms; none is awake yet.
-    pub(crate) fn new(shared: Arc<Shared>, forward: Weak<dyn Forward>) -> Arc<Self> {
-        Arc::new(Self { shared, forward, rooms: DashMap::new(), supervisor: Supervisor::default() })
+    pub(crate) fn new(shared: Arc<Shared>, feed: Arc<feed::Registry>, forward: Weak<dyn Forward>) -> Arc<Self> {
+        Arc::new(Self { shared, feed, forward, rooms: DashMap::new(), supervisor: Supervisor::default() })
     }
 
     /// Gives a command to its room, wherever that is at home. A node that ends answers that nobody knows what became of it.

@@ -122,6 +122,7 @@ impl All {
                 named && if let Fact::Posted { id, .. } = entry.fact { fresh(id) && ids.insert(id) } else { true };
             taken.extend((!new).then_some(Taken::Entry(at, entry.seq)));
         }
+        self.feed.mark(crate::store::imported(&append));
         self.write(append);
         Ok(())
     }

@@ -28,11 +28,13 @@ impl LogStore for Memory {
     async fn wake(&self, room: RoomId) -> Result<Option<Waking>, StoreError> {
         let all = self.lock();
         let Some(log) = all.rooms.get(&room) else { return Ok(None) };
+        let fence = all.feed.fence_after(room, all.last(room));
         let snapshot = log.snapshot.clone();
         let from = snapshot.as_ref().map_or(0, |(seq, _)| *seq) + 1;
         Ok(Some(Waking {
             snapshot,
             tail: log.range(Range { from, to: Seq::MAX, limit: usize::MAX, backwards: false }),
+            fence,
         }))
     }
 
@@ -130,6 +132,9 @@ impl All {
         if last != append.expected {
             return Err(AppendError::Conflict { last });
         }
+        if self.feed.fence_after(append.room, last) != append.fence {
+            return Err(AppendError::Fenced);
+        }
         if let Some(log) = self.rooms.get(&append.room) {
             let known = |(at, e): (usize, &Arc<Entry>)| Some((at, *log.dedup.get(&(e.by, e.client_id.clone()))?));
             let duplicates: Vec<_> = append.entries.iter().enumerate().filter_map(known).collect();
@@ -150,6 +155,9 @@ impl All {
 
     pub(super) fn write(&mut self, append: Append) {
         let last = crate::store::last(&append);
+        if let Some(mark) = append.mark {
+            self.feed.mark(mark);
+        }
         let log = self.rooms.entry(append.room).or_default();
         for entry in append.entries.iter() {
             log.dedup.insert((entry.by, entry.client_id.clone()), entry.seq);

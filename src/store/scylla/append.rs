@@ -57,6 +57,9 @@ pub(super) async fn append(db: &Arc<Db>, append: Append) -> Result<(), AppendErr
         Ok(Cas::Applied) => {}
         Ok(Cas::Refused(found)) => {
             slot.stale = true;
+            if found.number("last_seq").unwrap_or(bucket(append.expected + 1) * LOG_BUCKET) == append.expected {
+                return Err(AppendError::Fenced);
+            }
             let last = log::end(db, append.room, append.expected, false).await;
             return Err(AppendError::Conflict { last: last.ok().or(found.number("last_seq")).unwrap_or(slot.known) });
         }
@@ -173,7 +176,7 @@ fn rows(append: &Append) -> Result<Vec<Values>, StoreError> {
     let bucket = bucket(last);
     let expected = if append.expected == bucket * LOG_BUCKET { None } else { big(append.expected) };
     let mut rows = Vec::with_capacity(append.entries.len() + 1);
-    rows.push(vec![big(last), big(room), big(bucket), expected]);
+    rows.push(vec![big(last), big(room), big(bucket), expected, append.fence.and_then(big)]);
     for entry in append.entries.iter() {
         rows.push(row(room, bucket, entry, append.erase.contains(&entry.seq))?);
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use parlance_actors::ports::store::{
-    Append, AppendError, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
+    Append, AppendError, LogEnd, LogStore, MessageState, Range, ReadMark, StoreError, StoredMessage, Waking,
 };
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::LOG_BUCKET;
@@ -41,14 +41,22 @@ pub(super) async fn hints(db: &Db, room: RoomId) -> Result<Hints, StoreError> {
 /// `serial` is for whoever decides by it: nothing that was begun before and isn't in it then can come into it any more, but
 /// for what a server takes up later, and that is refused by its condition or is the next entry.
 pub(super) async fn end(db: &Db, room: RoomId, from: Seq, serial: bool) -> Result<Seq, StoreError> {
+    Ok(end_and_fence(db, room, from, serial).await?.last)
+}
+
+/// The same, with the fence that the next append must know.
+pub(super) async fn end_and_fence(db: &Db, room: RoomId, from: Seq, serial: bool) -> Result<LogEnd, StoreError> {
     let statement = if serial { &db.statements.end_serial } else { &db.statements.end };
     let mut bucket = bucket(from.max(1));
     loop {
-        let found = cql::row::<(Option<i64>,)>(&db.session, statement, (int(room.get()), int(bucket))).await?;
-        match found.and_then(|(last,)| last).map(uint).transpose()? {
-            None => return Ok(bucket * LOG_BUCKET),
+        let key = (int(room.get()), int(bucket));
+        let found = cql::row::<(Option<i64>, Option<i64>)>(&db.session, statement, key).await?;
+        let (last, fence) = found.unwrap_or_default();
+        let fence = fence.map(uint).transpose()?;
+        match last.map(uint).transpose()? {
+            None => return Ok(LogEnd { last: bucket * LOG_BUCKET, fence }),
             Some(last) if last == (bucket + 1) * LOG_BUCKET => bucket += 1,
-            Some(last) => return Ok(last),
+            Some(last) => return Ok(LogEnd { last, fence }),
         }
     }
 }
@@ -171,12 +179,12 @@ async fn wake(db: &Db, room: RoomId) -> Result<Option<Waking>, StoreError> {
     let (snapshot, hints) = tokio::try_join!(snapshot, hints(db, room))?;
     let snapshot = snapshot.map(|(seq, state)| Ok::<_, StoreError>((uint(seq)?, state))).transpose()?;
     let at = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
-    let last = end(db, room, hints.last.max(at), true).await?;
+    let LogEnd { last, fence } = end_and_fence(db, room, hints.last.max(at), true).await?;
     if last == 0 {
         return Ok(None);
     }
     let tail = if at == last { Vec::new() } else { whole(db, room, at + 1, last).await? };
-    Ok(Some(Waking { snapshot, tail }))
+    Ok(Some(Waking { snapshot, tail, fence }))
 }
 
 async fn find(db: &Db, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {

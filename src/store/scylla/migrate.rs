@@ -15,7 +15,8 @@ use scylla::value::{CqlValue, Row};
 use super::OpenError;
 
 /// All migrations, in order; the first makes version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../schema/scylla/0001_initial.cql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../schema/scylla/0001_initial.cql"), include_str!("../../../schema/scylla/0002_feed.cql")];
 
 /// The version that this binary writes.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -138,7 +139,9 @@ impl Lock<'_> {
         let before = self.version().await?;
         for (at, text) in MIGRATIONS.iter().enumerate().skip(usize::try_from(before).unwrap_or_default()) {
             for statement in statements(text) {
-                self.db.query_unpaged(statement, ()).await?;
+                if !self.is_done(&statement).await? {
+                    self.db.query_unpaged(statement, ()).await?;
+                }
                 if !self.renew().await? {
                     return Err(OpenError::Other("the migrations' lock was lost".to_owned()));
                 }
@@ -148,6 +151,15 @@ impl Lock<'_> {
         }
         tracing::info!(from = before, to = VERSION, "database migrated");
         Ok(())
+    }
+
+    /// Whether a statement adds a column that is there: not every server can be told to add it only where it isn't.
+    async fn is_done(&self, statement: &str) -> Result<bool, OpenError> {
+        let Some((table, column)) = added(statement) else { return Ok(false) };
+        let keyspace = self.db.get_keyspace().map(|keyspace| keyspace.to_string()).unwrap_or_default();
+        let there = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
+        let found = self.db.query_unpaged(there, (keyspace, table, column)).await?;
+        Ok(found.into_rows_result().map_err(OpenError::answer)?.rows_num() > 0)
     }
 
     /// The version that the database is at; 0 before the first migration.
@@ -205,6 +217,13 @@ impl Lock<'_> {
     }
 }
 
+/// The table and the column of a statement that adds one.
+fn added(statement: &str) -> Option<(&str, &str)> {
+    let mut words = statement.strip_prefix("ALTER TABLE ")?.split_whitespace();
+    let table = words.next()?;
+    (words.next()? == "ADD").then_some((table, words.next()?))
+}
+
 /// The statements of a file, without its comments.
 fn statements(text: &str) -> Vec<String> {
     let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
@@ -219,6 +238,8 @@ mod tests {
     fn files_are_split_into_statements() {
         assert_eq!(statements("-- a; b\nCREATE x; -- ;\n\nCREATE\n y;\n"), ["CREATE x", "CREATE\n y"]);
         let all: Vec<String> = MIGRATIONS.iter().flat_map(|text| statements(text)).collect();
-        assert!(all.iter().all(|one| one.starts_with("CREATE TABLE IF NOT EXISTS ")), "each can be repeated: {all:?}");
+        let again = |one: &String| one.starts_with("CREATE TABLE IF NOT EXISTS ") || added(one).is_some();
+        assert!(all.iter().all(again), "each can be repeated: {all:?}");
+        assert_eq!(added("ALTER TABLE room_log ADD fence bigint STATIC"), Some(("room_log", "fence")));
     }
 }

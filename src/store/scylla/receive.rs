@@ -15,7 +15,7 @@ use scylla::deserialize::row::DeserializeRow;
 use super::accounts::{self, AT_ONCE, DAY_MS};
 use super::append::{bucket, row};
 use super::cql::{self, Cas, Values, big, corrupt, int, uint};
-use super::{Db, Scylla, claims, families, known_log, projections};
+use super::{Db, Scylla, claims, families, feed, projections, known_log};
 use crate::store::copy::{Place, Progress, Row, STAGES, Stage, Tally, Target};
 
 /// Tables that have something in them once a store is in use.
@@ -84,6 +84,9 @@ async fn write_row(db: &Db, row: Row) -> Result<(), StoreError> {
             let values = (int(at / DAY_MS), int(at), int(id), int(by.get()), room, what);
             cql::write(session, &statements.audit_put, values).await
         }
+        Row::Consumer(..) | Row::Cursor(..) | Row::DeadLetter(..) | Row::WorkMark(..) | Row::DueMark(..) => {
+            feed::receive::write(db, row).await
+        }
         Row::Entry(..) => Err(corrupt("an entry among other rows")),
     }
 }
@@ -147,7 +150,7 @@ async fn append(db: &Db, room: RoomId, entries: &[Arc<Entry>], rows: Vec<Values>
     let before = first.seq - 1;
     let expected = if before == bucket * LOG_BUCKET { None } else { big(before) };
     for _ in 0..TRIES {
-        let mut values = vec![vec![big(last.seq), big(room.get()), big(bucket), expected.clone()]];
+        let mut values = vec![vec![big(last.seq), big(room.get()), big(bucket), expected.clone(), None]];
         values.extend(rows.iter().cloned());
         match cql::cas_batch(&db.session, db.batches.append(rows.len()), values).await {
             Ok(Cas::Applied) => return Ok(()),
@@ -173,7 +176,11 @@ where
 }
 
 /// Tallies a table, each of whose rows is a row.
-async fn tally_table<R>(db: &Db, cql: &str, row: impl Fn(R) -> Result<Row, StoreError>) -> Result<Tally, StoreError>
+pub(super) async fn tally_table<R>(
+    db: &Db,
+    cql: &str,
+    row: impl Fn(R) -> Result<Row, StoreError>,
+) -> Result<Tally, StoreError>
 where
     R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
 {
@@ -185,7 +192,7 @@ where
     Ok(tally)
 }
 
-fn id<T: TryFrom<u64, Error: std::fmt::Display>>(number: i64) -> Result<T, StoreError> {
+pub(super) fn id<T: TryFrom<u64, Error: std::fmt::Display>>(number: i64) -> Result<T, StoreError> {
     T::try_from(uint(number)?).map_err(corrupt)
 }
 
@@ -233,6 +240,9 @@ async fn tally(db: &Db, stage: Stage) -> Result<Tally, StoreError> {
             };
             let sql = "SELECT audit_id, at, by_user, room_id, what FROM audit";
             tally_table::<(i64, i64, i64, Option<i64>, String)>(db, sql, row).await
+        }
+        Stage::Consumers | Stage::Cursors | Stage::DeadLetters | Stage::WorkMarks | Stage::DueMarks => {
+            feed::receive::tally(db, stage).await
         }
     }
 }

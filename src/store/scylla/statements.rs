@@ -78,12 +78,13 @@ pub(super) fn plain_batch(statements: impl IntoIterator<Item = PreparedStatement
 
 statements! {
     // The log.
-    Cas advance "UPDATE room_log SET last_seq = ? WHERE room_id = ? AND bucket = ? IF last_seq = ?";
+    Cas advance "UPDATE room_log SET last_seq = ? WHERE room_id = ? AND bucket = ? IF last_seq = ? AND fence = ?";
+    Cas fence_set "UPDATE room_log SET fence = ? WHERE room_id = ? AND bucket = ? IF last_seq = ?";
     Cas log_insert "INSERT INTO room_log (room_id, bucket, seq, by_user, client_id, message_id, append_id, entry) \
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     Cas log_erase "UPDATE room_log SET entry = ? WHERE room_id = ? AND bucket = ? AND seq = ? IF append_id = ?";
-    Serial end_serial "SELECT last_seq FROM room_log WHERE room_id = ? AND bucket = ? LIMIT 1";
-    Read end "SELECT last_seq FROM room_log WHERE room_id = ? AND bucket = ? LIMIT 1";
+    Serial end_serial "SELECT last_seq, fence FROM room_log WHERE room_id = ? AND bucket = ? LIMIT 1";
+    Read end "SELECT last_seq, fence FROM room_log WHERE room_id = ? AND bucket = ? LIMIT 1";
     Serial one_entry "SELECT entry FROM room_log WHERE room_id = ? AND bucket = ? AND seq = ?";
     Read log_up "SELECT seq, entry FROM room_log WHERE room_id = ? AND bucket = ? AND seq >= ? AND seq <= ? LIMIT ?";
     Read log_down "SELECT seq, entry FROM room_log WHERE room_id = ? AND bucket = ? AND seq >= ? AND seq <= ? \
@@ -173,4 +174,39 @@ statements! {
     Write day_put "INSERT INTO family_day (one, day) VALUES (1, ?)";
     Write day_drop "DELETE FROM family_day WHERE one = 1 AND day = ?";
     Write audit_put "INSERT INTO audit (day, at, audit_id, by_user, room_id, what) VALUES (?, ?, ?, ?, ?, ?)";
+    // What lets logs be followed.
+    Write owner_put "INSERT INTO work_owner (one, owner, opened_at) VALUES (1, ?, ?)";
+    Read owners "SELECT owner, opened_at FROM work_owner WHERE one = 1";
+    Write owner_drop "DELETE FROM work_owner WHERE one = 1 AND owner = ?";
+    Write work_put "INSERT INTO work_mark (owner, shard, kind, thing, at) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    Write work_drop "DELETE FROM work_mark USING TIMESTAMP ? WHERE owner = ? AND shard = ? AND kind = ? AND thing = ?";
+    Read work "SELECT kind, thing, at FROM work_mark WHERE owner = ? AND shard = ? AND (kind, thing) > (?, ?) LIMIT ?";
+    Write hour_put "INSERT INTO due_hour (one, hour) VALUES (1, ?)";
+    Read hours "SELECT hour FROM due_hour WHERE one = 1 AND hour <= ?";
+    Write hour_drop "DELETE FROM due_hour WHERE one = 1 AND hour = ?";
+    Write due_put "INSERT INTO due_mark (hour, shard, due, kind, thing, owner, at) VALUES (?, ?, ?, ?, ?, ?, ?) \
+                   USING TIMESTAMP ?";
+    Write due_drop "DELETE FROM due_mark USING TIMESTAMP ? WHERE hour = ? AND shard = ? AND due = ? AND kind = ? \
+                    AND thing = ? AND owner = ?";
+    Read due "SELECT due, kind, thing, owner, at FROM due_mark WHERE hour = ? AND shard = ? AND due <= ? LIMIT ?";
+    Serial consumers "SELECT name, generation, dropped, begins, filter, walk FROM consumer WHERE one = 1";
+    Cas consumer_put "INSERT INTO consumer (one, name, generation, dropped, begins, filter, walk) \
+                      VALUES (1, ?, 1, false, ?, ?, ?) IF NOT EXISTS";
+    Cas consumer_take "INSERT INTO consumer (one, name, generation, dropped, begins, filter, walk) \
+                       VALUES (1, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    Cas consumer_filter "UPDATE consumer SET filter = ? WHERE one = 1 AND name = ? IF generation = ? AND dropped = false";
+    Cas consumer_again "UPDATE consumer SET generation = ?, dropped = false, begins = ?, filter = ?, walk = ? \
+                        WHERE one = 1 AND name = ? IF generation = ? AND dropped = ?";
+    Cas consumer_drop "UPDATE consumer SET dropped = true WHERE one = 1 AND name = ? IF generation = ? AND dropped = false";
+    Cas consumer_walk "UPDATE consumer SET walk = ? WHERE one = 1 AND name = ? IF generation = ? AND dropped = false \
+                       AND walk = ?";
+    Read logs_first "SELECT DISTINCT room_id, bucket FROM room_log LIMIT ?";
+    Read logs_after "SELECT DISTINCT room_id, bucket FROM room_log WHERE token(room_id, bucket) > token(?, ?) LIMIT ?";
+    Write run_put "INSERT INTO consumer_run (one, name, at) VALUES (1, ?, ?)";
+    Read runs "SELECT name, at FROM consumer_run WHERE one = 1";
+    Write cursor_put "INSERT INTO feed_cursor (room_id, consumer, generation, seq) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    Read cursors "SELECT consumer, generation, seq FROM feed_cursor WHERE room_id = ?";
+    Write dead_put "INSERT INTO dead_letter (consumer, room_id, seq, at, reason) VALUES (?, ?, ?, ?, ?)";
+    Read dead "SELECT room_id, seq, at, reason FROM dead_letter WHERE consumer = ? AND (room_id, seq) > (?, ?) LIMIT ?";
+    Write dead_drop "DELETE FROM dead_letter WHERE consumer = ? AND room_id = ? AND seq = ?";
 }

@@ -1,17 +1,19 @@
 //! The hot path: a conditional append to one room's log, with all that follows from it, in the writer's transaction.
 
-use parlance_actors::ports::store::{Append, AppendError, MessageState};
+use parlance_actors::ports::store::{Append, AppendError, MessageState, WorkMark};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::{ClientId, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::fail::{Fail, corrupt, int, uint};
+use super::feed;
 use super::writer::Size;
 
 /// Why nothing was appended, as the transaction saw it.
 pub(super) enum Refused {
     Conflict(Seq),
     Duplicate(Vec<(usize, Seq)>),
+    Fenced,
 }
 
 impl From<Refused> for AppendError {
@@ -19,6 +21,7 @@ impl From<Refused> for AppendError {
         match refused {
             Refused::Conflict(last) => AppendError::Conflict { last },
             Refused::Duplicate(which) => AppendError::Duplicate(which),
+            Refused::Fenced => AppendError::Fenced,
         }
     }
 }
@@ -34,6 +37,8 @@ pub(super) struct Rows {
     messages: Vec<(i64, Vec<u8>)>,
     members: Vec<(i64, bool)>,
     erase: Vec<i64>,
+    fence: Option<u64>,
+    mark: Option<WorkMark>,
 }
 
 /// An entry in the form of its rows.
@@ -61,6 +66,8 @@ impl Rows {
             messages: append.messages.iter().map(state).collect::<Result<_, Fail>>()?,
             members: append.members.iter().map(|(user, there)| (int(user.get()), *there)).collect(),
             erase: append.erase.iter().map(|seq| int(*seq)).collect(),
+            fence: append.fence,
+            mark: append.mark,
         })
     }
 
@@ -74,10 +81,12 @@ impl Rows {
 
     /// Writes it, or refuses and writes nothing.
     pub fn write(&self, db: &Connection) -> Result<Result<(), Refused>, Fail> {
-        if !self.advance(db)? {
+        let fenced = feed::fence_after(db, self.room, self.expected)? != self.fence;
+        if fenced || !self.advance(db)? {
             let mut select = db.prepare_cached("SELECT last_seq FROM room WHERE room_id = ?1")?;
             let last = select.query_row([self.room], |row| uint(row, 0)).optional()?.unwrap_or(0);
-            return Ok(Err(Refused::Conflict(last)));
+            let refused = if last == self.expected { Refused::Fenced } else { Refused::Conflict(last) };
+            return Ok(Err(refused));
         }
         let duplicates = self.name(db)?;
         if !duplicates.is_empty() {
@@ -86,6 +95,7 @@ impl Rows {
         }
         self.write_entries(db)?;
         self.write_rest(db)?;
+        self.write_mark(db)?;
         Ok(Ok(()))
     }
 
@@ -109,6 +119,11 @@ impl Rows {
             erase(db, self.room, *seq)?;
         }
         Ok(())
+    }
+
+    /// The mark that goes with the entries.
+    pub fn write_mark(&self, db: &Connection) -> Result<(), Fail> {
+        self.mark.as_ref().map_or(Ok(()), |mark| feed::mark(db, mark))
     }
 
     /// Moves the log's end, if it is where the room thinks.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use parlance_actors::ports::store::{
-    Account, Bulk, BulkError, BulkStore, ClaimKind, IdKind, Record, StoreError, Taken,
+    Account, Append, Bulk, BulkError, BulkStore, ClaimKind, IdKind, Record, StoreError, Taken,
 };
 use parlance_schema::Seq;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -52,7 +52,9 @@ impl BulkStore for Sqlite {
         bulk.appends.iter().try_for_each(crate::store::check_numbers)?;
         let members: Vec<_> =
             bulk.appends.iter().flat_map(|append| append.members.iter().map(|(user, _)| *user)).collect();
-        let logs = std::mem::take(&mut bulk.appends).into_iter().map(Rows::new).collect::<Result<Vec<_>, _>>();
+        let appends = std::mem::take(&mut bulk.appends).into_iter();
+        let marked = appends.map(|append| Append { mark: Some(crate::store::imported(&append)), ..append });
+        let logs = marked.map(Rows::new).collect::<Result<Vec<_>, _>>();
         let piece = Piece::new(bulk, logs.map_err(StoreError::from)?);
         let done = self.writer.run(piece.size(), move |db| piece.write(db)).await;
         self.memberships.changed(members.into_iter());
@@ -212,6 +214,7 @@ fn begin(db: &Connection, log: &Rows) -> Result<bool, Fail> {
         insert.execute(params![log.room, row.seq, row.by, row.message.is_some(), row.entry])?;
     }
     log.write_rest(db)?;
+    log.write_mark(db)?;
     Ok(true)
 }
 

@@ -64,6 +64,45 @@ fn table(stage: Stage) -> ExportTable {
             let room = row.get::<_, Option<i64>>(3)?.map(|_| id::<RoomId>(row, 3)).transpose()?;
             Ok(Row::Audit(uint(row, 0)?, uint(row, 1)?, id(row, 2)?, room, row.get(4)?))
         }),
+        Stage::Consumers | Stage::Cursors | Stage::DeadLetters | Stage::WorkMarks | Stage::DueMarks => {
+            feed_table(stage)
+        }
+    }
+}
+
+/// The same for what lets logs be followed.
+fn feed_table(stage: Stage) -> Table {
+    let table = |key, numbers, columns, from, row| Table { key, numbers, columns, from, row };
+    match stage {
+        Stage::Consumers => {
+            let columns = "name, generation, dropped, begins, filter, walk IS NOT NULL";
+            table(&["name"], 0, columns, "consumer", |row| {
+                let (filter, walks) = (row.get(4)?, row.get(5)?);
+                Ok(Row::Consumer(row.get(0)?, uint(row, 1)?, row.get(2)?, row.get(3)?, filter, walks))
+            })
+        }
+        Stage::Cursors => {
+            let columns = "room_id, consumer, generation, seq";
+            table(&["room_id", "generation", "consumer"], 2, columns, "feed_cursor", |row| {
+                Ok(Row::Cursor(id(row, 0)?, row.get(1)?, uint(row, 2)?, uint(row, 3)?))
+            })
+        }
+        Stage::DeadLetters => {
+            let columns = "consumer, room_id, seq, at, reason";
+            table(&["room_id", "seq", "consumer"], 2, columns, "dead_letter", |row| {
+                Ok(Row::DeadLetter(row.get(0)?, id(row, 1)?, uint(row, 2)?, uint(row, 3)?, row.get(4)?))
+            })
+        }
+        Stage::DueMarks => {
+            let from = "(SELECT DISTINCT due, kind, thing FROM due_mark)";
+            table(&["due", "kind", "thing"], 3, "due, kind, thing", from, |row| {
+                Ok(Row::DueMark(uint(row, 0)?, row.get(1)?, uint(row, 2)?))
+            })
+        }
+        _ => {
+            let from = "(SELECT DISTINCT kind, thing FROM work_mark)";
+            table(&["kind", "thing"], 2, "kind, thing", from, |row| Ok(Row::WorkMark(row.get(0)?, uint(row, 1)?)))
+        }
     }
 }
 

@@ -197,7 +197,8 @@ fn wake(db: &Connection, room: RoomId) -> Result<Option<Waking>, Fail> {
     if !whole {
         return Err(corrupt(format!("room {room}: the log from {from} to {last} has {} entries", tail.len())));
     }
-    Ok(Some(Waking { snapshot, tail }))
+    let fence = super::feed::fence_after(db, int(room.get()), last)?;
+    Ok(Some(Waking { snapshot, tail, fence }))
 }
 
 fn entries(db: &Connection, room: RoomId, range: Range) -> Result<Vec<Arc<Entry>>, Fail> {

@@ -7,10 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::{OpenError, name_keys};
 
 /// All migrations, in order; the first makes version 1.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration::Statements(include_str!("../../../schema/sqlite/0001_initial.sql")),
     Migration::Statements(include_str!("../../../schema/sqlite/0002_import.sql")),
     Migration::Rows(name_keys::run),
+    Migration::Statements(include_str!("../../../schema/sqlite/0004_feed.sql")),
 ];
 
 /// How a database gets from one version to the next.

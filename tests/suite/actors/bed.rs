@@ -136,6 +136,7 @@ impl Bed {
             random: ticker,
             authority: Arc::new(Naive),
             ids: Arc::new(Ids::new(store.clone())),
+            consumers: Vec::new(),
         };
         Self { store, bus: Arc::default(), node: node::start(ports, options).await.unwrap() }
     }

@@ -1,5 +1,7 @@
 //! A store and a bus that do what they should, or fail as a test tells them to.
 
+mod feed;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,6 +56,8 @@ pub struct Faulty {
     pub epoch: AtomicU64,
     /// Set: the next reading of messages panics, and is done again when it is asked for again.
     pub panics: AtomicBool,
+    /// Whether marks of unfinished work come before appends and not with them, as on a CQL server.
+    pub marks_before: AtomicBool,
     /// Pieces of imports that are written before the disk is full; none: it is never full.
     pub bulks_left: Mutex<Option<u64>>,
     foreign: AtomicU64,
@@ -130,6 +134,8 @@ pub fn plain(room: RoomId, expected: Seq, entries: Vec<Arc<Entry>>) -> Append {
         messages: Vec::new(),
         members: Vec::new(),
         erase: Vec::new(),
+        fence: None,
+        mark: None,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod append;
 pub mod bulk;
 pub mod claims;
+pub mod feed;
 pub mod reads;
 
 /// Makes a test of each behaviour, on the stores that `$bed` makes.
@@ -31,6 +32,11 @@ macro_rules! node_behaviours {
                 messages_of_several_rooms, messages_are_counted, lookups, rooms_follow_joins_and_leaves, read_marks_only_rise;
             claims: one_claimant_wins, claims_are_apart, id_blocks_never_overlap, ids_run_out_with_an_error,
                 healthy;
+            feed: marks_are_found_by_their_owner, a_mark_is_removed_as_of_when_it_was_written,
+                an_append_brings_its_mark_with_it, due_marks_are_read_when_their_time_has_come,
+                a_fence_stops_what_was_begun_before, a_fence_holds_for_a_bucket, of_a_fence_and_an_append_one_wins,
+                cursors_never_go_back, consumers_are_registered_once, a_walk_finds_every_room_and_is_noted,
+                dead_letters_are_kept_until_they_are_dropped, who_runs_a_consumer_is_noted;
             accounts: names_are_unique_whatever_their_case, tenants_share_names, an_account_is_replaced,
                 an_account_is_replaced_as_it_was_read,
                 lookups_by_name_and_address, search_finds_names_and_no_addresses, last_seen_only_rises,

@@ -143,6 +143,8 @@ async fn append(store: &dyn Store, step: &Step) -> String {
             .collect(),
         members: member.iter().map(|(user, there)| (UserId::new(*user), *there)).collect(),
         erase: erase.iter().copied().collect(),
+        fence: None,
+        mark: None,
     };
     told(store.append(append).await)
 }

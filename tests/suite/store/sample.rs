@@ -80,6 +80,8 @@ pub fn append(room: RoomId, entries: Vec<Entry>) -> Append {
         messages: Vec::new(),
         members: Vec::new(),
         erase: Vec::new(),
+        fence: None,
+        mark: None,
     }
 }
 

@@ -8,7 +8,7 @@ pub use parlance_schema::message::MessageState;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, WorkMark};
 
 /// Why an append was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum AppendError {
     /// append and the number of the entry that has its client id.
     #[error("{} entries are in the log already", .0.len())]
     Duplicate(Vec<(usize, Seq)>),
+    /// The log's end has another fence than the one that the append knows; nothing was written. Reading the log again tells it.
+    #[error("the log's end is fenced")]
+    Fenced,
     /// As for every other call.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,6 +51,11 @@ pub struct Append {
     pub members: Vec<(UserId, bool)>,
     /// Numbers of earlier entries whose words are to be erased.
     pub erase: Vec<Seq>,
+    /// The fence of the bucket that the entries go to, as it was read.
+    pub fence: Option<u64>,
+    /// A mark that is written in the same step, where the store does that
+    /// ([`FeedStore::marks_with_append`](super::FeedStore::marks_with_append)).
+    pub mark: Option<WorkMark>,
 }
 
 /// Who is told what an append came to. Dropped without an answer (a store that panicked), it says that this is unknown.
@@ -84,6 +92,8 @@ pub struct Waking {
     pub snapshot: Option<(Seq, Vec<u8>)>,
     /// All entries after the snapshot, in order.
     pub tail: Vec<Arc<Entry>>,
+    /// The fence that appends after the last entry must know.
+    pub fence: Option<u64>,
 }
 
 /// A message: its `posted` entry and what became of it.

@@ -117,6 +117,8 @@ pub enum Appended {
     WentOn,
     /// Some client ids are in the log already: places in the append, and the numbers of their entries. Nothing was written.
     Duplicate(Vec<(usize, Seq)>),
+    /// Somebody has made certain that nothing more lands that was begun before: nothing was written.
+    Fenced,
     /// Certainly nothing was written.
     Refused,
     /// Nobody knows.

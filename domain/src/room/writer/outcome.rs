@@ -31,6 +31,7 @@ impl<R> Writer<R> {
                 batch.members.iter_mut().for_each(|member| member.doubt = Some(self.settled));
                 self.read_again(Some(batch), Vec::new());
             }
+            Appended::Fenced => self.read_again(Some(batch), Vec::new()),
             Appended::WentOn => {
                 self.conflicts += 1;
                 self.read_again(Some(batch), Vec::new());
