@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use parlance_actors::ports::consumer::{Consumer, Page};
+use parlance_actors::ports::consumer::{Consumer, Delivered, Page};
 use parlance_actors::ports::store::{DeadLetter, Range, Registered, StoreError, Thing};
 use parlance_actors::ports::{Clock, Store};
 use parlance_schema::limits::FEED_SHARDS;
@@ -166,7 +166,7 @@ async fn replay(
     dry_run: bool,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let configured = consumer::configured(&config.consumers).map_err(Failure::Other)?;
+    let configured = consumer::configured(config).map_err(Failure::Other)?;
     let own = configured.iter().find(|consumer| consumer.name() == name);
     let missing =
         || Failure::Other(format!("the settings here do not name {name}, so that it can't be given anything"));
@@ -187,7 +187,7 @@ async fn replay(
         }
     }
     if left > 0 && !dry_run {
-        return Err(Failure::Refused(format!("{left} were not taken")));
+        return Err(Failure::Refused(format!("{left} of the entries were not taken; the lines above say why")));
     }
     Ok(())
 }
@@ -197,7 +197,11 @@ async fn give(store: &dyn Store, consumer: &Arc<dyn Consumer>, dead: &DeadLetter
     let entries = store.entries(dead.room, range).await.map_err(|error| error.to_string())?;
     if !entries.is_empty() {
         let page = Page { epoch: store.epoch(), room: dead.room, entries };
-        consumer.deliver(&page).await.map_err(|error| error.to_string())?;
+        match consumer.deliver(&page).await.map_err(|error| error.to_string())? {
+            Delivered::All => {}
+            Delivered::UpTo(seq) if seq >= dead.seq => {}
+            Delivered::UpTo(_) | Delivered::Later(..) => return Err("it does not take the entry now".to_owned()),
+        }
     }
     store.drop_dead(&dead.consumer, dead.room, dead.seq).await.map_err(|error| error.to_string())
 }

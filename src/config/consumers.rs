@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use parlance_actors::ports::store::{Begins, Filter};
-use parlance_schema::limits::CONSUMER_NAME_BYTES_MAX;
+use parlance_schema::entry::FACTS;
+use parlance_schema::limits::{CONSUMER_NAME_BYTES_MAX, CONSUMERS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Error};
@@ -22,7 +23,7 @@ pub enum ConsumerKind {
 pub struct ConsumerSettings {
     /// What it gives entries to.
     pub kind: ConsumerKind,
-    /// The file, for one that writes to a file.
+    /// The file, for one that writes to a file; a relative path begins in the data folder.
     #[serde(default)]
     pub path: PathBuf,
     /// Where it begins when it is registered for the first time: with each log's first entry, or with what comes from now on.
@@ -41,37 +42,16 @@ impl ConsumerSettings {
     }
 }
 
-/// The words of all facts (`schema/src/entry.rs`).
-const FACTS: [&str; 21] = [
-    "created",
-    "posted",
-    "edited",
-    "deleted",
-    "reacted",
-    "unreacted",
-    "added",
-    "invited",
-    "uninvited",
-    "joined",
-    "left",
-    "kicked",
-    "banned",
-    "unbanned",
-    "muted",
-    "unmuted",
-    "promoted",
-    "renamed",
-    "configured",
-    "archived",
-    "unarchived",
-];
-
 /// Refuses consumers that can't be.
 pub(super) fn check(config: &Config) -> Result<(), Error> {
+    if config.consumers.len() > CONSUMERS_MAX {
+        return Err(Error::Setting(format!("consumers: there can be {CONSUMERS_MAX} at most")));
+    }
     for (name, settings) in &config.consumers {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.is_empty() || name.len() > CONSUMER_NAME_BYTES_MAX / 2 || !name.chars().all(good) {
-            let why = "a consumer's name has at most 32 characters, of a-z, 0-9, - and _";
+            let most = CONSUMER_NAME_BYTES_MAX / 2;
+            let why = format!("a consumer's name has 1 to {most} characters, of a-z, 0-9, - and _");
             return Err(Error::Setting(format!("consumers.{name}: {why}")));
         }
         if let Some(fact) = settings.facts.iter().find(|fact| !FACTS.contains(&fact.as_str())) {

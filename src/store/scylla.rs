@@ -16,6 +16,7 @@ mod cql;
 mod directory;
 mod families;
 mod feed;
+mod known_log;
 mod log;
 mod migrate;
 mod name_keys;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::cassandra::Cassandra;
 use crate::checker;
 use crate::client::Client;
 use crate::clock::WallClock;
+use crate::followed;
 use crate::journal::{Journal, read_log};
 use crate::nats;
 use crate::net::{self, HUB, Place};
@@ -36,6 +37,8 @@ const ROOMS: usize = 6;
 const MEMBERS: usize = 6;
 /// Members of each room who send, one on each node.
 const SENDERS: usize = 3;
+/// Within so long consumers have everything, once nothing is broken any more.
+const CATCH_UP: Duration = Duration::from_secs(180);
 /// Milliseconds between two messages of a sender.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -57,7 +60,10 @@ pub struct Flock {
 fn setup(folder: &TempDir, place: &Place, at: usize, nats: &[nats::Server], cql: &Cassandra) -> Setup {
     let servers: Vec<String> = nats.iter().map(nats::Server::url).collect();
     let keys = folder.path().join("keys/keys.json");
-    Setup::new(&folder.path().join(format!("node-{at}")))
+    let setup = Setup::new(&folder.path().join(format!("node-{at}")));
+    followed::SETTINGS
+        .iter()
+        .fold(setup, |setup, (name, value)| setup.set(name, value))
         .place(&place.name, place.address)
         .over(&cql.address, "parlance_chaos")
         .set("cluster.node", &format!("node-{at}"))
@@ -188,6 +194,20 @@ impl Flock {
         for client in self.clients {
             Arc::into_inner(client).expect("nobody else has the client").stop().await;
         }
-        checker::holds(&self.journals)
+        let mut counts = checker::holds(&self.journals);
+        counts["followed"] = Self::followed(&self.nodes, &self.journals).await;
+        counts
+    }
+
+    /// Waits until the consumers' files have what the logs have; says how many entries those are, in how many lines.
+    async fn followed(nodes: &[Server], journals: &std::path::Path) -> Value {
+        let files: Vec<PathBuf> = nodes.iter().map(|node| node.setup.data.join(followed::FILE)).collect();
+        let (log, deadline) = (journals.join("log.jsonl"), Instant::now() + CATCH_UP);
+        while let Err(why) = followed::judge(&files, &log) {
+            assert!(Instant::now() < deadline, "consumers: {why}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let counts = followed::counts(&files);
+        json!({"entries": counts.len(), "lines": counts.values().sum::<usize>()})
     }
 }

@@ -15,6 +15,8 @@ mod client;
 mod clock;
 mod faults;
 mod flock;
+#[path = "../common/followed.rs"]
+mod followed;
 #[path = "../e2e/journal.rs"]
 mod journal;
 #[path = "../nats/server.rs"]

@@ -14,6 +14,9 @@ mod checker;
 mod client;
 mod cluster;
 mod disk;
+#[path = "../common/followed.rs"]
+mod followed;
+mod following;
 mod import;
 mod journal;
 mod kill;

@@ -18,6 +18,8 @@ pub struct Gate {
     pub bus_away: AtomicBool,
     /// Milliseconds that each call of the store takes longer.
     pub store_slow_ms: AtomicU64,
+    /// Ways to the store or back after which the node dies; 0: it doesn't.
+    ways_left: AtomicU64,
     /// Milliseconds by which the node's wall clock is wrong.
     pub skew_ms: AtomicI64,
 }
@@ -26,6 +28,18 @@ impl Gate {
     pub fn kill(&self) {
         self.dead.store(true, SeqCst);
         self.changed.notify_waiters();
+    }
+
+    /// Has the node die on one of its next ways to the store or back.
+    pub fn dies_on(&self, way: u64) {
+        self.ways_left.store(way, SeqCst);
+    }
+
+    /// The node goes one way to the store or back.
+    pub fn goes(&self) {
+        if self.ways_left.load(SeqCst) > 0 && self.ways_left.fetch_sub(1, SeqCst) == 1 {
+            self.kill();
+        }
     }
 
     pub fn pause(&self, on: bool) {

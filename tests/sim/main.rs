@@ -1,8 +1,8 @@
 //! The simulation: the real domain and actors of several nodes on one thread, with time that passes only when nobody has
 //! anything to do, over a simulated store and bus, which fail as a seed says. The same seed is the same run.
 //!
-//! `cluster`, `bus`, `leases`, `store`, `disk`, `gate` and `consumer` are the world; `client` lives in it and writes a `journal`, `stranger` gives commands and goes away; `faults` makes
-//! trouble; `checker` judges what clients saw. `SIM_SEEDS` says how many seeds to run (200), `SIM_FIRST` from which on (1), and
+//! `cluster`, `bus`, `leases`, `store`, `disk`, `gate` and `consumer` are the world; `client` lives in it and writes a `journal`,
+//! `stranger` gives commands and goes away; `faults` makes trouble, `deaths` enumerates one kind of it; `checker` judges what clients saw. `SIM_SEEDS` says how many seeds to run (200), `SIM_FIRST` from which on (1), and
 //! `SIM_SEED` names one to run alone, whose whole trace is written to the file `SIM_TRACE`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed; what was run is told")]
@@ -12,6 +12,7 @@ mod checker;
 mod client;
 mod cluster;
 mod consumer;
+mod deaths;
 mod disk;
 mod faults;
 mod gate;
@@ -108,6 +109,35 @@ fn a_seed_replays_exactly() {
         let show = |outcome: &RunOutcome| differs.map(|at| format!("{:?}", outcome.seen[at]));
         assert_eq!(first.hash, second.hash, "seed {seed} at {differs:?}:\n{:?}\n{:?}", show(&first), show(&second));
     }
+}
+
+/// The ways to the store and back on which a node may die; says what was wrong, by the way on which it died.
+fn deaths(switches: Switches) -> (u64, Vec<(u64, String)>) {
+    run::note_panics();
+    let mut wrong = Vec::new();
+    for way in 1.. {
+        let death = deaths::die_on(way, switches);
+        wrong.extend(death.verdict.first().map(|first| (way, first.what.clone())));
+        if !death.died {
+            return (way - 1, wrong);
+        }
+    }
+    unreachable!("a node lives for ever")
+}
+
+#[test]
+fn consumers_have_everything_wherever_a_node_dies() {
+    let (ways, wrong) = deaths(Switches::ON);
+    println!("{ways} deaths");
+    assert!(ways > 50, "only {ways}");
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn it_bites_without_marks_wherever_a_node_dies() {
+    let (ways, wrong) = deaths(Switches { mark: false, ..Switches::ON });
+    assert!(!wrong.is_empty(), "nobody missed marks in {ways} deaths");
+    println!("{} of {ways} deaths: {:?}", wrong.len(), wrong[0]);
 }
 
 /// With something switched off, some seed must show it.

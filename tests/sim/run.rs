@@ -151,7 +151,7 @@ pub async fn insist(cluster: &Cluster, user: u64, op: Value) -> Value {
     }
 }
 
-async fn perform(node: &Node, user: u64, op: Value) -> Result<Value, Fault> {
+pub async fn perform(node: &Node, user: u64, op: Value) -> Result<Value, Fault> {
     let answer = node.handle.perform(principal(user), serde_json::from_value(op).unwrap()).await?;
     Ok(json!(answer))
 }
@@ -214,7 +214,7 @@ async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage) -> Result<(), String> {
 }
 
 /// What the consumers that are registered were given of every room.
-fn followed(cluster: &Cluster) -> Vec<Followed> {
+pub fn followed(cluster: &Cluster) -> Vec<Followed> {
     let mut all = Vec::new();
     for consumer in cluster.disk.consumers() {
         for room in cluster.disk.lasts().into_keys() {

@@ -60,6 +60,7 @@ impl Store {
         if ms > 0 {
             sleep(Duration::from_millis(ms)).await;
         }
+        self.gate.goes();
         self.gate.pass().await;
     }
 

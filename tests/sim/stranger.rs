@@ -16,10 +16,11 @@ use crate::rng::Rng;
 
 /// The user that they all are.
 const STRANGER: u64 = 20;
-/// Rooms of theirs.
+/// Rooms of theirs, and how many of them may begin with a full bucket.
 const ROOMS: u64 = 5;
+const FULL: usize = 3;
 
-/// Opens their rooms. One ends where a bucket of the log does.
+/// Opens their rooms. Some end where a bucket of the log does, so that the next entry begins another.
 pub async fn open(cluster: &Arc<Cluster>, rng: &Rng) -> Vec<u64> {
     let mut rooms = Vec::new();
     for at in 1..=ROOMS {
@@ -29,10 +30,11 @@ pub async fn open(cluster: &Arc<Cluster>, rng: &Rng) -> Vec<u64> {
         rooms.push(opened["id"].as_u64().unwrap());
     }
     if rng.chance(600) {
-        cluster.fill(RoomId::new(rooms[0]), LOG_BUCKET).await;
-        cluster.disk.late(RoomId::new(rooms[0]));
+        for room in &rooms[..FULL] {
+            cluster.fill(RoomId::new(*room), LOG_BUCKET).await;
+        }
     }
-    cluster.disk.late(RoomId::new(rooms[1]));
+    rooms[..=FULL].iter().for_each(|room| cluster.disk.late(RoomId::new(*room)));
     rooms
 }
 
@@ -47,7 +49,7 @@ pub async fn live(cluster: Arc<Cluster>, rng: Rng, rooms: Vec<u64>, until: Insta
         let text = format!("{count} of a stranger");
         let send =
             json!({"op": "send", "room": room, "client_id": format!("stranger-{count}"), "content": {"text": text}});
-        let crash = rng.chance(300).then(|| rng.between(1, 40));
+        let crash = rng.chance(400).then(|| rng.between(1, 40));
         let there = node.clone();
         tokio::spawn(async move {
             let _ = there.handle.perform(principal(STRANGER), serde_json::from_value(send).unwrap()).await;

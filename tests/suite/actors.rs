@@ -6,6 +6,7 @@ mod commands;
 mod crashes;
 mod doubt;
 pub mod faults;
+mod feed;
 mod hidden;
 mod membership;
 mod people;

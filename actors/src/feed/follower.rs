@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Registry;
 use super::call::{Call, Outcome};
+use super::inbox::Turn;
 use super::table::Done;
 use crate::ports::store::{Begins, DeadLetter};
 
@@ -177,6 +178,9 @@ impl State {
             self.rooms.remove(&id);
             return;
         }
+        let Some(turn) = Turn::take(&self.registry, self.consumer, id) else {
+            return self.wait(me, id, PAUSE_MIN);
+        };
         room.calling = true;
         self.calls += 1;
         let call = Call {
@@ -194,6 +198,7 @@ impl State {
             let (before, outcome) = super::call::settled(call.run())
                 .await
                 .unwrap_or_else(|| (0, Outcome::Store("the store panicked".to_owned())));
+            drop(turn);
             let _ = me.cast(Msg::Called(id, generation, before, outcome));
         });
     }

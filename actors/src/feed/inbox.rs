@@ -1,12 +1,13 @@
 //! What a Follower is told: for each room how far its log goes. A room that is told again before it was looked at stands there once,
-//! so that this is bounded by the rooms with marks.
+//! so that this is bounded by the rooms with marks. It outlives the Follower, and so knows which calls are under way.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlance_schema::{RoomId, Seq};
 use ractor::ActorRef;
 
+use super::Registry;
 use super::follower::Msg;
 
 /// What waits for a Follower.
@@ -18,6 +19,8 @@ struct Waiting {
     /// How far each room's log goes; `None`: the room has no mark here any more.
     rooms: BTreeMap<RoomId, Option<Seq>>,
     follower: Option<ActorRef<Msg>>,
+    /// Rooms of which a call is under way, whoever began it.
+    calls: BTreeSet<RoomId>,
 }
 
 impl Inbox {
@@ -52,5 +55,26 @@ impl Inbox {
     /// Takes what waits.
     pub fn take(&self) -> BTreeMap<RoomId, Option<Seq>> {
         std::mem::take(&mut self.lock().rooms)
+    }
+}
+
+/// The right to call a consumer for a room, which there is once: a call that a Follower began which crashed is not met by another one.
+pub(super) struct Turn {
+    registry: Arc<Registry>,
+    consumer: usize,
+    room: RoomId,
+}
+
+impl Turn {
+    /// Takes it; `None` while another call is under way.
+    pub fn take(registry: &Arc<Registry>, consumer: usize, room: RoomId) -> Option<Self> {
+        let first = registry.inboxes[consumer].lock().calls.insert(room);
+        first.then(|| Self { registry: registry.clone(), consumer, room })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.registry.inboxes[self.consumer].lock().calls.remove(&self.room);
     }
 }

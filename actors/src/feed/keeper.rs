@@ -5,7 +5,7 @@
 //! ([`super::sweep`]). Stops: with its node. Restarted by [`crate::node`]; its marks are in the store and in
 //! [`super::table`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) struct State {
     /// Consumers of this node's that stand in the store.
     registered: Vec<bool>,
     noted_at: Option<Instant>,
+    /// Consumers that were registered then.
+    measured: BTreeSet<String>,
     pub(super) swept_at: Option<Instant>,
     /// Marks that this node leaves to others for a while, by whose and what they are: when they were seen first.
     pub(super) seen: BTreeMap<(u64, RoomId, u64), Instant>,
@@ -64,6 +66,7 @@ impl Actor for Feed {
             followers: Vec::new(),
             registered,
             noted_at: None,
+            measured: BTreeSet::new(),
             swept_at: None,
             seen: BTreeMap::new(),
             empty: BTreeMap::new(),
@@ -168,11 +171,18 @@ impl State {
             store.note_run(consumer.name(), now).await?;
         }
         let runs: BTreeMap<String, Millis> = store.runs().await?.into_iter().collect();
-        for consumer in &self.registry.table().consumers {
-            let ran = runs.get(&consumer.name).copied().unwrap_or(0);
-            let unrun_s = now.saturating_sub(ran) as f64 / 1_000.0;
-            metrics::gauge!("parlance_feed_unrun_seconds", "consumer" => consumer.name.clone()).set(unrun_s);
+        let unrun = |name: &str, seconds| {
+            metrics::gauge!("parlance_feed_unrun_seconds", "consumer" => name.to_owned()).set(seconds);
+        };
+        let registered: BTreeSet<String> =
+            self.registry.table().consumers.iter().map(|consumer| consumer.name.clone()).collect();
+        for name in &registered {
+            let ran = runs.get(name).copied().unwrap_or(0);
+            unrun(name, now.saturating_sub(ran) as f64 / 1_000.0);
         }
+        // Nobody needs to run one that was dropped.
+        self.measured.difference(&registered).for_each(|name| unrun(name, 0.0));
+        self.measured = registered;
         Ok(())
     }
 

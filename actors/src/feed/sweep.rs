@@ -37,7 +37,12 @@ impl State {
         let view = registry.shared.cluster.now();
         let live = |owner: u64| view.nodes().iter().any(|node| node.incarnation == owner) || owner == registry.owner;
         for owner in registry.shared.store.owners().await? {
-            if live(owner.owner) || self.is_resting(owner.owner) {
+            if live(owner.owner) {
+                // Should it go again, it is looked at soon.
+                self.empty.remove(&owner.owner);
+                continue;
+            }
+            if self.is_resting(owner.owner) {
                 continue;
             }
             let mut count = 0;

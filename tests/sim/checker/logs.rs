@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Case, Log, Verdict, wrong};
+use crate::cluster::MODERATOR;
 use crate::journal::{Line, Seen};
 
 pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {
@@ -117,6 +118,21 @@ fn same(at: u64, who: u64, room: u64, log: &Log, line: &Line, verdict: &mut Verd
     if (line.words != kept.words || line.words.is_none()) && has_words(line) && !deleted() {
         wrong(verdict, room, format!("room {room}: the words of {} changed, and nobody deleted them", line.seq));
     }
+}
+
+/// An entry as a user may be shown it: who may not read from before they joined is told nothing of a message from then.
+fn shown_to(user: u64, log: &Log, line: &Line) -> Value {
+    let reply_to = line.rest["reply_to"].as_u64().filter(|_| line.fact == "posted");
+    let names = line.target().or(reply_to).filter(|_| log.since_joined && user != MODERATOR);
+    if names.is_none_or(|names| names >= log.joined(user, line.seq)) {
+        return line.rest.clone();
+    }
+    if line.fact == "posted" {
+        let mut rest = line.rest.clone();
+        rest.as_object_mut().map(|rest| rest.remove("reply_to"));
+        return rest;
+    }
+    json!({"seq": line.seq, "at": line.rest["at"], "posts": line.rest["posts"], "append": line.append, "fact": "hidden"})
 }
 
 fn has_words(line: &Line) -> bool {

@@ -91,13 +91,6 @@ impl Disk {
         marks.filter(within).take(limit).collect()
     }
 
-    /// How many marks there are, whosever.
-    pub fn marks_left(&self) -> usize {
-        let all = self.lock();
-        let (marks, due) = (all.feed.marks.values(), all.feed.due.values());
-        marks.chain(due).filter(|cell| cell.there).count()
-    }
-
     pub fn put_due(&self, due: DueMark) {
         if self.switches.due {
             let DueMark { due, mark } = due;

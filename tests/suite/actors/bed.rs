@@ -13,7 +13,7 @@ use parlance_actors::link::{Delivery, Link, ticks};
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::membership::SingleNode;
 use parlance_actors::ports::store::{AccountStore, LogStore, Range};
-use parlance_actors::ports::{Authority, Bus, Clock, Membership, Random};
+use parlance_actors::ports::{Authority, Bus, Clock, Consumer, Membership, Random};
 use parlance_actors::service::{After, Service};
 use parlance_actors::wire::Wire;
 use parlance_schema::account::{Principal, Role};
@@ -31,7 +31,7 @@ pub use client::Client;
 
 /// What connections for one room get.
 pub const BOUND: Delivery = Delivery { reads: true, announces: true, ends_on_removal: true, echoes: true };
-const START: Millis = 1_790_000_000_000;
+pub const START: Millis = 1_790_000_000_000;
 /// When tokens expire that nobody renews.
 pub const EXPIRES: Millis = START + 3_600_000;
 
@@ -109,13 +109,26 @@ impl Bed {
     /// A node of a cluster.
     pub async fn join(store: Arc<Faulty>, net: &Arc<Net>, name: &str, incarnation: u64, options: Options) -> Self {
         let (bus, membership) = net.join(name, incarnation);
-        Self::on(store, bus, membership, incarnation, options).await
+        Self::on(store, bus, membership, incarnation, (options, Vec::new())).await
     }
 
     /// A node on a store that is there already.
     pub async fn over(store: Arc<Faulty>, options: Options) -> Self {
         let lossy = Arc::new(Lossy::default());
-        let bed = Self::on(store, lossy.clone(), Arc::new(SingleNode::new(1)), 7, options).await;
+        let bed = Self::on(store, lossy.clone(), Arc::new(SingleNode::new(1)), 7, (options, Vec::new())).await;
+        Self { bus: lossy, ..bed }
+    }
+
+    /// A node, alone, that runs consumers; each start of it is another incarnation.
+    pub async fn following(
+        store: Arc<Faulty>,
+        incarnation: u64,
+        consumers: Vec<Arc<dyn Consumer>>,
+        options: Options,
+    ) -> Self {
+        let lossy = Arc::new(Lossy::default());
+        let membership = Arc::new(SingleNode::new(incarnation));
+        let bed = Self::on(store, lossy.clone(), membership, incarnation, (options, consumers)).await;
         Self { bus: lossy, ..bed }
     }
 
@@ -124,7 +137,7 @@ impl Bed {
         bus: Arc<dyn Bus>,
         membership: Arc<dyn Membership>,
         seed: u64,
-        options: Options,
+        (options, consumers): (Options, Vec<Arc<dyn Consumer>>),
     ) -> Self {
         let _ = ticks();
         let ticker = Arc::new(Ticker { since: Instant::now(), seed: AtomicU64::new(seed) });
@@ -136,7 +149,7 @@ impl Bed {
             random: ticker,
             authority: Arc::new(Naive),
             ids: Arc::new(Ids::new(store.clone())),
-            consumers: Vec::new(),
+            consumers,
         };
         Self { store, bus: Arc::default(), node: node::start(ports, options).await.unwrap() }
     }

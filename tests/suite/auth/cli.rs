@@ -11,11 +11,13 @@ use parlance::config::dialects::Spec;
 use parlance::config::{Config, Sources};
 use parlance::dialect;
 use parlance::store::{Sqlite, sqlite};
+use parlance_actors::ports::store::{Begins, DeadLetter, Filter};
 use parlance_actors::ports::{Clock, Random, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Hand, PASSWORD, Urandom, World, login};
+use crate::store::sample;
 
 /// The embedded store, and a server that only says that it was asked to serve.
 struct Embedded;
@@ -160,6 +162,45 @@ async fn serving_gets_its_settings() {
     assert_eq!(refused(&dir, &format!("{named} --listen 127.0.0.1:8"), "").await, "would serve on 127.0.0.1:8");
     assert_eq!(refused(&dir, &format!("serve {named} --listen 127.0.0.1:9"), "").await, "would serve on 127.0.0.1:9");
     assert!(run(&dir, "version", "").await.unwrap().starts_with("parlance "));
+}
+
+/// A room of one entry, and dead letters of `file:audit`: of that entry, and of one that retention has removed.
+async fn buried(dir: &TempDir) -> u64 {
+    let store = Sqlite::open(&dir.path().join("data"), &sqlite::Options::default()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (room, by) = (sample::room(&store).await, sample::user(&store).await);
+    store.append(sample::append(room, vec![sample::renamed(1, by)])).await.unwrap();
+    store.register("file:audit", &Filter::default(), Begins::Start).await.unwrap();
+    for seq in [1, 2] {
+        let reason = "a disk that was full".to_owned();
+        store.put_dead(&DeadLetter { consumer: "file:audit".to_owned(), room, seq, at: 5, reason }).await.unwrap();
+    }
+    room.get()
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let room = buried(&dir).await;
+    let read = |out: &str| -> Vec<Value> { out.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    let listed = read(&run(&dir, "feed list", "").await.unwrap());
+    assert_eq!((&listed[0]["name"], &listed[0]["dead_letters"]), (&"file:audit".into(), &2.into()));
+    let shown = read(&run(&dir, "feed replay file:audit --dry-run", "").await.unwrap());
+    assert_eq!(shown.len(), 2);
+    assert_eq!((&shown[0]["seq"], &shown[0]["reason"]), (&1.into(), &"a disk that was full".into()));
+    let told = refused(&dir, "feed replay file:audit", "").await;
+    assert!(told.contains("settings here do not name file:audit"), "{told}");
+    assert!(refused(&dir, "feed replay file:other", "").await.contains("no consumer"));
+    let settings = dir.path().join("settings.toml");
+    std::fs::write(&settings, "[consumers.audit]\nkind = 'file'\npath = 'audit.jsonl'\n").unwrap();
+    let replay = format!("feed replay file:audit --config {}", settings.display());
+    let given = read(&run(&dir, &replay, "").await.unwrap());
+    assert!(given.len() == 2 && given.iter().all(|line| line["given"] == true), "{given:?}");
+    let written = read(&std::fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap());
+    assert_eq!(written.len(), 1, "of what is not there any more, nothing can be given");
+    assert_eq!((&written[0]["room"], &written[0]["seq"]), (&room.into(), &1.into()));
+    assert_eq!(run(&dir, &replay, "").await.unwrap(), "");
+    assert_eq!(read(&run(&dir, "feed list", "").await.unwrap())[0]["dead_letters"], 0);
 }
 
 #[tokio::test]
