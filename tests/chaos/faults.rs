@@ -65,13 +65,23 @@ const FAULTS: [Fault; 22] = [
     Fault::KillNode(1),
 ];
 
+/// The faults that the environment names (`PARLANCE_CHAOS_FAULTS`, such as `KillNode(0);Roll`), or all.
+fn wanted() -> Vec<Fault> {
+    let names = std::env::var("PARLANCE_CHAOS_FAULTS").ok();
+    let is_named =
+        |fault: &Fault| names.as_ref().is_none_or(|names| names.split(';').any(|name| name == format!("{fault:?}")));
+    let wanted: Vec<Fault> = FAULTS.into_iter().filter(is_named).collect();
+    assert!(!wanted.is_empty(), "there is no fault {names:?}");
+    wanted
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_loses_nothing_that_it_acknowledged() {
     let mut flock = Flock::start().await;
     let traffic = flock.traffic();
     let calm = flock.first_acks().await;
     println!("{}", json!({"fault": "none", "first_ack_ms": calm.as_millis() as u64}));
-    for fault in FAULTS {
+    for fault in wanted() {
         let began = Instant::now();
         let first = strike(&mut flock, fault).await;
         flock.settle().await;

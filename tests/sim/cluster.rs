@@ -198,6 +198,11 @@ impl Cluster {
         }
     }
 
+    /// Whether a node runs consumers from its second start on that it doesn't before.
+    pub fn has_latecomers(&self) -> bool {
+        self.follows.iter().flatten().any(|(_, late)| *late)
+    }
+
     pub fn node(&self, at: usize) -> Option<Arc<Node>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)[at].clone()
     }

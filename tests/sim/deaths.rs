@@ -22,6 +22,8 @@ use crate::rng::Rng;
 use crate::run::{followed, insist, perform};
 use crate::store::Moods;
 
+/// Nodes; the first dies.
+const NODES: usize = 2;
 /// Who writes.
 const WRITER: u64 = 1;
 /// How often the room is written to, and falls asleep after it.
@@ -38,7 +40,7 @@ pub struct Death {
     pub verdict: Verdict,
 }
 
-/// Has node 0 of two die on its `way`-th way to the store or back.
+/// Has the first node die on its `way`-th way to the store or back.
 pub fn die_on(way: u64, switches: Switches) -> Death {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(Box::pin(die_in(way, switches)))
@@ -46,9 +48,7 @@ pub fn die_on(way: u64, switches: Switches) -> Death {
 
 async fn die_in(way: u64, switches: Switches) -> Death {
     let _ = ticks();
-    let options = Options { commands_per_s: 0, room_idle_ms: IDLE_MS, ..Options::default() };
-    let world = (Arc::new(Disk::new(switches)), Arc::new(Journal::new()));
-    let cluster = Cluster::start(2, &Rng::new(7), world, options, (Moods::default(), FAIR)).await;
+    let cluster = cluster(switches).await;
     let room = room_of_the_first(&cluster).await;
     sleep(Duration::from_millis(4 * IDLE_MS)).await;
     let node = cluster.node(0).unwrap();
@@ -74,6 +74,22 @@ async fn die_in(way: u64, switches: Switches) -> Death {
             return Death { died, verdict };
         }
         sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A cluster in which all consumers are there from the first start on: one that is registered later has every room looked at, and so
+/// finds what was lost.
+async fn cluster(switches: Switches) -> Arc<Cluster> {
+    let options = Options { commands_per_s: 0, room_idle_ms: IDLE_MS, ..Options::default() };
+    let mut seed = 0;
+    loop {
+        seed += 1;
+        let world = (Arc::new(Disk::new(switches)), Arc::new(Journal::new()));
+        let cluster = Cluster::start(NODES, &Rng::new(seed), world, options, (Moods::default(), FAIR)).await;
+        if !cluster.has_latecomers() {
+            return cluster;
+        }
+        (0..NODES).for_each(|at| cluster.kill(at));
     }
 }
 

@@ -98,7 +98,7 @@ impl Store {
     /// Applies an append when nobody waits for it any more, if its condition still holds.
     fn apply_late(&self, append: Append) {
         let (disk, wait) = (self.disk.clone(), self.rng.between(5, 4_000));
-        let wait = if disk.is_late(append.room) { 2 * wait } else { wait };
+        let wait = if disk.is_late(append.room) { 4 * wait } else { wait };
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
             let _ = disk.append(&append);

@@ -49,7 +49,7 @@ pub async fn live(cluster: Arc<Cluster>, rng: Rng, rooms: Vec<u64>, until: Insta
         let text = format!("{count} of a stranger");
         let send =
             json!({"op": "send", "room": room, "client_id": format!("stranger-{count}"), "content": {"text": text}});
-        let crash = rng.chance(400).then(|| rng.between(1, 40));
+        let crash = rng.chance(600).then(|| rng.between(1, 15));
         let there = node.clone();
         tokio::spawn(async move {
             let _ = there.handle.perform(principal(STRANGER), serde_json::from_value(send).unwrap()).await;
