@@ -128,7 +128,8 @@ impl Scylla {
         let statements = Box::pin(Statements::prepare(&session)).await?;
         let epoch = connect::epoch(&session, &statements).await?;
         let batches = Batches::new(&statements);
-        let (known_logs, unused_ids, turns) = (KnownLogs::default(), UnusedIds::default(), tokio::sync::Mutex::default());
+        let (known_logs, unused_ids, turns) =
+            (KnownLogs::default(), UnusedIds::default(), tokio::sync::Mutex::default());
         let hours = feed::Hours::default();
         let db = Arc::new(Db { session, statements, batches, known_logs, unused_ids, hours, turns });
         Box::pin(name_keys::run(&db)).await.map_err(|error| OpenError::Other(error.to_string()))?;

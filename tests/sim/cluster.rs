@@ -13,7 +13,7 @@ use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 use tokio::time::Instant;
 
-use super::bus::{Fabric, BusFaults};
+use super::bus::{BusFaults, Fabric};
 use super::consumer::{Destination, Simulated};
 use super::disk::Disk;
 use super::gate::Gate;

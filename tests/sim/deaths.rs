@@ -20,7 +20,7 @@ use crate::faults::FAIR;
 use crate::journal::Journal;
 use crate::rng::Rng;
 use crate::run::{followed, insist, perform};
-use crate::store::Moods;
+use crate::store::StoreFaults;
 
 /// Nodes; the first dies.
 const NODES: usize = 2;
@@ -85,7 +85,7 @@ async fn cluster(switches: Switches) -> Arc<Cluster> {
     loop {
         seed += 1;
         let world = (Arc::new(Disk::new(switches)), Arc::new(Journal::new()));
-        let cluster = Cluster::start(NODES, &Rng::new(seed), world, options, (Moods::default(), FAIR)).await;
+        let cluster = Cluster::start(NODES, &Rng::new(seed), world, options, (StoreFaults::default(), FAIR)).await;
         if !cluster.has_latecomers() {
             return cluster;
         }

@@ -15,7 +15,7 @@ use scylla::deserialize::row::DeserializeRow;
 use super::accounts::{self, AT_ONCE, DAY_MS};
 use super::append::{bucket, row};
 use super::cql::{self, Cas, Values, big, corrupt, int, uint};
-use super::{Db, Scylla, claims, families, feed, projections, known_log};
+use super::{Db, Scylla, claims, families, feed, known_log, projections};
 use crate::store::copy::{Place, Progress, Row, STAGES, Stage, Tally, Target};
 
 /// Tables that have something in them once a store is in use.

@@ -71,8 +71,8 @@ fn table(stage: Stage) -> ExportTable {
 }
 
 /// The same for what lets logs be followed.
-fn feed_table(stage: Stage) -> Table {
-    let table = |key, numbers, columns, from, row| Table { key, numbers, columns, from, row };
+fn feed_table(stage: Stage) -> ExportTable {
+    let table = |key, numbers, columns, from, row| ExportTable { key, numbers, columns, from, row };
     match stage {
         Stage::Consumers => {
             let columns = "name, generation, dropped, begins, filter, walk IS NOT NULL";

@@ -120,21 +120,6 @@ fn same(at: u64, who: u64, room: u64, log: &Log, line: &Line, verdict: &mut Verd
     }
 }
 
-/// An entry as a user may be shown it: who may not read from before they joined is told nothing of a message from then.
-fn shown_to(user: u64, log: &Log, line: &Line) -> Value {
-    let reply_to = line.rest["reply_to"].as_u64().filter(|_| line.fact == "posted");
-    let names = line.target().or(reply_to).filter(|_| log.since_joined && user != MODERATOR);
-    if names.is_none_or(|names| names >= log.joined(user, line.seq)) {
-        return line.rest.clone();
-    }
-    if line.fact == "posted" {
-        let mut rest = line.rest.clone();
-        rest.as_object_mut().map(|rest| rest.remove("reply_to"));
-        return rest;
-    }
-    json!({"seq": line.seq, "at": line.rest["at"], "posts": line.rest["posts"], "append": line.append, "fact": "hidden"})
-}
-
 fn has_words(line: &Line) -> bool {
     line.fact == "posted" || line.fact == "edited"
 }

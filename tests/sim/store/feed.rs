@@ -11,7 +11,7 @@ use parlance_actors::ports::store::{
 use parlance_schema::{Millis, RoomId, Seq};
 use tokio::time::sleep;
 
-use super::{Disk, StoreFaults, Store};
+use super::{Disk, Store, StoreFaults};
 
 impl Store {
     /// Makes a write, and brings the answer back or leaves open what became of it.

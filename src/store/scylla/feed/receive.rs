@@ -7,7 +7,7 @@ use super::super::cql::{self, big, corrupt, int, uint};
 use super::super::receive::{id, tally_table};
 use super::super::{Db, accounts};
 use super::{hours, put, write_all};
-use crate::store::moving::{Row, Stage, Tally};
+use crate::store::copy::{Row, Stage, Tally};
 
 /// A mark that no node has written, so that whichever starts finds it.
 fn mark(kind: u8, thing: u64) -> Result<WorkMark, StoreError> {
