@@ -55,12 +55,29 @@ struct Room {
     /// How far its log goes.
     end: Seq,
     calling: bool,
-    /// How often in a row an entry was refused, or the store failed.
-    tries: u32,
+    /// The entry that was refused last, and how often in a row.
+    refused: Option<(Seq, u32)>,
+    /// How often in a row the consumer panicked over one entry alone.
     panics: u32,
+    /// How often in a row nothing came of a call for want of the store, or for no reason that the consumer gave.
+    stalls: u32,
     single: bool,
     /// Not before.
     wait: Option<Instant>,
+}
+
+impl Room {
+    /// The consumer has got further.
+    fn moves_on(&mut self) {
+        (self.refused, self.panics, self.stalls, self.single) = (None, 0, 0, false);
+    }
+
+    /// An entry was refused; says how often in a row now. Those before it are done.
+    fn refuses(&mut self, seq: Seq) -> u32 {
+        let before = self.refused.filter(|(of, _)| *of == seq).map_or(0, |(_, tries)| tries);
+        (self.refused, self.stalls) = (Some((seq, before + 1)), 0);
+        before + 1
+    }
 }
 
 /// A Follower's state.
@@ -70,6 +87,8 @@ pub(super) struct State {
     rooms: BTreeMap<RoomId, Room>,
     /// Rooms that can be called for at once.
     ready: BTreeSet<RoomId>,
+    /// Rooms that wait, by when that ends.
+    waits: BTreeSet<(Instant, RoomId)>,
     /// The room that was called for last: the next one is after it, so that each has its turn.
     last: Option<RoomId>,
     calls: usize,
@@ -94,6 +113,7 @@ impl Actor for Follower {
             registry,
             rooms: BTreeMap::new(),
             ready: BTreeSet::new(),
+            waits: BTreeSet::new(),
             last: None,
             calls: 0,
             failures: 0,
@@ -139,11 +159,12 @@ impl State {
         if self.closed_until.is_some_and(|until| until > now) {
             return;
         }
-        let ended = self.rooms.iter_mut().filter(|(_, room)| room.wait.is_some_and(|until| until <= now));
-        for (id, room) in ended {
+        while let Some((until, id)) = self.waits.first().copied().filter(|(until, _)| *until <= now) {
+            self.waits.remove(&(until, id));
+            let Some(room) = self.rooms.get_mut(&id).filter(|room| room.wait == Some(until)) else { continue };
             room.wait = None;
             if !room.calling {
-                self.ready.insert(*id);
+                self.ready.insert(id);
             }
         }
         // One that failed before is tried with one call first.
@@ -213,21 +234,21 @@ impl State {
         }
         match outcome {
             Outcome::UpTo(seq) if seq > before || seq >= room.end => {
-                (room.tries, room.panics, room.single) = (0, 0, false);
+                room.moves_on();
                 metrics::counter!("parlance_feed_entries_total", "consumer" => self.label.clone())
                     .increment(seq - before);
                 self.got(id, generation, (before, seq), false);
                 self.ready.insert(id);
             }
             Outcome::Later(seq, due) => {
-                (room.tries, room.panics, room.single) = (0, 0, false);
+                room.moves_on();
                 let pause = Duration::from_millis(due.saturating_sub(self.registry.shared.clock.now()));
                 self.got(id, generation, (before, seq), true);
                 self.wait(me, id, pause);
             }
             Outcome::Refused(seq, reason) => {
-                room.tries += 1;
-                let (tries, pause) = (room.tries, pause(room.tries));
+                let tries = room.refuses(seq);
+                let pause = pause(tries);
                 self.got(id, generation, (before, seq - 1), false);
                 if tries >= TRIES_MAX { self.bury(me, id, generation, seq, reason) } else { self.wait(me, id, pause) }
             }
@@ -243,31 +264,31 @@ impl State {
                 }
             }
             Outcome::Unavailable(reason) => {
-                // Calls that were under way together fail together, and count once.
-                if self.closed_until.is_none_or(|until| until <= Instant::now()) {
-                    self.failures = self.failures.saturating_add(1);
-                }
-                let pause = pause(self.failures);
-                tracing::warn!(
-                    consumer = self.label,
-                    reason,
-                    failures = self.failures,
-                    "the consumer takes nothing now"
-                );
-                metrics::counter!("parlance_feed_failures_total", "consumer" => self.label.clone()).increment(1);
-                self.closed_until = Some(Instant::now() + pause);
                 self.ready.insert(id);
-                me.send_after(pause, || Msg::Look);
+                self.close(me, &reason);
             }
             Outcome::UpTo(_) | Outcome::Store(_) => {
                 if let Outcome::Store(reason) = outcome {
                     tracing::info!(consumer = self.label, room = %id, reason, "the store has no page for a consumer now");
                 }
-                room.tries = room.tries.saturating_add(1).min(TRIES_MAX - 1);
-                let pause = pause(room.tries);
+                room.stalls = room.stalls.saturating_add(1);
+                let pause = pause(room.stalls);
                 self.wait(me, id, pause);
             }
         }
+    }
+
+    /// Leaves the destination alone for a while, whatever the room.
+    fn close(&mut self, me: &ActorRef<Msg>, reason: &str) {
+        // Calls that were under way together fail together, and count once.
+        if self.closed_until.is_none_or(|until| until <= Instant::now()) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let (pause, failures) = (pause(self.failures), self.failures);
+        tracing::warn!(consumer = self.label, reason, failures, "the consumer takes nothing now");
+        metrics::counter!("parlance_feed_failures_total", "consumer" => self.label.clone()).increment(1);
+        self.closed_until = Some(Instant::now() + pause);
+        me.send_after(pause, || Msg::Look);
     }
 
     fn got(&self, room: RoomId, generation: u64, (before, seq): (Seq, Seq), later: bool) {
@@ -279,7 +300,9 @@ impl State {
 
     fn wait(&mut self, me: &ActorRef<Msg>, id: RoomId, pause: Duration) {
         if let Some(room) = self.rooms.get_mut(&id) {
-            room.wait = Some(Instant::now() + pause);
+            let until = Instant::now() + pause;
+            room.wait = Some(until);
+            self.waits.insert((until, id));
             me.send_after(pause, || Msg::Look);
         }
     }
@@ -303,7 +326,7 @@ impl State {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.calling = false;
         if kept {
-            (room.tries, room.panics, room.single) = (0, 0, false);
+            room.moves_on();
             metrics::counter!("parlance_feed_dead_letters_total", "consumer" => self.label.clone()).increment(1);
             self.got(id, generation, (0, seq), false);
             self.ready.insert(id);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed; what was run is told")]
 
 mod bounds;
+mod feed;
 mod future;
 mod history;
 mod model;

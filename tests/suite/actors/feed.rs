@@ -4,6 +4,7 @@ mod probe;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -155,6 +156,34 @@ async fn an_entry_that_is_refused_again_and_again_is_passed_over() {
     assert_eq!((dead[0].room, dead[0].seq, dead[0].reason.as_str()), (room(id), 3, "410"));
     finished(&store).await;
     assert_eq!(cursor(&store, id).await, 5, "it is done with the entry that it was passed over for");
+}
+
+/// Neither other entries' refusals nor a store that can't be read count as an entry's own tries.
+#[tokio::test(start_paused = true)]
+async fn each_entry_has_its_own_tries() {
+    let refused = Arc::new(AtomicU64::new(0));
+    let count = refused.clone();
+    let probe = Probe::scripted(move |_, seqs| {
+        let next = if seqs.contains(&3) { 3 } else { 5 };
+        let patient = if next == 3 { 4 } else { 8 };
+        if seqs.contains(&next) && count.load(SeqCst) < patient {
+            count.fetch_add(1, SeqCst);
+            return Act::Refuse(next);
+        }
+        if seqs.contains(&next) { Act::Part(next) } else { Act::Take }
+    });
+    let (store, probe) = (populated().await, Arc::new(probe));
+    let bed = node(&store, 1, &probe).await;
+    let id = bed.group(1, &[]).await;
+    say(&bed, id, 5).await;
+    eventually("an entry was refused", async || refused.load(SeqCst) == 2).await;
+    store.down.store(true, SeqCst);
+    pass(20_000).await;
+    store.down.store(false, SeqCst);
+    all_taken(&bed, &probe, &[id]).await;
+    assert_eq!(probe.taken(id), (1..=6).collect::<Vec<_>>());
+    assert_eq!(refused.load(SeqCst), 8);
+    assert!(store.inner.dead(NAME, None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
