@@ -9,7 +9,7 @@ use parlance_actors::ports::consumer::{Consumer, Delivered, Page};
 use parlance_actors::ports::store::{DeadLetter, Range, Registered, StoreError, Thing};
 use parlance_actors::ports::{Clock, Store};
 use parlance_schema::limits::FEED_SHARDS;
-use parlance_schema::{Fault, RoomId};
+use parlance_schema::RoomId;
 use serde_json::json;
 
 use super::{Backend, Failure};
@@ -79,7 +79,7 @@ pub(super) async fn execute(
 }
 
 fn failed(error: StoreError) -> Failure {
-    Fault::store_unavailable(error.to_string()).into()
+    Failure::Other(format!("the store can't be used: {error}"))
 }
 
 /// How a consumer stands.
