@@ -7,7 +7,7 @@ use parlance_schema::{Code, Fault};
 use tokio::time::Instant;
 
 use super::Link;
-use crate::node::Options;
+use crate::shared::Options;
 use crate::wire::{Opcode, frame};
 
 /// Milliseconds, from 1 on, of a clock that never goes back: what [`Liveness::heard`] is told.
