@@ -147,7 +147,8 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let mut bench = Bench { ceilings: false, ..options.measurement.bench(None, 1)? };
     let mut json = options.measurement.json()?;
     let mut all = Vec::new();
-    for row in options.measurement.rows()? {
+    let rows = options.measurement.rows()?;
+    for row in rows.into_iter().filter(|row| !row.is_new()) {
         let begun = Instant::now();
         let compared = Compared::measure(&mut bench, options, row);
         writeln!(std::io::stderr(), "{}: {:.0} s", compared.row, begun.elapsed().as_secs_f64())?;

@@ -196,6 +196,11 @@ pub fn serve(data: &Path) -> Vec<String> {
     words(&["--listen", "127.0.0.1:0", "--data", &data.display().to_string()])
 }
 
+/// Settings of a server with a consumer that writes all entries of all rooms to a file.
+pub fn follow(file: &Path) -> String {
+    format!("[consumers.bench]\nkind = \"file\"\npath = \"{}\"\nbegins = \"start\"\n", file.display())
+}
+
 /// Settings of the server under test: the one address of the generator may ask for as much as it likes, and it says little.
 pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("PARLANCE_LIMITS__COMMANDS_PER_S", "0"),

@@ -4,6 +4,7 @@ mod between;
 mod cql;
 mod dialect;
 mod failing;
+mod feed;
 mod imported;
 mod refusals;
 mod row;
@@ -141,6 +142,8 @@ impl Bench {
             Row::Refusals => self.refusals(),
             Row::Memory => self.memory(),
             Row::Acks => self.acks(),
+            Row::Feed => self.feed(),
+            Row::FeedFailing => self.feed_failing(),
             Row::Resume => self.resume(),
             Row::Wake => self.wake(),
             Row::Import => self.import(),
@@ -186,13 +189,26 @@ impl Bench {
         wire: Wire,
         more: &[(&str, String)],
     ) -> Result<Measured, Failure> {
+        let more: Vec<_> = more.iter().cloned().chain([("--wire", named(wire))]).collect();
+        self.measure_served((binary, &[]), || Ok(()), scenario, shape, &more)
+    }
+
+    /// Starts a binary with these arguments besides the usual ones, does what is to be done once it runs, and measures it.
+    fn measure_served(
+        &self,
+        (binary, args): (&Path, &[String]),
+        once_it_runs: impl FnOnce() -> Result<(), Failure>,
+        scenario: Scenario,
+        shape: Shape,
+        more: &[(&str, String)],
+    ) -> Result<Measured, Failure> {
         let data = self.scratch.fresh("data")?;
         let users = self.seed(binary, &data, shape.users())?;
-        let server = self.start(binary, &native::serve(&data), false)?;
+        let server = self.start(binary, &[&native::serve(&data)[..], args].concat(), false)?;
+        once_it_runs()?;
         let room = |r| native::create(server.addr, &users, shape.members_of(r), &format!("Bench {r}"));
         let rooms = (0..shape.rooms).map(room).collect::<Result<_, _>>()?;
-        let more: Vec<_> = more.iter().cloned().chain([("--wire", named(wire))]).collect();
-        let measured = self.load(&[&server], &World { users, rooms }, scenario, &more)?;
+        let measured = self.load(&[&server], &World { users, rooms }, scenario, more)?;
         server.child.stop()?;
         Ok(measured)
     }

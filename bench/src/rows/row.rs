@@ -21,6 +21,10 @@ pub enum Row {
     Memory,
     /// Acknowledged sends a second.
     Acks,
+    /// The same beside a consumer that follows all logs.
+    Feed,
+    /// Time from send to last member beside a consumer whose destination fails.
+    FeedFailing,
     /// Sessions that come back.
     Resume,
     /// A room that wakes.
@@ -47,7 +51,7 @@ pub enum Row {
 
 impl Row {
     /// All rows, in the table's order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Fanout,
         Self::Fanout8,
         Self::Fanout1,
@@ -55,6 +59,8 @@ impl Row {
         Self::Refusals,
         Self::Memory,
         Self::Acks,
+        Self::Feed,
+        Self::FeedFailing,
         Self::Resume,
         Self::Wake,
         Self::Import,
@@ -82,9 +88,14 @@ impl Row {
         )
     }
 
+    /// Whether it compares a server with itself alone, with a part that earlier versions don't have.
+    pub fn is_new(self) -> bool {
+        matches!(self, Self::Feed | Self::FeedFailing)
+    }
+
     /// Whether more is better: of rates it is, of times, CPU, memory and counts it isn't.
     pub fn more_is_better(self) -> bool {
-        matches!(self, Self::Acks | Self::Import | Self::CqlAcks)
+        matches!(self, Self::Acks | Self::Feed | Self::Import | Self::CqlAcks)
     }
 
     /// What is measured, and its unit.
@@ -97,6 +108,10 @@ impl Row {
             Self::Refusals => ("p99 send to last other member beside 200 refused commands/s; ceiling: without", "ms"),
             Self::Memory => ("memory per idle connection, 100 rooms × 100", "KiB"),
             Self::Acks => ("acknowledged sends, 64 senders in 64 rooms", "1/s"),
+            Self::Feed => ("acknowledged sends beside a consumer of all logs, 64 senders; ceiling: without", "1/s"),
+            Self::FeedFailing => {
+                ("p99 send to last member beside a consumer whose destination fails; ceiling: without", "ms")
+            }
             Self::Resume => ("1,000 sessions resume 50 messages: CPU per session", "µs"),
             Self::Wake => ("a room wakes, log of 1,000,000 entries", "ms"),
             Self::Import => ("import of 500,000 messages in 1,000 groups of 20, from CSV", "1/s"),
