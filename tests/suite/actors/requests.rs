@@ -29,7 +29,7 @@ async fn a_number_in_flight_gets_one_reply_and_the_second_request_is_pushed_a_fa
     for fault in faults {
         assert_eq!(fault["fault"]["code"], "malformed");
         let detail = fault["fault"]["detail"].as_str().unwrap();
-        assert!(detail.starts_with(&format!("request number {n} is in flight: choose `n`")), "{detail}");
+        assert!(detail.starts_with(&format!("request number {n} is still waiting for its reply")), "{detail}");
     }
     assert_eq!(bed.said(room).await, ["once"]);
     // Once it is answered, the number may be used again.

@@ -108,8 +108,8 @@ async fn mistakes_are_told_in_words() {
         ("user role ada emperor", "", "readonly, user, manager"),
         ("user role nobody user", "", "no user nobody"),
         ("user token ada --tenant 2", "", "no user ada in tenant 2"),
-        ("user token ada --hours 721", "", "a token must be good for"),
-        ("user token ada --hours 18446744073709551615", "", "a token must be good for"),
+        ("user token ada --hours 721", "", "a token's lifetime must be"),
+        ("user token ada --hours 18446744073709551615", "", "a token's lifetime must be"),
         ("--listen nowhere", "", "nowhere"),
         ("fly", "", "fly"),
     ] {
