@@ -243,7 +243,7 @@ pub async fn start(
         reconnects_per_s: config.limits.reconnects_per_s,
         ..node::Options::default()
     };
-    let consumers = consumer::configured(&config).map_err(Failure::Other)?;
+    let consumers = consumer::configured(config).map_err(Failure::Other)?;
     let node =
         node::start(node::Ports { store, bus, membership, clock, random, authority, ids, consumers }, options).await?;
     let node = Arc::new(node);

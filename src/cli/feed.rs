@@ -8,8 +8,8 @@ use clap::Subcommand;
 use parlance_actors::ports::consumer::{Consumer, Delivered, Page};
 use parlance_actors::ports::store::{DeadLetter, Range, Registered, StoreError, Thing};
 use parlance_actors::ports::{Clock, Store};
-use parlance_schema::limits::FEED_SHARDS;
 use parlance_schema::RoomId;
+use parlance_schema::limits::FEED_SHARDS;
 use serde_json::json;
 
 use super::{Backend, Failure};

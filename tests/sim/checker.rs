@@ -91,12 +91,6 @@ impl Log {
         let at = (after as usize).min(self.members.len() - 1);
         self.members[at].contains(&user)
     }
-
-    /// The entry by which a user came who was there when `seq` was appended.
-    pub fn joined(&self, user: u64, seq: u64) -> u64 {
-        let there = if self.member(user, seq) { seq } else { seq.saturating_sub(1) };
-        (1..=there).rev().find(|at| !self.member(user, at - 1)).unwrap_or(there)
-    }
 }
 
 /// Who came and went by an entry.

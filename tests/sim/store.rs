@@ -176,7 +176,7 @@ impl LogStore for Store {
         self.reach().await?;
         let one = |(room, seq): &(RoomId, Seq)| {
             let range = Range { from: *seq, to: *seq, limit: 1, backwards: false };
-            self.disk.messages(*room, range, self.sight()).pop()
+            self.disk.messages(*room, range, self.visibility()).pop()
         };
         let messages = places.iter().map(one).collect();
         self.back(messages).await
@@ -209,7 +209,7 @@ impl LogStore for Store {
 
     async fn rooms_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<RoomId>>, StoreError> {
         self.reach().await?;
-        let rooms = users.iter().map(|user| self.disk.rooms_of(*user, self.sight())).collect();
+        let rooms = users.iter().map(|user| self.disk.rooms_of(*user, self.visibility())).collect();
         self.back(rooms).await
     }
 

@@ -51,11 +51,13 @@ pub async fn live(cluster: Arc<Cluster>, rng: Rng, rooms: Vec<u64>, until: Insta
             json!({"op": "send", "room": room, "client_id": format!("stranger-{count}"), "content": {"text": text}});
         let crash = rng.chance(600).then(|| rng.between(1, 15));
         let there = node.clone();
-        tokio::spawn(async move {
+        let asked = tokio::spawn(async move {
             let _ = there.handle.perform(principal(STRANGER), serde_json::from_value(send).unwrap()).await;
         });
         if let Some(ms) = crash {
             sleep(Duration::from_millis(ms)).await;
+            // Nobody gives it again when the room is back.
+            asked.abort();
             for node in &nodes {
                 node.handle.end(Victim::Room(RoomId::new(room)), rng.chance(500));
             }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Case, Log, Verdict, wrong};
-use crate::cluster::MODERATOR;
 use crate::journal::{Line, Seen};
 
 pub fn judge(case: &Case, logs: &BTreeMap<u64, Log>, verdict: &mut Verdict) {

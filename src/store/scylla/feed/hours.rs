@@ -40,7 +40,7 @@ fn row(DueMark { due, mark }: &DueMark) -> (u64, Values) {
 
 pub(super) async fn put(db: &Db, due: DueMark) -> Result<(), StoreError> {
     let (hour, mut values) = row(&due);
-    if !db.hours.written.get(&hour).is_some_and(|at| at.elapsed() < WRITTEN_FOR) {
+    if db.hours.written.get(&hour).is_none_or(|at| at.elapsed() >= WRITTEN_FOR) {
         cql::write(&db.session, &db.statements.hour_put, (int(hour),)).await?;
         db.hours.written.retain(|_, at| at.elapsed() < WRITTEN_FOR);
         db.hours.written.insert(hour, Instant::now());
