@@ -70,6 +70,12 @@ struct World {
     cursors: BTreeMap<String, Seq>,
     nodes: Vec<Node>,
     count: u64,
+    /// One in so many appends on their way reaches the store when it might.
+    lateness: usize,
+    /// What never happens in this walk, a bit each: long ways are walked only where little else happens.
+    off: usize,
+    /// How many of the nodes do anything.
+    busy: usize,
     broken: Broken,
 }
 
@@ -92,6 +98,9 @@ impl World {
             cursors,
             nodes: Vec::new(),
             count: 1,
+            lateness: [1, 8, 64][dice.below(3)],
+            off: dice.below(1 << 16) & dice.below(1 << 16),
+            busy: 1 + dice.below(2),
             broken,
         };
         for _ in 0..2 {
@@ -296,11 +305,14 @@ impl World {
     }
 
     fn step(&mut self, dice: &mut Dice) {
-        let at = dice.below(self.nodes.len());
-        match dice.below(16) {
+        let (at, what) = (dice.below(self.busy), dice.below(16));
+        if self.off >> what & 1 == 1 {
+            return;
+        }
+        match what {
             0 => self.wake(at),
             1 | 2 => self.send(at),
-            3 | 4 => self.land(dice),
+            3 | 4 if dice.below(self.lateness) == 0 => self.land(dice),
             5 if self.nodes[at].room.as_ref().is_some_and(|room| room.waits_for.is_some()) => self.reread(at),
             6 => self.end(at, dice.below(3) == 0),
             7 => self.adopt(at, dice),
@@ -328,7 +340,7 @@ fn losses(walks: u64, broken: Broken) -> usize {
     let loses = |seed: &u64| {
         let mut dice = Dice(*seed);
         let mut world = World::new(&mut dice, broken);
-        (0..120).any(|_| {
+        (0..200).any(|_| {
             world.step(&mut dice);
             world.is_lost()
         })
@@ -343,7 +355,36 @@ async fn what_may_be_lost_has_a_mark() {
 
 #[tokio::test]
 async fn each_part_of_the_protocol_is_missed() {
-    for broken in [Broken::Fence, Broken::Bucket, Broken::Remark, Broken::List] {
-        assert!(losses(20_000, broken) > 0, "nobody missed {broken:?}");
+    for broken in [Broken::Fence, Broken::Bucket, Broken::List] {
+        assert!(losses(40_000, broken) > 0, "nobody missed {broken:?}");
     }
+}
+
+/// A node takes over a room whose Room goes on: its append is refused, it reads again, and appends once more. Too long a way to
+/// be found by chance. Whether something may be lost in the end.
+fn taken_over_from_who_goes_on(broken: Broken) -> bool {
+    let mut dice = Dice(1);
+    let mut world = World::new(&mut dice, broken);
+    world.wake(0);
+    world.send(0);
+    world.adopt(1, &mut dice);
+    world.read_list(1);
+    for _ in 0..8 {
+        world.decide(1);
+        world.do_decided(1);
+        world.deliver(1);
+    }
+    while !world.removals.is_empty() {
+        world.remove(&mut dice);
+    }
+    world.land(&mut dice);
+    world.reread(0);
+    world.send(0);
+    world.is_lost()
+}
+
+#[tokio::test]
+async fn who_goes_on_after_being_refused_marks_the_room_again() {
+    assert!(!taken_over_from_who_goes_on(Broken::Nothing));
+    assert!(taken_over_from_who_goes_on(Broken::Remark));
 }
