@@ -45,13 +45,13 @@ pub(crate) struct Registry {
     opened: tokio::sync::Mutex<[Option<Instant>; 2]>,
     table: Mutex<Table>,
     consumers: Vec<Arc<dyn Consumer>>,
-    inboxes: Vec<Inbox>,
+    inboxes: Vec<Arc<Inbox>>,
 }
 
 impl Registry {
     /// A node without marks, which runs these consumers.
     pub(crate) fn new(shared: Arc<Shared>, consumers: Vec<Arc<dyn Consumer>>) -> Arc<Self> {
-        let inboxes = consumers.iter().map(|_| Inbox::default()).collect();
+        let inboxes = consumers.iter().map(|_| Arc::default()).collect();
         let table = Mutex::new(Table::new(consumers.iter().map(|consumer| consumer.name().to_owned()).collect()));
         let (count, opened, owner) = (AtomicU64::new(1), tokio::sync::Mutex::default(), shared.cluster.incarnation());
         Arc::new(Self { shared, owner, count, opened, table, consumers, inboxes })

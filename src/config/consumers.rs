@@ -61,6 +61,51 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         if settings.path.as_os_str().is_empty() {
             return Err(Error::Setting(format!("consumers.{name}.path: name the file that it writes to")));
         }
+        let is_same = |other: &(&String, &ConsumerSettings)| other.0 < name && other.1.path == settings.path;
+        if let Some((other, _)) = config.consumers.iter().find(is_same) {
+            let why = format!("consumers.{other} writes to the same file; each needs a file of its own");
+            return Err(Error::Setting(format!("consumers.{name}.path: {why}")));
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, facts: &[&str]) -> ConsumerSettings {
+        let facts = facts.iter().map(|fact| (*fact).to_owned()).collect();
+        ConsumerSettings { kind: ConsumerKind::File, path: path.into(), begins: Begins::Start, facts }
+    }
+
+    fn checked(consumers: &[(&str, ConsumerSettings)]) -> Result<(), String> {
+        let consumers = consumers.iter().map(|(name, settings)| ((*name).to_owned(), settings.clone())).collect();
+        check(&Config { consumers, ..Config::default() }).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn consumers_that_can_be_are_let_through() {
+        let many = [("audit", file("audit.jsonl", &[])), ("posts_2", file("/var/posts.jsonl", &["posted", "edited"]))];
+        assert_eq!(checked(&many), Ok(()));
+        assert_eq!(checked(&[(&"a".repeat(32), file("a", &[]))]), Ok(()));
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_its_place() {
+        let long = "a".repeat(33);
+        for (name, settings, told) in [
+            ("", file("a", &[]), "1 to 32 characters"),
+            (&long, file("a", &[]), "1 to 32 characters"),
+            ("Audit", file("a", &[]), "consumers.Audit: "),
+            ("a:b", file("a", &[]), "consumers.a:b: "),
+            ("audit", file("", &[]), "consumers.audit.path: name the file"),
+            ("audit", file("a", &["posted", "sent"]), "consumers.audit.facts: there is no fact \"sent\""),
+        ] {
+            let said = checked(&[(name, settings)]).unwrap_err();
+            assert!(said.contains(told), "{said:?} does not say {told:?}");
+        }
+        let said = checked(&[("one", file("a", &[])), ("two", file("a", &[]))]).unwrap_err();
+        assert!(said.contains("consumers.two.path: consumers.one writes to the same file"), "{said}");
+    }
 }

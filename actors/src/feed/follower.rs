@@ -199,7 +199,7 @@ impl State {
             self.rooms.remove(&id);
             return;
         }
-        let Some(turn) = Turn::take(&self.registry, self.consumer, id) else {
+        let Some(turn) = Turn::take(&self.registry.inboxes[self.consumer], id) else {
             return self.wait(me, id, PAUSE_MIN);
         };
         room.calling = true;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlance_schema::{RoomId, Seq};
 use ractor::ActorRef;
 
-use super::Registry;
 use super::follower::Msg;
 
 /// What waits for a Follower.
@@ -60,21 +59,48 @@ impl Inbox {
 
 /// The right to call a consumer for a room, which there is once: a call that a Follower began which crashed is not met by another one.
 pub(super) struct Turn {
-    registry: Arc<Registry>,
-    consumer: usize,
+    inbox: Arc<Inbox>,
     room: RoomId,
 }
 
 impl Turn {
     /// Takes it; `None` while another call is under way.
-    pub fn take(registry: &Arc<Registry>, consumer: usize, room: RoomId) -> Option<Self> {
-        let first = registry.inboxes[consumer].lock().calls.insert(room);
-        first.then(|| Self { registry: registry.clone(), consumer, room })
+    pub fn take(inbox: &Arc<Inbox>, room: RoomId) -> Option<Self> {
+        let first = inbox.lock().calls.insert(room);
+        first.then(|| Self { inbox: inbox.clone(), room })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.registry.inboxes[self.consumer].lock().calls.remove(&self.room);
+        self.inbox.lock().calls.remove(&self.room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_stands_once_with_what_it_was_told_last() {
+        let inbox = Inbox::default();
+        let (one, other) = (RoomId::new(1), RoomId::new(2));
+        inbox.push(one, 3);
+        inbox.push(other, 1);
+        inbox.push(one, 5);
+        inbox.forget(other);
+        assert_eq!(inbox.take(), [(one, Some(5)), (other, None)].into());
+        assert!(inbox.take().is_empty());
+    }
+
+    #[test]
+    fn a_room_has_one_turn_until_its_call_has_ended() {
+        let inbox = Arc::new(Inbox::default());
+        let (one, other) = (RoomId::new(1), RoomId::new(2));
+        let turn = Turn::take(&inbox, one).unwrap();
+        assert!(Turn::take(&inbox, one).is_none(), "whoever asks");
+        assert!(Turn::take(&inbox, other).is_some(), "another room waits for nobody");
+        drop(turn);
+        assert!(Turn::take(&inbox, one).is_some());
     }
 }
