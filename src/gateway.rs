@@ -4,7 +4,6 @@
 //! [`parlance_actors::service`] alone, never a store or a bus.
 
 pub mod checks;
-pub mod codec;
 pub mod connect;
 pub mod dev;
 pub mod echo;
@@ -20,3 +19,4 @@ pub mod socket;
 pub mod stream;
 pub mod tls;
 pub mod upgrade;
+pub mod websocket_frames;

@@ -5,6 +5,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod content_rules;
 pub mod feed;
 pub mod invariants;
 pub mod message;
@@ -12,5 +13,4 @@ pub mod placement;
 pub mod rate;
 pub mod ring;
 pub mod room;
-pub mod text;
 pub mod visibility;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use parlance::gateway::codec::{Decoder, Event, Failure};
+use parlance::gateway::websocket_frames::{Decoder, Event, Failure};
 
 const MESSAGE_BYTES_MAX: usize = 2_048;
 

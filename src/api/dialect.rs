@@ -201,5 +201,7 @@ fn issuers(serving: Option<&Arc<Serving>>) -> &[Issuer] {
 /// The settings of a dialect, by their type.
 pub(super) fn settings<T: Settings>(serving: Option<&Arc<Serving>>) -> Result<&T, Fault> {
     let found = serving.and_then(|serving| serving.settings.downcast_ref::<T>());
-    found.ok_or_else(|| Fault::internal("the settings of another dialect were asked for"))
+    found.ok_or_else(|| {
+        Fault::internal("server error: the settings of another API were used for this path; tell the server's operator")
+    })
 }

@@ -217,7 +217,10 @@ fn failure(rejection: &Rejection) -> Failure {
         || rejection.find::<InvalidQuery>().is_some()
         || rejection.find::<LengthRequired>().is_some();
     if unreadable {
-        return Fault::malformed("the request is malformed: see the documentation at /docs").into();
+        return Fault::malformed(
+            "the request's path, query or headers can't be read: compare them with the documentation at /docs",
+        )
+        .into();
     }
     if rejection.is_not_found() {
         return Failure::no_route();

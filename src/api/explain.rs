@@ -75,9 +75,11 @@ impl Mistake {
                 format!("{} is unknown: leave it out; the allowed fields are: {}", inside(name), list(known))
             }
             Mistake::Word(known) => format!("{here} must be one of: {}", list(known)),
-            Mistake::WordInside(known) => format!("a field of {here} must be one of: {}", list(known)),
+            Mistake::WordInside(known) => format!("one of the fields of {here} must be one of: {}", list(known)),
             Mistake::Value(expected) => format!("{here} must be {expected}"),
-            Mistake::ValueInside(expected) => format!("a field of {here} must be {expected}"),
+            Mistake::ValueInside(expected) => {
+                format!("one of the fields of {here} has the wrong type: it must be {expected}")
+            }
         }
     }
 
@@ -210,7 +212,7 @@ fn in_json(expected: &str) -> String {
         _ if kind(&["a sequence", "sequence", "a tuple", "tuple", "an array", "fewer elements"]) => {
             "an array".to_owned()
         }
-        _ => "what the documentation at /docs says".to_owned(),
+        _ => "of the type that the documentation at /docs gives it".to_owned(),
     }
 }
 
@@ -258,7 +260,7 @@ mod tests {
         check(
             "data did not match any variant of untagged enum Body",
             "",
-            "the body must be what the documentation at /docs says",
+            "the body must be of the type that the documentation at /docs gives it",
         );
     }
 
@@ -281,12 +283,12 @@ mod tests {
         );
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": 1}]})),
-            "a field of `list[0]` must be a string"
+            "one of the fields of `list[0]` has the wrong type: it must be a string"
         );
         assert_eq!(told(&serde_json::json!({"list": {}})), "`list` must be an array");
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": {}}]})),
-            "a field of `list[0]` must be a string"
+            "one of the fields of `list[0]` has the wrong type: it must be a string"
         );
         assert_eq!(
             told(&serde_json::json!({"list": [], "more": 1})),

@@ -162,7 +162,7 @@ impl Accounts {
             Some(_) => Ok(()),
             None => Err(Fault::new(
                 Code::Exists,
-                "the username in your token belongs to another account: ask the server's operator",
+                "your token names a username that another account on this server already has: ask the server's operator",
             )),
         }
     }

@@ -56,8 +56,8 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
     }
     if !keeps_direction(&chars) {
         return Err(Fault::invalid(
-            "a username with right-to-left letters must begin and end with one (or end with a digit), and must \
-                    not contain left-to-right letters",
+            "a username with right-to-left letters must begin with one, end with one or with a digit, and contain no \
+             left-to-right letters",
         ));
     }
     Ok(name)

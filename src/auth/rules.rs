@@ -1,6 +1,6 @@
 //! What usernames, e-mail addresses, names and passwords must look like.
 
-use parlance_domain::text::is_blank;
+use parlance_domain::content_rules::is_blank;
 use parlance_schema::Fault;
 use parlance_schema::limits::{
     EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, USERNAME_CHARS_MAX,

@@ -23,7 +23,7 @@ use parlance_schema::limits::OUTBOX_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::codec::{Decoder, Event};
+use super::websocket_frames::{Decoder, Event};
 use crate::api::refusal::Refusal;
 
 /// Milliseconds from the beginning of a close to the end of the connection, whatever the peer does.

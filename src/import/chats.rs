@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use parlance_actors::ports::store::IdKind;
-use parlance_domain::text::check_room_name;
+use parlance_domain::content_rules::check_room_name;
 use parlance_schema::command::Kind;
 use parlance_schema::limits::{MEMBERS_MAX, ROOM_NAME_CHARS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::{RoomId, UserId};

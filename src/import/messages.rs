@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use parlance_actors::ports::store::IdKind;
-use parlance_domain::text::check_text;
+use parlance_domain::content_rules::check_text;
 use parlance_schema::UserId;
 use parlance_schema::command::Kind;
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use parlance_actors::ports::store::{Account, IdKind, Taken};
-use parlance_domain::text::is_blank;
+use parlance_domain::content_rules::is_blank;
 use parlance_schema::UserId;
 use parlance_schema::account::Role;
 use parlance_schema::limits::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX};

@@ -31,12 +31,12 @@ FOR_TESTS = ["src/gateway/dev.rs", "src/gateway/echo.rs"]
 # Which texts come when: by a part of the path, the first that fits.
 WHEN = [
     ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/frame", "gateway/rest/table"]),
-    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/codec", "gateway/socket", "api/socket"]),
+    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/websocket_frames", "gateway/socket", "api/socket"]),
     ("A request that is refused before it is routed", ["gateway/checks"]),
     ("Another chat service's API, where it says something of its own", ["src/dialect"]),
     ("REST: paths, methods and parameters", ["src/gateway", "src/api"]),
     ("Accounts and logins", ["src/auth"]),
-    ("Content that users write", ["domain/src/text"]),
+    ("Content that users write", ["domain/src/content_rules"]),
     ("A command to a room", ["domain/src/room", "ops/open", "domain/src"]),
     ("Reading", ["ops/read", "views"]),
     ("A connection and its requests", ["link", "session", "node/", "drain", "outbox", "request", "liveness"]),
@@ -202,7 +202,7 @@ class Scan:
             parts = arguments(code, match.end() - 1)
             if len(parts) >= 2 and (named := re.search(r"Code::(\w+)\.close\(\)", " ".join(parts))):
                 reasons += [(self.words[named.group(1)], text) for text in source.texts(parts[-1])]
-        if path.endswith("gateway/codec.rs"):
+        if path.endswith("gateway/websocket_frames.rs"):
             for match in re.finditer(r"\bprotocol\(", code):
                 reasons += [("1002", text) for text in source.texts(code[match.end() : closing(code, match.end() - 1)])]
             for number, literal in re.findall(r'code: (\d+), reason: ("\d+")', code):

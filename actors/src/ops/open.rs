@@ -38,7 +38,7 @@ pub(super) async fn create(
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
         return Err(Fault::invalid("a conversation can't have other members: leave `members` out"));
     }
-    parlance_domain::text::check_room_name(&new.name)?;
+    parlance_domain::content_rules::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
         return Err(Fault::new(
             Code::RoomFull,

@@ -11,7 +11,7 @@ use parlance_schema::{Code, Fault, UserId};
 use super::decide::Request;
 use super::profile::Profile;
 use super::state::{Member, State};
-use crate::text;
+use crate::content_rules;
 
 pub(super) const CREATE: Profile = Profile::new("create").in_archive().in_direct();
 pub(super) const ADD: Profile = Profile::new("add");
@@ -47,7 +47,7 @@ pub(super) fn create(
         }
         Kind::Direct if !name.is_empty() => return Err(Fault::invalid("a direct room can't have a name")),
         Kind::Direct => {}
-        Kind::Group | Kind::Conversation => text::check_room_name(name)?,
+        Kind::Group | Kind::Conversation => content_rules::check_room_name(name)?,
     }
     if all.len() > MEMBERS_MAX {
         return Err(room_full());

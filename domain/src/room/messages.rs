@@ -7,8 +7,8 @@ use parlance_schema::{Code, Fault, Seq, UserId};
 
 use super::decide::Request;
 use super::state::State;
+use crate::content_rules;
 use crate::message::Target;
-use crate::text;
 
 /// About how many bytes a message's entry takes besides its fixed part.
 pub(super) fn weight(content: &Content, meta: &Meta, mentions: usize) -> usize {
@@ -30,8 +30,8 @@ pub(super) fn post(
     meta: &Meta,
 ) -> Result<Fact, Fault> {
     request.writer()?;
-    text::check_content(content)?;
-    text::check_meta(meta)?;
+    content_rules::check_content(content)?;
+    content_rules::check_meta(meta)?;
     if mentions.len() > MENTIONS_MAX {
         return Err(Fault::invalid(format!("a message can mention at most {MENTIONS_MAX} users")));
     }
@@ -56,7 +56,7 @@ pub(super) fn edit(request: &Request<'_>, seq: Seq, revision: Option<u32>, conte
     if target.by != Some(request.ask.who.user) {
         return Err(Fault::forbidden("only the sender of a message can edit it"));
     }
-    text::check_content(content)?;
+    content_rules::check_content(content)?;
     let now = target.state.revision;
     if revision.is_some_and(|named| named != now) {
         let detail =
@@ -82,7 +82,7 @@ pub(super) fn delete(request: &Request<'_>, seq: Seq) -> Result<Fact, Fault> {
 pub(super) fn react(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
     request.writer()?;
     let target = request.living(seq)?;
-    text::check_reaction(emoji)?;
+    content_rules::check_reaction(emoji)?;
     let reactions = &target.state.reactions;
     match reactions.get(emoji) {
         Some(users) if users.contains(&request.ask.who.user) => {
@@ -97,7 +97,7 @@ pub(super) fn react(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact
 
 pub(super) fn unreact(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
     let target = request.living(seq)?;
-    text::check_reaction(emoji)?;
+    content_rules::check_reaction(emoji)?;
     let there = target.state.reactions.get(emoji).is_some_and(|users| users.contains(&request.ask.who.user));
     if there {
         Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })

@@ -6,7 +6,7 @@ use parlance_schema::entry::Fact;
 
 use super::decide::Request;
 use super::profile::Profile;
-use crate::text;
+use crate::content_rules;
 
 pub(super) const RENAME: Profile = Profile::new("rename");
 pub(super) const CONFIGURE: Profile = Profile::new("configure");
@@ -15,7 +15,7 @@ pub(super) const UNARCHIVE: Profile = Profile::new("unarchive").in_archive().in_
 
 pub(super) fn rename(request: &Request<'_>, name: &str) -> Result<Fact, Fault> {
     request.staff()?;
-    text::check_room_name(name)?;
+    content_rules::check_room_name(name)?;
     Ok(Fact::Renamed { name: name.to_owned() })
 }
 

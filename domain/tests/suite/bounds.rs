@@ -1,6 +1,6 @@
 //! Every bound at its edge: what just fits is taken, one more is refused.
 
-use parlance_domain::text::{check_content, check_meta, check_reaction, check_room_name};
+use parlance_domain::content_rules::{check_content, check_meta, check_reaction, check_room_name};
 use parlance_schema::command::{Command, Kind};
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::limits::{

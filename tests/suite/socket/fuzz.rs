@@ -1,8 +1,8 @@
 //! The decoders under bytes that nobody meant: they never panic, and where the bytes are cut makes no difference.
 
 use parlance::dialect::chat_service::wire::Frames;
-use parlance::gateway::codec::{Decoder, Event, Failure};
 use parlance::gateway::native::{Json, Msgpack};
+use parlance::gateway::websocket_frames::{Decoder, Event, Failure};
 use parlance_actors::wire::Wire;
 use parlance_schema::RoomId;
 use parlance_schema::op::Op;
