@@ -93,6 +93,11 @@ async fn accounts_from_before_get_their_keys_at_the_next_start() {
                 "INSERT INTO account_name (tenant, kind, key, user_id, since) \
                  VALUES ({tenant}, 'username', '{name}', {user}, 1) IF NOT EXISTS"
             ),
+            format!(
+                "INSERT INTO directory (tenant, shard, username_key, user_id, full_name_key) \
+                 VALUES ({tenant}, {}, '{name}', {user}, '') USING TIMESTAMP 1",
+                user.get() % 16
+            ),
         ] {
             raw.0.query_unpaged(cql, ()).await.unwrap();
         }
