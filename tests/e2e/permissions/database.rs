@@ -1,4 +1,5 @@
-//! What is in the database, other than what changes by itself: ids taken in advance, a probe, snapshots, when users were seen.
+//! What is in the database, other than what changes by itself: ids taken in advance, a probe, snapshots, when users were seen,
+//! marks of rooms whose consumers may have work, and how far these have got.
 
 use std::path::Path;
 
@@ -13,7 +14,23 @@ use crate::server::Setup;
 
 /// Tables that change by themselves: on a CQL server also the hints where logs end, and the index of client ids, which is
 /// written from the log when a room goes to sleep or wakes elsewhere.
-const RESTLESS: [&str; 7] = ["meta", "probe", "id_block", "snapshot", "account_seen", "room", "pair"];
+const RESTLESS: [&str; 13] = [
+    "meta",
+    "probe",
+    "id_block",
+    "snapshot",
+    "account_seen",
+    "room",
+    "pair",
+    "work_owner",
+    "work_mark",
+    "due_mark",
+    "due_hour",
+    "feed_cursor",
+    "fence",
+];
+/// Tables of the embedded database that do.
+const RESTLESS_EMBEDDED: [&str; 7] = ["meta", "id_block", "snapshot", "work_mark", "due_mark", "feed_cursor", "fence"];
 
 /// A look at the database from outside.
 pub enum Database {
@@ -72,7 +89,7 @@ fn digest_of_file(file: &Connection) -> String {
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert!(tables.iter().any(|table| table == "room_log"), "{tables:?}");
     let mut digests = String::new();
-    for table in tables.iter().filter(|table| !matches!(table.as_str(), "meta" | "id_block" | "snapshot")) {
+    for table in tables.iter().filter(|table| !RESTLESS_EMBEDDED.contains(&table.as_str())) {
         let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let names: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).unwrap();
