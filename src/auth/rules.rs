@@ -46,17 +46,17 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
         return Err(Fault::invalid(format!("`email` must have at most {EMAIL_BYTES_MAX} bytes")));
     }
     let Some((local, domain)) = text.split_once('@') else {
-        return Err(Fault::invalid("`email` must be an e-mail address: it has no '@'"));
+        return Err(Fault::invalid("an e-mail address must have an '@', as in anna@example.org"));
     };
     if local.is_empty() || local.len() > EMAIL_LOCAL_BYTES_MAX {
         return Err(Fault::invalid(format!(
-            "`email` must be an e-mail address: it must have 1 to {EMAIL_LOCAL_BYTES_MAX} bytes before the '@'"
+            "an e-mail address must have 1 to {EMAIL_LOCAL_BYTES_MAX} bytes before the '@'"
         )));
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "\"(),:;<>@[\\]".contains(c);
     if local.chars().any(odd) || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
         return Err(Fault::invalid(
-            "`email` must be an e-mail address: the part before the '@' has a character that is not allowed, or a dot in the wrong place",
+            "the part of an e-mail address before the '@' must have no spaces, brackets or quotes, and no dot at its beginning, at its end or twice in a row",
         ));
     }
     let label = |l: &str| {
@@ -67,7 +67,7 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
     };
     if !domain.split('.').all(label) {
         return Err(Fault::invalid(
-            "`email` must be an e-mail address: the part after the '@' is not a valid domain name",
+            "the part of an e-mail address after the '@' must be a domain name, such as example.org",
         ));
     }
     Ok(())

@@ -197,7 +197,7 @@ test('a password that is easily guessed is refused with the reason at its field,
   // The server's list is longer than what the page knows.
   await field.fill('starwars');
   await page.getByRole('button', { name: 'Create account' }).click();
-  await note.filter({ hasText: 'most common' }).waitFor();
+  await note.filter({ hasText: 'too common' }).waitFor();
   assert.equal(sent.length, 1);
   await w.axe('a password that is refused');
   await field.fill('correct horse battery');

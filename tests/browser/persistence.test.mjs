@@ -86,7 +86,7 @@ test('two tabs at once each send their own, once', async () => {
   await nothingPending(other);
   // A third one finds nothing left to do.
   const third = await tab();
-  await third.see(`two ${count}`);
+  for (const text of [`one ${count}`, `two ${count}`]) await third.see(text);
   for (const w of [anna, other, third, bela]) {
     const seen = (await w.texts()).filter((text) => text === `one ${count}` || text === `two ${count}`);
     assert.equal(seen.length, 2, seen.join());
