@@ -86,8 +86,8 @@ test('two tabs at once each send their own, once', async () => {
   await nothingPending(other);
   // A third one finds nothing left to do.
   const third = await tab();
-  for (const text of [`one ${count}`, `two ${count}`]) await third.see(text);
   for (const w of [anna, other, third, bela]) {
+    for (const text of [`one ${count}`, `two ${count}`]) await w.see(text);
     const seen = (await w.texts()).filter((text) => text === `one ${count}` || text === `two ${count}`);
     assert.equal(seen.length, 2, seen.join());
   }
