@@ -8,6 +8,7 @@ mod fanout;
 mod gap_checks;
 mod loading;
 mod mail;
+mod read_marks;
 mod registry;
 mod repair;
 mod resume;

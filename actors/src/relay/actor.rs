@@ -202,6 +202,8 @@ pub(crate) struct State {
     /// What the last one to come back missed; forgotten when something new comes, and at each tick.
     pub(super) piece: Option<Piece>,
     pub(super) marks: BTreeMap<UserId, ReadMark>,
+    /// Read marks that were heard before what they mark.
+    pub(super) early_marks: BTreeMap<UserId, Seq>,
     pub(super) unsaved: Vec<UserId>,
     /// Whether a look at what was read by delivery is due.
     pub(super) marking_delivered: bool,
@@ -247,6 +249,7 @@ impl Actor for Relay {
             ring: Ring::new(1, RING_BYTES_MAX),
             piece: None,
             marks: BTreeMap::new(),
+            early_marks: BTreeMap::new(),
             unsaved: Vec::new(),
             marking_delivered: false,
             late: Vec::new(),
@@ -307,8 +310,8 @@ impl Actor for Relay {
             Msg::Expect(seq) => state.expect(&me, seq),
             Msg::Overdue => state.overdue(&me),
             Msg::Heard(last) => state.heard_last(&me, last),
-            Msg::Reconnected => state.read_marks(&me),
-            Msg::Marked(marks) => state.marked(marks),
+            Msg::Reconnected => state.reread_marks(&me),
+            Msg::Marked(marks) => state.marked(&me, marks),
             Msg::Flush => state.flush_marks(),
             Msg::MarkDelivered => {
                 state.marking_delivered = false;
@@ -351,7 +354,7 @@ impl State {
     }
 
     fn tick(&mut self, me: &ActorRef<Msg>) {
-        self.look_once_more();
+        self.look_once_more(me);
         self.piece = None;
         self.load_again(me);
         self.unsubscribe(|sub| sub.link.outbox.is_closed());

@@ -1,22 +1,20 @@
 //! What a relay is known to lack: because this node's own command was done elsewhere, because its owner says so, or because a
 //! client has seen more. On a node that is alone there is nothing of the kind.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parlance_schema::limits::MEMBERS_MAX;
-use parlance_schema::{Seq, UserId};
+use parlance_schema::Seq;
 use ractor::ActorRef;
 
 use super::actor::{From, Msg, State};
 use crate::link::Link;
-use crate::ports::store::{ReadMark, StoreError};
-use crate::room::guarded;
 
 /// How long what was done elsewhere may be on its way here before the log is read, in milliseconds.
 const ARRIVAL_MS: u64 = 100;
 /// How often the log is read again for what it must have and doesn't show.
 const TRIES: u32 = 6;
+/// How old a relay is, in seconds, when it looks for what was published before its subscription reached all of the bus.
+const LOOK_AGAIN_AFTER: u32 = 2;
 /// Questions that wait for what was done elsewhere; beyond that, they are answered as things are known here.
 const PARKED_MAX: usize = 1_024;
 
@@ -29,8 +27,6 @@ pub(super) struct Repair {
     tries: u32,
     /// Seconds since the relay began, as far as they matter.
     age: u32,
-    /// Read marks beyond what is known here.
-    marks: BTreeMap<UserId, Seq>,
 }
 
 impl Repair {
@@ -70,29 +66,16 @@ impl State {
     }
 
     /// A subscription may take a while to reach all of the bus: what was lost until then is asked for.
-    pub(super) fn look_once_more(&mut self) {
+    pub(super) fn look_once_more(&mut self, me: &ActorRef<Msg>) {
         self.repair.age = self.repair.age.saturating_add(1);
-        if self.repair.age == 2 && self.shared.cluster.elsewhere(self.room).is_some() {
+        if self.repair.age != LOOK_AGAIN_AFTER {
+            return;
+        }
+        if self.shared.cluster.elsewhere(self.room).is_some() {
             self.relays.gap_checks.request(self.room);
         }
-    }
-
-    /// Reads the marks that were set while nothing was heard.
-    pub(super) fn read_marks(&self, me: &ActorRef<Msg>) {
-        let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
-        tokio::spawn(async move {
-            let marks = guarded(shared.store.read_marks(room)).await;
-            let _ = me.cast(Msg::Marked(marks));
-        });
-    }
-
-    /// Raises marks to what is stored.
-    pub(super) fn marked(&mut self, marks: Result<Vec<(UserId, ReadMark)>, StoreError>) {
-        for (user, mark) in marks.into_iter().flatten() {
-            let there = self.marks.entry(user).or_default();
-            if mark.seq > there.seq {
-                *there = mark;
-            }
+        if !self.shared.cluster.is_single_node() {
+            self.reread_marks(me);
         }
     }
 
@@ -119,22 +102,9 @@ impl State {
         me.send_after(pause, move || Msg::Heard(highest));
     }
 
-    /// A mark beyond what is known here counts once that is.
-    pub(super) fn mark_later(&mut self, user: UserId, seq: Seq) {
-        if self.repair.marks.len() < MEMBERS_MAX || self.repair.marks.contains_key(&user) {
-            let there = self.repair.marks.entry(user).or_default();
-            *there = seq.max(*there);
-        }
-    }
-
     /// Goes on with what waited.
     pub(super) fn unpark(&mut self, me: &ActorRef<Msg>) {
-        let last = self.last();
-        if self.repair.marks.values().any(|seq| *seq <= last) {
-            for (user, seq) in std::mem::take(&mut self.repair.marks) {
-                self.heard_mark(me, user, seq);
-            }
-        }
+        self.count_early_marks(me);
         if self.repair.parked.is_empty() || self.lacks() {
             return;
         }

@@ -158,6 +158,26 @@ async fn typing_and_read_marks_reach_other_nodes_and_unread_counts_follow() {
     assert_eq!((unread(0).await, unread(1).await), (json!(0), json!(0)));
 }
 
+/// A mark is published before it is written: a relay that begins in between finds it in neither place.
+#[tokio::test(start_paused = true)]
+async fn a_read_mark_set_as_another_node_begins_to_relay_is_found() {
+    let flock = Flock::new(3).await;
+    let room = flock.group_on(0, 2, 1, &[2]).await;
+    let mut two = flock.nodes[1].client(2).await;
+    for n in 0..4 {
+        flock.nodes[0].perform(1, send(room, &format!("{n}"))).await.unwrap();
+    }
+    two.reach(room, 5).await;
+    let unread = async |node: usize| {
+        flock.nodes[node].perform(2, json!({"op": "room", "room": room})).await.unwrap()["unread"].clone()
+    };
+    two.ask(json!({"op": "read", "room": room, "seq": 5})).await;
+    assert_eq!(unread(1).await, 0);
+    let at_first = unread(2).await;
+    pass(3_000).await;
+    assert_eq!((at_first, unread(2).await), (json!(4), json!(0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_invitation_that_was_lost_is_found() {
     let flock = Flock::with(2, Options { silence_ms: u64::MAX, ..Options::default() }).await;
