@@ -3,6 +3,7 @@
 //! `Accounts` is what the doors call. Passwords are argon2id hashes, access tokens are short-lived JWTs that any node with
 //! the key ring can check, refresh tokens are random, good once, and come in families: one family is one login.
 
+pub(crate) mod account_rules;
 mod account_status;
 mod admin;
 mod body;
@@ -10,10 +11,9 @@ mod foreign;
 pub mod keys;
 mod login;
 pub(crate) mod password;
+mod password_strength;
 mod precis;
 mod profile;
-pub(crate) mod rules;
-mod strength;
 mod token;
 mod verified_tokens;
 
@@ -23,8 +23,8 @@ use dashmap::DashMap;
 use parlance_actors::ids::Ids;
 use parlance_actors::ports::store::{Account, AccountError, StoreError, Who};
 use parlance_actors::ports::{Bus, Clock, Random, Store};
-use parlance_schema::account::{MeView, Principal, UserView};
 use parlance_schema::limits::TOKEN_LIFE_S_MAX;
+use parlance_schema::user::{MeView, Principal, UserView};
 use parlance_schema::{Code, Fault, Millis, UserId};
 use tokio::sync::{Mutex, MutexGuard};
 

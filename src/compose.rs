@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use parlance_actors::ids::Ids;
 use parlance_actors::node;
 use parlance_actors::ports::{Authority, Clock, Random, Store};
-use parlance_schema::account::Principal;
+use parlance_schema::user::Principal;
 use parlance_schema::{Fault, Millis};
 use warp::{Filter, Rejection};
 

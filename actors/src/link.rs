@@ -10,9 +10,9 @@ mod requests;
 
 use std::sync::Arc;
 
-use parlance_schema::account::Principal;
 use parlance_schema::entry::Entry;
 use parlance_schema::frame::{Push, ReplyOutcome};
+use parlance_schema::user::Principal;
 use parlance_schema::{ClientId, Fault, RoomId};
 
 pub use delivery::Delivery;

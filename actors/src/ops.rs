@@ -6,13 +6,13 @@ mod read;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::Command;
 use parlance_schema::event::{Notice, Status};
 use parlance_schema::fault::Retry;
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use parlance_schema::op::Op;
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::time::Instant;

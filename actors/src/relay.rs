@@ -4,12 +4,14 @@
 mod actor;
 mod asker;
 mod encode;
+mod ephemeral;
 mod fanout;
 mod gap_checks;
 mod loading;
 mod mail;
 mod read_marks;
 mod registry;
+mod removed_members;
 mod repair;
 mod resume;
 mod single_room;

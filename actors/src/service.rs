@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parlance_schema::account::Principal;
 use parlance_schema::answer::{Answer, FromAnswer};
 use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::{Op, Operation};
+use parlance_schema::user::Principal;
 use parlance_schema::{Fault, MessageId, RoomId, TenantId};
 use serde::Serialize;
 

@@ -3,11 +3,11 @@
 
 mod actor;
 mod incoming;
+mod missed_notices;
 mod refusals;
 mod registry;
 mod subscribe;
 mod supervisor;
-mod sweep;
 
 pub(crate) use registry::Registry;
 pub(crate) use subscribe::{enter, position};

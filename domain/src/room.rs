@@ -6,19 +6,19 @@
 //! Commands and facts are at home in a file for each subject: how they are decided, how they are folded, and what holds of
 //! them whoever gives them. A new one doesn't compile until each of these questions is answered.
 
+pub mod command_rules;
 pub mod decide;
 mod invites;
 mod members;
 mod messages;
 mod moderation;
-pub mod profile;
 mod settings;
 pub mod snapshot;
 pub mod state;
 pub mod writer;
 
+pub use command_rules::{needs, weight, word};
 pub use decide::{Ask, decide, may_write};
-pub use profile::{needs, weight, word};
 pub use snapshot::Snapshot;
 pub use state::{Ban, Invite, Member, Mute, State};
 pub use writer::Writer;

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::account::UserView;
 use crate::id::{RoomId, Seq};
 use crate::shown::Shown;
+use crate::user::UserView;
 use crate::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
 };

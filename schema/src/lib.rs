@@ -3,7 +3,6 @@
 //! Everything that crosses a boundary (a socket, the store, the bus) is a type of this crate. It knows no rule: what may
 //! happen is `domain`'s business, how it happens is `actors`'.
 
-pub mod account;
 pub mod answer;
 pub mod command;
 pub mod content;
@@ -17,6 +16,7 @@ pub mod message;
 pub mod node;
 pub mod op;
 pub mod shown;
+pub mod user;
 pub mod view;
 
 pub use fault::{Code, Fault};

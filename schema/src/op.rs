@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::account::UserView;
 use crate::answer::{Answer, FromAnswer, InviteView, Opening, PageOf};
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
 use crate::event::Status;
 use crate::id::{ClientId, MessageId, Millis, Position, RoomId, Seq, UserId};
 use crate::shown::Shown;
+use crate::user::UserView;
 use crate::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
 };

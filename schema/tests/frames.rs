@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use parlance_schema::account::UserView;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, FACTS, Fact};
@@ -12,6 +11,7 @@ use parlance_schema::event::{Ephemeral, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf, Push, Reply, ReplyOutcome, Request};
 use parlance_schema::id::Position;
 use parlance_schema::op::Op;
+use parlance_schema::user::UserView;
 use parlance_schema::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, Outcome, PresenceView, Resumed, RevisionView, RoomView,
 };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parlance_actors::service::Service;
-use parlance_schema::account::Principal;
 use parlance_schema::limits::{ID_MAX, PAGE_MAX};
 use parlance_schema::op::Operation;
+use parlance_schema::user::Principal;
 use parlance_schema::{ClientId, Fault, RoomId, Seq, UserId};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;

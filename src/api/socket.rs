@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use parlance_schema::account::Principal;
+use parlance_schema::user::Principal;
 use parlance_schema::{Fault, RoomId};
 use percent_encoding::percent_decode_str;
 

@@ -1,7 +1,7 @@
 //! What clients send and get.
 
 use parlance_schema::TenantId;
-use parlance_schema::account::MeView;
+use parlance_schema::user::MeView;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 

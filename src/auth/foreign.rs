@@ -5,13 +5,13 @@
 
 use jsonwebtoken::{DecodingKey, Validation, decode};
 use parlance_actors::ports::store::{Account, AccountError, ClaimKind, Who};
-use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::user::Role;
 use parlance_schema::{Code, Fault, Millis, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::token::{Checked, TOKEN_BYTES_MAX, not_valid};
-use super::{Accounts, account_fault, rules, store_fault};
+use super::{Accounts, account_fault, account_rules, store_fault};
 use crate::secret::Secret;
 
 /// Bytes of a subject.
@@ -132,8 +132,9 @@ impl Accounts {
 
     /// Makes the account of a subject: under its name where that is free and a username, else under one made of its id.
     async fn make_subject(&self, issuer: &str, subject: &str, user: UserId) -> Result<(), Fault> {
-        let full_name = if rules::full_name(subject).is_ok() { subject.to_owned() } else { format!("{issuer} {user}") };
-        let own = rules::username(subject).ok();
+        let full_name =
+            if account_rules::full_name(subject).is_ok() { subject.to_owned() } else { format!("{issuer} {user}") };
+        let own = account_rules::username(subject).ok();
         for username in own.into_iter().chain([format!("{issuer}-{user}")]) {
             let account = Account {
                 id: user,

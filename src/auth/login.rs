@@ -1,13 +1,13 @@
 //! Register, login, refresh, logout.
 
 use parlance_actors::ports::store::{Account, AccountError, Family, StoreError, Who};
-use parlance_schema::account::{MeView, Role};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX};
+use parlance_schema::user::{MeView, Role};
 use parlance_schema::{Code, Fault, Millis, TenantId};
 
 use super::body::{Grant, Login, Refresh, Register};
-use super::{Accounts, account_fault, me_view, rules, store_fault, token};
+use super::{Accounts, account_fault, account_rules, me_view, store_fault, token};
 use crate::config::Registration;
 use crate::secret::{self, Secret};
 
@@ -57,16 +57,16 @@ impl Accounts {
 
     /// Makes an account, after checking all of it.
     pub(super) async fn create(&self, new: NewAccount) -> Result<Account, Fault> {
-        new.full_name.as_deref().map_or(Ok(()), |name| rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
-        new.email.as_deref().map_or(Ok(()), |email| rules::sent("email", email, EMAIL_BYTES_MAX))?;
+        new.full_name.as_deref().map_or(Ok(()), |name| account_rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
+        new.email.as_deref().map_or(Ok(()), |email| account_rules::sent("email", email, EMAIL_BYTES_MAX))?;
         let full_name = new.full_name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
         let email = new.email.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty());
-        let username = rules::username(&new.username)?;
-        email.as_deref().map_or(Ok(()), rules::email)?;
-        full_name.as_deref().map_or(Ok(()), rules::full_name)?;
+        let username = account_rules::username(&new.username)?;
+        email.as_deref().map_or(Ok(()), account_rules::email)?;
+        full_name.as_deref().map_or(Ok(()), account_rules::full_name)?;
         if let Some(password) = &new.password {
             let names = [Some(username.as_str()), email.as_deref(), full_name.as_deref()];
-            rules::password(password, names.into_iter().flatten())?;
+            account_rules::password(password, names.into_iter().flatten())?;
         }
         // Before a hash is spent on it.
         if self.account(Who::Username(new.tenant, &username)).await?.is_some() {
@@ -108,7 +108,7 @@ impl Accounts {
     pub async fn login_for(&self, login: Login, life_s: u64) -> Result<Grant, Fault> {
         let refused = || Fault::new(Code::BadCredentials, "wrong username or password");
         // No password of such a length was ever taken, whoever's it might be.
-        if !rules::may_be(&login.password) {
+        if !account_rules::may_be(&login.password) {
             return Err(refused());
         }
         let tenant = login.tenant.unwrap_or(TENANT_DEFAULT);

@@ -1,12 +1,12 @@
 //! What users see and change of themselves, and see of others.
 
 use parlance_actors::ports::store::{Account, Who};
-use parlance_schema::account::{MeView, Principal, UserView};
 use parlance_schema::limits::{EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::user::{MeView, Principal, UserView};
 use parlance_schema::{Code, Fault, UserId};
 
 use super::body::{ChangePassword, UpdateProfile};
-use super::{Accounts, Authenticated, me_view, rules, store_fault, user_view};
+use super::{Accounts, Authenticated, account_rules, me_view, store_fault, user_view};
 
 /// Unicode scalar values of a search.
 const SEARCH_CHARS_MAX: usize = 100;
@@ -19,12 +19,15 @@ struct Update {
 
 impl Update {
     fn check(update: UpdateProfile) -> Result<Self, Fault> {
-        update.full_name.as_deref().map_or(Ok(()), |name| rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
-        update.email.iter().flatten().try_for_each(|email| rules::sent("email", email, EMAIL_BYTES_MAX))?;
+        update
+            .full_name
+            .as_deref()
+            .map_or(Ok(()), |name| account_rules::sent("full_name", name, FULL_NAME_CHARS_MAX))?;
+        update.email.iter().flatten().try_for_each(|email| account_rules::sent("email", email, EMAIL_BYTES_MAX))?;
         let full_name = update.full_name.map(|n| n.trim().to_owned());
-        full_name.as_deref().map_or(Ok(()), rules::full_name)?;
+        full_name.as_deref().map_or(Ok(()), account_rules::full_name)?;
         let email = update.email.map(|e| e.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()));
-        email.as_ref().and_then(Option::as_deref).map_or(Ok(()), rules::email)?;
+        email.as_ref().and_then(Option::as_deref).map_or(Ok(()), account_rules::email)?;
         Ok(Self { full_name, email })
     }
 
@@ -86,14 +89,14 @@ impl Accounts {
         let user = who.principal.user;
         let wrong = || Fault::new(Code::BadCredentials, "`old_password` is not your current password");
         let update = Update::check(update)?;
-        if !rules::may_be(&change.old_password) {
+        if !account_rules::may_be(&change.old_password) {
             return Err(wrong());
         }
         let account = self.account(Who::Id(user)).await?;
         let account = account.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let email = update.email.as_ref().unwrap_or(&account.email).as_deref();
         let full_name = update.full_name.as_deref().unwrap_or(&account.full_name);
-        rules::password(&change.new_password, [account.username.as_str(), full_name].into_iter().chain(email))?;
+        account_rules::password(&change.new_password, [account.username.as_str(), full_name].into_iter().chain(email))?;
         let stored = account.password;
         if !self.hasher.verify(&change.old_password, stored.as_deref()).await? {
             return Err(wrong());

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 use parlance_schema::{Code, Fault, Millis, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

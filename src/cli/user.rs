@@ -9,9 +9,9 @@ use parlance_actors::ids::Ids;
 use parlance_actors::ports::Bus;
 use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::Account;
-use parlance_schema::account::Role;
 use parlance_schema::event::Notice;
 use parlance_schema::limits::PAGE_MAX;
+use parlance_schema::user::Role;
 use parlance_schema::{RoomId, TenantId, UserId};
 use serde_json::json;
 

@@ -14,9 +14,9 @@ use warp::http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, STRI
 use warp::http::{Request, StatusCode};
 use warp::reply::Response;
 
-use super::limits::{Bucket, Left, Net, Open, Seat};
 use super::listener::Peer;
-use super::{routes, upgrade};
+use super::rate_limits::{Bucket, Left, Net, Open, Seat};
+use super::{handshake, routes};
 use crate::api::dialect::Dialects;
 use crate::api::error::{ErrorStyle, Failure};
 use crate::api::refusal::Refusal;
@@ -211,7 +211,7 @@ impl Checks {
         }
         if let Err(fault) = visit.take(self.addresses.as_deref(), &Net::from(visit.address), Refusal::AddressRate) {
             // A script in a browser is shown a WebSocket's close code, but never an HTTP status.
-            return Some(match upgrade::take(request, peer) {
+            return Some(match handshake::take(request, peer) {
                 Some(handshake) => handshake.refuse(None, &fault),
                 None => self.refusal(request, fault),
             });
@@ -233,7 +233,7 @@ impl Checks {
                 ),
             )
         };
-        if upgrade::is_asked(request.headers()) {
+        if handshake::is_asked(request.headers()) {
             let origin = visit.origin.as_ref().map(|origin| origin.to_str().unwrap_or_default());
             if origin.is_some_and(|origin| !self.origins.allows(origin, host)) {
                 return Some(foreign(request));
@@ -265,7 +265,7 @@ impl Checks {
         let seconds = CONNECTIONS_RETRY_MS / 1_000;
         let why = format!("too many connections from your IP address: close one, or try again in {seconds} s");
         let fault = Fault::rate_limited(Limit::AddressConnections, why, CONNECTIONS_RETRY_MS);
-        if let Some(handshake) = upgrade::take(request, peer) {
+        if let Some(handshake) = handshake::take(request, peer) {
             return handshake.refuse(None, &fault);
         }
         let mut response = self.refusal(request, fault);

@@ -12,8 +12,8 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use super::handshake::{Choice, Handshake, NotUpgraded, choose, handshake};
 use super::rest::{self, table as paths};
-use super::upgrade::{Choice, Handshake, NotUpgraded, choose, handshake};
 use crate::api::call::{self, Deps};
 use crate::api::dialect::MountedSocket;
 use crate::api::error::Failure;

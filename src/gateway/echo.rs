@@ -7,14 +7,14 @@ use std::sync::Arc;
 use parlance_actors::link::{Link, Receiver};
 use parlance_actors::wire::{Opcode, frame};
 use parlance_schema::UserId;
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::limits::ID_MAX;
+use parlance_schema::user::{Principal, Role};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
+use super::handshake::{Handshake, NotUpgraded, handshake};
 use super::native;
-use super::upgrade::{Handshake, NotUpgraded, handshake};
 
 /// Bytes of a message here; the suites' largest have 16 MiB.
 pub const ECHO_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -22,7 +22,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::checks::Current;
-use super::limits::Seat;
+use super::rate_limits::Seat;
 use super::tls::Tls;
 use connection::Site;
 

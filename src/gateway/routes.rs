@@ -8,8 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use parlance_schema::Fault;
-use parlance_schema::account::Role;
 use parlance_schema::limits::REQUEST_ID_BYTES_MAX;
+use parlance_schema::user::Role;
 use tracing::Instrument;
 use warp::Filter;
 use warp::http::header::{

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use parlance_actors::ports::store::{Account, IdKind, Taken};
 use parlance_domain::content_rules::is_blank;
 use parlance_schema::UserId;
-use parlance_schema::account::Role;
 use parlance_schema::limits::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX};
+use parlance_schema::user::Role;
 
 use super::job::{Job, Kept, Phase, What};
 use super::people::People;
 use super::source::{Column, Next, Row, Rows};
 use super::{Bar, Error, Options, field};
-use crate::auth::{password, rules};
+use crate::auth::{account_rules, password};
 use crate::store::with_ending;
 
 /// Accounts that are written together.
@@ -208,7 +208,7 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
     let old = field::id(text(ID)?.ok_or((ID, "missing"))?).map_err(|why| (ID, why))?;
     let mut changes = Vec::new();
     let username = username(text(USERNAME)?.unwrap_or_default().trim(), old, &mut changes);
-    let email = text(EMAIL)?.map(str::trim).filter(|email| match rules::email(email) {
+    let email = text(EMAIL)?.map(str::trim).filter(|email| match account_rules::email(email) {
         Ok(()) => true,
         Err(fault) => {
             changes.push(format!("the e-mail address was left out: {}", fault.detail));
@@ -262,11 +262,11 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
 
 /// The username itself, or the nearest one that is allowed.
 fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
-    let fault = match rules::username(text) {
+    let fault = match account_rules::username(text) {
         Ok(name) => return name,
         Err(fault) => fault,
     };
-    let near = rules::nearest_username(text);
+    let near = account_rules::nearest_username(text);
     let digits = near.chars().all(char::is_numeric).then(|| format!("user-{near}"));
     let named = digits.unwrap_or(near);
     let made = format!("user-{id}");
@@ -276,14 +276,14 @@ fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
         Vec::new()
     };
     // The last one first: it is the one that was written, as far as that goes.
-    let name = candidates.iter().rev().find_map(|name| rules::username(name).ok()).unwrap_or(made);
+    let name = candidates.iter().rev().find_map(|name| account_rules::username(name).ok()).unwrap_or(made);
     changes.push(format!("{}; it is {name} now", fault.detail));
     name
 }
 
 /// The name to show, cut and without control characters.
 fn full_name(text: &str, changes: &mut Vec<String>) -> String {
-    let Err(fault) = rules::full_name(text) else { return text.to_owned() };
+    let Err(fault) = account_rules::full_name(text) else { return text.to_owned() };
     changes.push(format!("{}; it was cut to fit", fault.detail));
     let fits = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(FULL_NAME_CHARS_MAX).map(fits).collect()

@@ -2,7 +2,7 @@
 
 use parlance_actors::ports::store::Account;
 use parlance_schema::Millis;
-use parlance_schema::account::Principal;
+use parlance_schema::user::Principal;
 
 /// The account of somebody who has no password, and logs in without.
 pub fn account(who: Principal, created_at: Millis) -> Account {

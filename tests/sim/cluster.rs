@@ -8,8 +8,8 @@ use parlance_actors::ids::Ids;
 use parlance_actors::node::{self, Handle, Options, Ports};
 use parlance_actors::ports::store::IdKind;
 use parlance_actors::ports::{Authority, Clock, Consumer, Random};
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 use tokio::time::Instant;
 

@@ -31,7 +31,7 @@ FOR_TESTS = ["src/gateway/dev.rs", "src/gateway/echo.rs"]
 # Which texts come when: by a part of the path, the first that fits.
 WHEN = [
     ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/frame", "gateway/rest/table"]),
-    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/upgrade", "gateway/websocket_frames", "gateway/socket", "api/socket"]),
+    ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/handshake", "gateway/websocket_frames", "gateway/websocket", "api/socket"]),
     ("A request that is refused before it is routed", ["gateway/checks"]),
     ("Another chat service's API, where it says something of its own", ["src/dialect"]),
     ("REST: paths, methods and parameters", ["src/gateway", "src/api"]),

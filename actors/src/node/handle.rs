@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parlance_schema::account::Principal;
 use parlance_schema::fault::Limit;
 use parlance_schema::frame::{Answer, Push};
 use parlance_schema::limits::CREDITS;
 use parlance_schema::op::Op;
+use parlance_schema::user::Principal;
 use parlance_schema::{Code, Fault, RoomId, TenantId};
 use ractor::ActorRef;
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind};
 use parlance_schema::fault::Retry;
 use parlance_schema::frame::{Answer, InviteView};
 use parlance_schema::limits::{MEMBERS_MAX, ROOMS_PER_USER_MAX};
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::view::{Done, RoomView};
 use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
 use sha2::{Digest, Sha256};

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parlance_domain::visibility::visible;
-use parlance_schema::account::{Principal, UserView};
 use parlance_schema::entry::Fact;
 use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
 use parlance_schema::shown::Shown;
+use parlance_schema::user::{Principal, UserView};
 use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 

@@ -1,7 +1,7 @@
 //! Who says whose a token is.
 
 use async_trait::async_trait;
-use parlance_schema::account::Principal;
+use parlance_schema::user::Principal;
 use parlance_schema::{Fault, Millis};
 
 /// Checks access tokens.

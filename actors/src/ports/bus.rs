@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
 use parlance_schema::event::{Ephemeral, Notice, Status};
 use parlance_schema::node::NodeId;
+use parlance_schema::user::Principal;
 use parlance_schema::view::{Done, StatsView};
 use parlance_schema::{ClientId, Fault, RoomId, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};

@@ -6,19 +6,17 @@ use bytes::Bytes;
 use parlance_domain::room::State as Folded;
 use parlance_domain::visibility::is_whole;
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::Ephemeral;
-use parlance_schema::frame::Push;
 use parlance_schema::limits::PAGE_MAX;
-use parlance_schema::{Fault, Seq, UserId};
+use parlance_schema::{Seq, UserId};
 use ractor::ActorRef;
 
-use super::actor::{Mode, Msg, Slot, State, Sub};
+use super::actor::{Mode, Msg, Slot, State};
 use super::encode::{Batch, encode};
 use super::registry::lock;
 use crate::link::Pushed;
 use crate::ports::store::{Range, StoreError};
 use crate::room::guarded;
-use crate::wire::{Around, WIRES_MAX, Wire};
+use crate::wire::{Around, Wire};
 
 impl State {
     /// Takes entries that were published. Older ones are dropped; a hole is read from the log.
@@ -212,28 +210,6 @@ impl State {
         }
     }
 
-    /// Ends the subscriptions of users who are no members any more.
-    fn end(&self, users: &[UserId], last: Seq) {
-        let mut subs = lock(&self.subs);
-        for sub in subs.iter_mut().filter(|sub| users.contains(&sub.link.principal.user) && sub.until.is_none()) {
-            sub.until = Some(last);
-        }
-        self.part(&mut subs);
-    }
-
-    /// Lets those go who have everything that they may have.
-    pub(super) fn part(&self, subs: &mut Vec<Sub>) {
-        subs.retain(|sub| {
-            let done = sub.mode != Mode::Waiting && sub.until.is_some_and(|until| sub.position >= until);
-            if done && sub.link.delivery.ends_on_removal {
-                sub.link.outbox.close_for(&Fault::forbidden("you are no longer a member of this room"));
-            } else if done {
-                sub.link.push(&Push::RoomGone { room: self.room });
-            }
-            !done
-        });
-    }
-
     /// The frame of an entry in the ring, for somebody who may read from `first` on; `None` where it is not there, or
     /// something for the wire is not at hand.
     pub(super) fn frame(&mut self, seq: Seq, wire: &dyn Wire, first: Seq) -> Option<Bytes> {
@@ -251,39 +227,6 @@ impl State {
         let frames = if whole { &mut slot.frames } else { slot.masked.get_or_insert_default() };
         frames[wire.index()] = Some(frame.clone());
         Some(frame)
-    }
-
-    /// Passes typing, presence and read marks on to all who are connected, but not to whom they are about.
-    pub(super) fn ephemeral(&mut self, me: &ActorRef<Msg>, event: &Ephemeral) {
-        let (user, loud) = match event {
-            Ephemeral::Typing { user, .. } | Ephemeral::Entered { user, .. } | Ephemeral::Parted { user, .. } => {
-                (*user, false)
-            }
-            Ephemeral::Read { user, seq, .. } => {
-                self.heard_mark(me, *user, *seq);
-                (*user, true)
-            }
-            Ephemeral::Presence { user, .. } => (*user, true),
-        };
-        if !self.folded.as_ref().is_some_and(|folded| folded.members.contains_key(&user)) {
-            return;
-        }
-        let now = self.shared.clock.now();
-        let mut made: [Option<Bytes>; WIRES_MAX] = Default::default();
-        for sub in lock(&self.subs).iter() {
-            if sub.until.is_some() || sub.mode == Mode::Waiting || (!loud && sub.link.principal.user == user) {
-                continue;
-            }
-            // How far somebody has read of what one may not read is nobody's business.
-            if matches!(event, Ephemeral::Read { seq, .. } if *seq < sub.first) {
-                continue;
-            }
-            let wire = &sub.link.wire;
-            let frame = made[wire.index()].get_or_insert_with(|| wire.ephemeral(event, now).unwrap_or_default());
-            if !frame.is_empty() {
-                sub.link.outbox.push_ephemeral(frame);
-            }
-        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! Reading a room for its relay, when that begins and when it could not be read: beside the relay, which doesn't wait for it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use parlance_domain::ring::Ring;
 use parlance_domain::room::State as Folded;
-use parlance_schema::command::History;
-use parlance_schema::entry::Entry;
-use parlance_schema::limits::{PAGE_MAX, RING_BYTES_MAX};
+use parlance_schema::limits::RING_BYTES_MAX;
 use parlance_schema::{RoomId, Seq, UserId};
 use ractor::ActorRef;
 
 use super::actor::{Mode, Msg, State, Sub};
 use super::registry::lock;
-use crate::ports::store::{Range, ReadMark, StoreError};
+use super::removed_members::end_strangers;
+use crate::ports::store::{ReadMark, StoreError};
 use crate::room::guarded;
 use crate::shared::Shared;
 
@@ -29,50 +28,6 @@ pub(super) async fn load(shared: &Shared, room: RoomId, subs: &Mutex<Vec<Sub>>) 
     let marks = shared.store.read_marks(room).await?;
     end_strangers(shared, room, &folded, subs).await;
     Ok(Loaded { folded: Some(folded), marks })
-}
-
-/// Subscribers who stopped being members while nobody relayed get what was before, the entry that removed them, and
-/// nothing more.
-async fn end_strangers(shared: &Shared, room: RoomId, folded: &Folded, subs: &Mutex<Vec<Sub>>) {
-    let away = |sub: &Sub| match folded.members.get(&sub.link.principal.user) {
-        None => true,
-        Some(member) => folded.history == History::SinceJoined && member.joined > sub.position + 1,
-    };
-    let strangers: Vec<_> = lock(subs)
-        .iter()
-        .filter(|sub| sub.until.is_none() && away(sub))
-        .map(|sub| (sub.link.id, sub.link.principal.user, sub.position))
-        .collect();
-    for (session, user, position) in strangers {
-        let removal = removal(shared, room, user, position + 1, folded.last).await.unwrap_or_else(|error| {
-            tracing::warn!(%room, %error, "a removal can't be read");
-            None
-        });
-        let mut subs = lock(subs);
-        if let Some(sub) = subs.iter_mut().find(|sub| sub.link.id == session) {
-            sub.until = Some(removal.unwrap_or(sub.position));
-        }
-    }
-}
-
-/// The number of the first entry from `from` to `last` that removed a user.
-async fn removal(
-    shared: &Shared,
-    room: RoomId,
-    user: UserId,
-    mut from: Seq,
-    last: Seq,
-) -> Result<Option<Seq>, StoreError> {
-    while from <= last {
-        let range = Range { from, to: last, limit: PAGE_MAX, backwards: false };
-        let entries = shared.store.entries(room, range).await?;
-        let removes = |entry: &&Arc<Entry>| entry.removed().any(|gone| gone == user);
-        if let Some(entry) = entries.iter().find(removes) {
-            return Ok(Some(entry.seq));
-        }
-        from = entries.last().map_or(Seq::MAX, |entry| entry.seq + 1);
-    }
-    Ok(None)
 }
 
 impl State {

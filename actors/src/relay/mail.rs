@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parlance_schema::account::Principal;
+use parlance_schema::user::Principal;
 use parlance_schema::view::{BanView, MemberView, OpenInvite};
 use parlance_schema::{Fault, RoomId, Seq, TenantId};
 use tokio::sync::oneshot;

@@ -1,9 +1,9 @@
 //! What is asked about a room: its picture, its members, and who may read what.
 
 use parlance_domain::room::State as Folded;
-use parlance_schema::account::Principal;
 use parlance_schema::command::History;
 use parlance_schema::event::Ephemeral;
+use parlance_schema::user::Principal;
 use parlance_schema::view::{BanView, MemberView, OpenInvite, RoomView};
 use parlance_schema::{Fault, Millis, Seq, TenantId, UserId};
 

@@ -19,9 +19,9 @@ use parlance_schema::{Code, Fault, RoomId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
+use super::missed_notices;
 use super::registry::Registry;
 use super::subscribe::{subscribe, subscribe_all};
-use super::sweep;
 use crate::link::{Link, ticks};
 use crate::mailbox::Counted;
 use crate::ops;
@@ -162,7 +162,7 @@ impl State {
         self.sessions.node.relays.end_waiting(self.link.id);
         self.rooms = self.sessions.node.relays.rooms_of_session(self.link.id);
         self.catch_up();
-        tokio::spawn(sweep::new_rooms(self.sessions.clone(), self.link.clone(), me.clone()));
+        tokio::spawn(missed_notices::new_rooms(self.sessions.clone(), self.link.clone(), me.clone()));
     }
 
     fn catch_up(&self) {

@@ -1,12 +1,12 @@
 //! What a command comes to: one fact, or a refusal.
 
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, Kind, MemberRole};
 use parlance_schema::entry::Fact;
 use parlance_schema::limits::ID_MAX;
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{Code, Fault, MessageId, Millis, UserId};
 
-use super::profile::Profile;
+use super::command_rules::CommandRules;
 use super::state::{Member, State};
 use super::{invites, members, messages, moderation, settings};
 use crate::message::Target;
@@ -39,7 +39,7 @@ pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
         return invites::join(&request, hash);
     }
     request.is_present()?;
-    let profile = Profile::of(ask.command);
+    let profile = CommandRules::of(ask.command);
     may_act(ask.who, profile)?;
     if state.archived && !profile.in_archive {
         return Err(archived());
@@ -99,7 +99,7 @@ pub fn may_write(state: Option<&State>, who: &Principal, now: Millis) -> Result<
     if member.is_none() && !who.moderates(state.tenant) {
         return Err(no_room());
     }
-    may_act(who, Profile::about("write", None))?;
+    may_act(who, CommandRules::about("write", None))?;
     if state.archived {
         return Err(archived());
     }
@@ -110,7 +110,7 @@ fn is_visible(state: &State, who: &Principal) -> bool {
     state.tenant == who.tenant || who.role == Role::SuperAdmin
 }
 
-fn may_act(who: &Principal, profile: Profile) -> Result<(), Fault> {
+fn may_act(who: &Principal, profile: CommandRules) -> Result<(), Fault> {
     if who.role == Role::Readonly && !profile.by_readonly {
         return Err(Fault::forbidden("your account is read-only; ask an administrator to change its role"));
     }

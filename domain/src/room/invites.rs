@@ -4,14 +4,14 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{INVITES_MAX, MEMBERS_MAX};
 use parlance_schema::{Code, Fault, Millis};
 
+use super::command_rules::CommandRules;
 use super::decide::{self, Request};
 use super::members;
-use super::profile::Profile;
 use super::state::{Invite, State};
 
-pub(super) const INVITE: Profile = Profile::new("invite");
-pub(super) const UNINVITE: Profile = Profile::new("uninvite").in_archive();
-pub(super) const JOIN: Profile = Profile::new("join").by_readonly();
+pub(super) const INVITE: CommandRules = CommandRules::new("invite");
+pub(super) const UNINVITE: CommandRules = CommandRules::new("uninvite").in_archive();
+pub(super) const JOIN: CommandRules = CommandRules::new("join").by_readonly();
 
 pub(super) fn invite(
     request: &Request<'_>,

@@ -2,21 +2,21 @@
 
 use std::cmp::Reverse;
 
-use parlance_schema::account::Principal;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::MEMBERS_MAX;
+use parlance_schema::user::Principal;
 use parlance_schema::{Code, Fault, UserId};
 
+use super::command_rules::CommandRules;
 use super::decide::Request;
-use super::profile::Profile;
 use super::state::{Member, State};
 use crate::content_rules;
 
-pub(super) const CREATE: Profile = Profile::new("create").in_archive().in_direct();
-pub(super) const ADD: Profile = Profile::new("add");
-pub(super) const LEAVE: Profile = Profile::new("leave").in_archive().by_readonly();
-pub(super) const PROMOTE: Profile = Profile::new("promote");
+pub(super) const CREATE: CommandRules = CommandRules::new("create").in_archive().in_direct();
+pub(super) const ADD: CommandRules = CommandRules::new("add");
+pub(super) const LEAVE: CommandRules = CommandRules::new("leave").in_archive().by_readonly();
+pub(super) const PROMOTE: CommandRules = CommandRules::new("promote");
 
 /// About how many bytes a list of users takes.
 pub(super) const fn weight(users: usize) -> usize {

@@ -4,15 +4,15 @@ use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{BANS_MAX, MUTES_KEPT_MAX};
 use parlance_schema::{Fault, Millis, UserId};
 
+use super::command_rules::CommandRules;
 use super::decide::Request;
-use super::profile::Profile;
 use super::state::{Ban, Member, Mute, State};
 
-pub(super) const KICK: Profile = Profile::new("kick").in_archive();
-pub(super) const BAN: Profile = Profile::new("ban").in_archive();
-pub(super) const UNBAN: Profile = Profile::new("unban");
-pub(super) const MUTE: Profile = Profile::new("mute");
-pub(super) const UNMUTE: Profile = Profile::new("unmute");
+pub(super) const KICK: CommandRules = CommandRules::new("kick").in_archive();
+pub(super) const BAN: CommandRules = CommandRules::new("ban").in_archive();
+pub(super) const UNBAN: CommandRules = CommandRules::new("unban");
+pub(super) const MUTE: CommandRules = CommandRules::new("mute");
+pub(super) const UNMUTE: CommandRules = CommandRules::new("unmute");
 
 pub(super) fn kick(request: &Request<'_>, user: UserId) -> Result<Fact, Fault> {
     request.over(user)?;

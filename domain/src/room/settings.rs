@@ -4,14 +4,14 @@ use parlance_schema::Fault;
 use parlance_schema::command::{History, Kind};
 use parlance_schema::entry::Fact;
 
+use super::command_rules::CommandRules;
 use super::decide::Request;
-use super::profile::Profile;
 use crate::content_rules;
 
-pub(super) const RENAME: Profile = Profile::new("rename");
-pub(super) const CONFIGURE: Profile = Profile::new("configure");
-pub(super) const ARCHIVE: Profile = Profile::new("archive").in_archive().in_direct();
-pub(super) const UNARCHIVE: Profile = Profile::new("unarchive").in_archive().in_direct();
+pub(super) const RENAME: CommandRules = CommandRules::new("rename");
+pub(super) const CONFIGURE: CommandRules = CommandRules::new("configure");
+pub(super) const ARCHIVE: CommandRules = CommandRules::new("archive").in_archive().in_direct();
+pub(super) const UNARCHIVE: CommandRules = CommandRules::new("unarchive").in_archive().in_direct();
 
 pub(super) fn rename(request: &Request<'_>, name: &str) -> Result<Fact, Fault> {
     request.staff()?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use parlance_schema::account::Principal;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::user::Principal;
 use parlance_schema::{Millis, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@ mod ending;
 mod io;
 mod lookups;
 mod outcome;
-mod recent;
+mod recent_answers;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,7 +34,7 @@ pub use batch::done;
 use ending::Ending;
 pub use io::{Append, Appended, BatchId, Effect, Env, Envelope, Found, Input, LookupId, Reread, Unread};
 use lookups::Lookups;
-use recent::Recent;
+use recent_answers::RecentAnswers;
 use refusals::Refusals;
 
 /// A command's place in the order of arrival.
@@ -98,7 +98,7 @@ pub struct Writer<R> {
     batches: u64,
     lookups: Lookups,
     refusals: Refusals<R>,
-    recent: Recent,
+    recent: RecentAnswers,
     /// Messages that commands were about, as they are after the state's last entry.
     targets: BTreeMap<Seq, Target>,
     targets_max: usize,
@@ -129,7 +129,7 @@ impl<R> Writer<R> {
             batches: 0,
             lookups: Lookups::default(),
             refusals: Refusals::default(),
-            recent: Recent::default(),
+            recent: RecentAnswers::default(),
             targets: BTreeMap::new(),
             targets_max: deciding::TARGETS_MAX,
             spare_id: None,

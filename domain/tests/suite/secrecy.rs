@@ -1,8 +1,8 @@
 //! Who is not in a room learns nothing of it, not even that it is there; who joined later, nothing of before.
 
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind, MemberRole};
 use parlance_schema::id::TenantId;
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{Code, Fault};
 use proptest::prelude::*;
 

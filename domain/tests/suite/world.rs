@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use parlance_domain::message::{self, Target};
 use parlance_domain::room::{self, Ask, State};
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::command::{Command, History, Kind, MemberRole};
 use parlance_schema::content::{Content, Meta};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{INVITES_MAX, MEMBERS_MAX};
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{ClientId, Code, Fault, MessageId, Millis, Seq, TenantId, UserId};
 
 /// When all histories begin.

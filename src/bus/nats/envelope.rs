@@ -64,11 +64,11 @@ mod tests {
     use std::sync::Arc;
 
     use parlance_actors::ports::bus::{Asked, NodeEvent, PresenceNews, Question, Reply, RoomEvent};
-    use parlance_schema::account::{Principal, Role};
     use parlance_schema::command::Command;
     use parlance_schema::entry::{Entry, Fact};
     use parlance_schema::event::{Ephemeral, Notice, Status};
     use parlance_schema::id::TENANT_DEFAULT;
+    use parlance_schema::user::{Principal, Role};
     use parlance_schema::{ClientId, Fault, MessageId, RoomId, UserId};
     use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Signing up, logging in, one's own account, other users.
 
-use parlance_schema::account::UserView;
 use parlance_schema::op;
+use parlance_schema::user::UserView;
 use parlance_schema::{Code, Fault, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

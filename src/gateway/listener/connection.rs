@@ -30,9 +30,9 @@ use warp::reply::{Reply, Response};
 
 use super::{Counted, Options, Peer, Permit};
 use crate::api::refusal::Refusal;
+use crate::gateway::handshake::Claim;
 use crate::gateway::stream::{Io, Stream};
-use crate::gateway::upgrade::Claim;
-use crate::gateway::{head, socket};
+use crate::gateway::{head, websocket};
 use crate::proxy;
 
 /// Bytes of hyper's largest read buffer per connection; it grows from 8 KiB.
@@ -137,7 +137,7 @@ async fn arrive(mut stream: TcpStream, mut address: SocketAddr, permit: Permit, 
 /// Waits for the first bytes, and reads them into the thread's buffer, as a connection that says nothing is to hold none.
 async fn first_bytes(stream: &mut TcpStream) -> Bytes {
     poll_fn(|cx| {
-        socket::with_scratch(|scratch| {
+        websocket::with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             // What fails here, or is at its end, is so again where hyper reads.
             let _ = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));

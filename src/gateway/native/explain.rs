@@ -39,7 +39,7 @@ pub fn json(payload: &[u8], error: &serde_json::Error) -> (Option<u64>, Fault) {
 pub fn msgpack(payload: &[u8], error: &rmp_serde::decode::Error) -> (Option<u64>, Fault) {
     use rmp_serde::decode::Error as E;
     let mut head = Head::default();
-    let whole = head.read(&mut super::msgpack_reader(payload)).is_ok();
+    let whole = head.read(&mut super::msgpack::reader(payload)).is_ok();
     let fault = match error {
         E::DepthLimitExceeded => super::too_deep(),
         error if whole => head.explain(&error.to_string()),

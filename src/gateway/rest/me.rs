@@ -1,7 +1,7 @@
 //! One's own account.
 
 use parlance_schema::Code;
-use parlance_schema::account::MeView;
+use parlance_schema::user::MeView;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 

@@ -1,6 +1,6 @@
 //! Other users.
 
-use parlance_schema::account::UserView;
+use parlance_schema::user::UserView;
 use parlance_schema::{Code, Fault, op};
 use warp::http::StatusCode;
 use warp::reply::Response;

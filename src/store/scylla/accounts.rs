@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use parlance_actors::ports::store::{Account, AccountError, AccountStore, Family, StoreError, Who};
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 use parlance_schema::{Millis, RoomId, TenantId, UserId};
 use scylla::DeserializeRow;
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use parlance_actors::ports::store::{Account, AccountError, AccountStore, Family, StoreError, Who};
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 use parlance_schema::{Millis, RoomId, TenantId, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -5,7 +5,7 @@
 //! `e` exists, `a` unauthenticated, `c` bad_credentials, `t` token_expired.
 
 use parlance_schema::Code;
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 
 /// The roles of the installation, in the order of a grid's lines.
 pub const ROLES: [Role; 5] = [Role::SuperAdmin, Role::TenantAdmin, Role::Manager, Role::User, Role::Readonly];

@@ -10,9 +10,9 @@ use parlance::clock::System;
 use parlance_actors::ids::Ids;
 use parlance_actors::ports::store::Account;
 use parlance_actors::ports::{Clock, Random};
-use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::limits::ID_MAX;
+use parlance_schema::user::Role;
 use parlance_schema::{Millis, UserId};
 use serde_json::{Value, json};
 

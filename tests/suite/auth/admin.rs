@@ -1,7 +1,7 @@
 //! What administrators may do to whose account.
 
 use parlance::auth::By;
-use parlance_schema::account::{Principal, Role};
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{Code, TenantId, UserId};
 
 use super::World;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use parlance::auth::{By, Register};
 use parlance::config::{self, Registration};
 use parlance_actors::ports::store::{AccountStore, Who};
-use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::user::Role;
 use parlance_schema::{Code, TenantId};
 
 use super::{PASSWORD, World, code, login, register};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlance::auth::{Authenticated, ChangePassword, Refresh, Register, UpdateProfile};
-use parlance_schema::account::{Principal, Role};
+use parlance_schema::user::{Principal, Role};
 use parlance_schema::{Code, TenantId, UserId};
 use tokio::sync::Barrier;
 

@@ -2,8 +2,8 @@
 
 use parlance::auth::{By, Refresh, keys};
 use parlance_actors::ports::store::{AccountStore, Who};
-use parlance_schema::account::Role;
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::user::Role;
 use parlance_schema::{Code, UserId, limits};
 
 use super::{PASSWORD, Urandom, World, code, login};

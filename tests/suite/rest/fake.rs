@@ -15,7 +15,6 @@ use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::store::StoreHealth;
 use parlance_actors::ports::{Bus, Clock, Random};
 use parlance_actors::service::{ActorView, After, ClusterHealth, Health, Service, What};
-use parlance_schema::account::{Principal, UserView};
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
@@ -24,6 +23,7 @@ use parlance_schema::frame::{Answer, InviteView, PageOf};
 use parlance_schema::limits::ID_MAX;
 use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::Op;
+use parlance_schema::user::{Principal, UserView};
 use parlance_schema::view::{
     BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView, StatsView,
 };

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlance::gateway::handshake::{Handshake, NotUpgraded, handshake};
 use parlance::gateway::listener::{self, Handle, Options};
-use parlance::gateway::upgrade::{Handshake, NotUpgraded, handshake};
 use parlance::gateway::{echo, native};
 use parlance_actors::link::{Link, Receiver};
 use parlance_schema::UserId;
-use parlance_schema::account::{Principal, Role};
 use parlance_schema::id::TENANT_DEFAULT;
+use parlance_schema::user::{Principal, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parlance::gateway::echo::Echo;
 use parlance::gateway::listener::Peer;
-use parlance::gateway::socket::{CLOSE_MS, Connection};
+use parlance::gateway::websocket::{CLOSE_MS, Connection};
 use parlance_actors::link::{Link, Pushed, Receiver};
 use parlance_actors::wire::{self, Opcode};
 use parlance_schema::limits::OUTBOX_BYTES_MAX;

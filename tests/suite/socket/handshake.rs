@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use parlance::gateway::echo;
+use parlance::gateway::handshake::{Choice, choose, handshake, offered};
 use parlance::gateway::listener::{Handle, Options};
-use parlance::gateway::upgrade::{Choice, choose, handshake, offered};
 use parlance_schema::{Code, Fault};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
@@ -123,12 +123,12 @@ fn subprotocols_and_tokens() {
 async fn a_refused_connection_is_told_why_in_a_close_frame() {
     let routes = handshake().map(|asked: Result<_, _>| match asked {
         Ok(handshake) => {
-            let handshake: parlance::gateway::upgrade::Handshake = handshake;
+            let handshake: parlance::gateway::handshake::Handshake = handshake;
             assert_eq!(handshake.offered(), ["bearer", "abc"]);
             assert!(handshake.peer().is_some());
             handshake.refuse(Some("bearer"), &Fault::new(Code::TokenExpired, "the token has expired"))
         }
-        Err(refused) => parlance::gateway::upgrade::NotUpgraded::into_response(refused),
+        Err(refused) => parlance::gateway::handshake::NotUpgraded::into_response(refused),
     });
     let server = start(routes.boxed(), Options::default()).await;
     let mut client = Client::connect(&server).await;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use parlance_actors::ports::Store;
 use parlance_actors::ports::store::{Account, Append, IdKind, Range};
-use parlance_schema::account::Role;
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::limits::LOG_BUCKET;
+use parlance_schema::user::Role;
 use parlance_schema::{ClientId, MessageId, RoomId, Seq, TenantId, UserId};
 
 /// Sentences in several scripts, with combining marks, right-to-left text and emoji.

@@ -1,7 +1,7 @@
 //! Accounts, refresh tokens, and the audit.
 
 use async_trait::async_trait;
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 use parlance_schema::{Millis, RoomId, TenantId, UserId};
 
 use super::StoreError;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
 use parlance_schema::message::MessageState;
+use parlance_schema::user::Principal;
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Fault, MessageId, Millis, Seq, TenantId, UserId};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use parlance_domain::room::writer::{Effect, Inspection, Writer};
-use parlance_schema::account::Principal;
 use parlance_schema::command::Command;
 use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
+use parlance_schema::user::Principal;
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Code, Fault, MessageId, Seq, UserId};
 

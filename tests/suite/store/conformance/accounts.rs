@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parlance_actors::ports::Store;
 use parlance_actors::ports::store::{Account, AccountError, Family, Who};
 use parlance_schema::TenantId;
-use parlance_schema::account::Role;
+use parlance_schema::user::Role;
 
 use crate::store::sample::{self, account};
 

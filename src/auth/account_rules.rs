@@ -109,7 +109,7 @@ pub(super) fn password<'a>(secret: &Secret, names: impl IntoIterator<Item = &'a 
     if !fits(&password) {
         return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
     }
-    super::strength::check(&password, names)
+    super::password_strength::check(&password, names)
 }
 
 /// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones.

@@ -8,12 +8,12 @@ use parlance_schema::{ClientId, UserId};
 
 /// The newest answers, up to [`ROOM_RECENT_MAX`] of them.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(super) struct RecentAnswers {
     answers: HashMap<(UserId, ClientId), Done>,
     order: VecDeque<(UserId, ClientId)>,
 }
 
-impl Recent {
+impl RecentAnswers {
     pub fn get(&self, key: &(UserId, ClientId)) -> Option<&Done> {
         self.answers.get(key)
     }

@@ -10,7 +10,7 @@ const ENTRY_BYTES: usize = 512;
 
 /// What holds of a command whoever gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct CommandRules {
     /// Its name in the audit.
     pub word: &'static str,
     /// The number of the message that must be looked up before it can be decided.
@@ -23,7 +23,7 @@ pub struct Profile {
     pub by_readonly: bool,
 }
 
-impl Profile {
+impl CommandRules {
     /// A command about the room or its members, for open groups.
     pub(super) const fn new(word: &'static str) -> Self {
         Self { word, target: None, in_archive: false, in_direct: false, by_readonly: false }
@@ -78,13 +78,13 @@ impl Profile {
 /// A command's name in the audit.
 #[must_use]
 pub const fn word(command: &Command) -> &'static str {
-    Profile::of(command).word
+    CommandRules::of(command).word
 }
 
 /// The number of the message that must be looked up before the command can be decided.
 #[must_use]
 pub const fn needs(command: &Command) -> Option<Seq> {
-    Profile::of(command).target
+    CommandRules::of(command).target
 }
 
 /// About how many bytes a command's entry takes.

@@ -25,8 +25,8 @@ use warp::reply::{Reply, Response};
 
 use super::checks::Visit;
 use super::listener::Peer;
-use super::socket::{CLOSE_MS, Connection};
 use super::stream::{Io, Stream};
+use super::websocket::{CLOSE_MS, Connection};
 use crate::api::error::{ErrorStyle, Failure};
 use crate::api::refusal::Refusal;
 
