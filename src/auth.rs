@@ -258,7 +258,10 @@ fn account_fault(error: &AccountError) -> Fault {
     match error {
         AccountError::UsernameTaken => Fault::new(Code::Exists, "the username is taken: choose another one"),
         AccountError::EmailTaken => Fault::new(Code::Exists, "another account has this e-mail address"),
-        AccountError::Changed => Fault::busy("the account was changed at the same time: try again").after(50),
+        AccountError::Changed => Fault::busy(
+            "another request changed this account at the same time, and yours changed nothing: send it again",
+        )
+        .after(50),
         AccountError::Store(error) => store_fault(error),
     }
 }

@@ -60,7 +60,7 @@ impl dyn Service {
     /// As for [`Service::perform`].
     pub async fn ask<O: Operation>(&self, who: Principal, operation: O) -> Result<O::Answer, Fault> {
         let answer = self.perform(who, operation.into()).await?;
-        O::Answer::from_answer(answer).ok_or_else(|| Fault::internal("server error: the reply is of another operation; check whether your request was done, and tell the server's operator"))
+        O::Answer::from_answer(answer).ok_or_else(|| Fault::internal("server error: your request was answered with the result of a different operation; check whether your request was done, and tell the server's operator"))
     }
 }
 

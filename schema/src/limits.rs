@@ -91,6 +91,8 @@ pub const OPERATION_DEADLINE_MS: u64 = 30_000;
 
 /// Entries of one append.
 pub const APPEND_ENTRIES_MAX: usize = 64;
+/// Commands that are decided for one append: of those that are refused, or the same again, many fit.
+pub const APPEND_COMMANDS_MAX: usize = 4 * APPEND_ENTRIES_MAX;
 /// Bytes of one append's entries.
 pub const APPEND_BYTES_MAX: usize = 512 * 1024;
 /// Numbers in one bucket of the log on a CQL server; an append never crosses it.

@@ -69,16 +69,18 @@ impl Mistake {
             Mistake::Missing(name) => format!("{} is missing: add this field", inside(name)),
             Mistake::Twice(name) => format!("{} is given twice: give each field once", inside(name)),
             Mistake::Unknown(name, known) if known.is_empty() => {
-                format!("{} is unknown: leave it out; there are no other fields here", inside(name))
+                format!("{} is unknown: leave it out; no fields are allowed here", inside(name))
             }
             Mistake::Unknown(name, known) => {
                 format!("{} is unknown: leave it out; the allowed fields are: {}", inside(name), list(known))
             }
             Mistake::Word(known) => format!("{here} must be one of: {}", list(known)),
-            Mistake::WordInside(known) => format!("one of the fields of {here} must be one of: {}", list(known)),
+            Mistake::WordInside(known) => {
+                format!("a field of {here} has a value that is not allowed; the allowed values are: {}", list(known))
+            }
             Mistake::Value(expected) => format!("{here} must be {expected}"),
             Mistake::ValueInside(expected) => {
-                format!("one of the fields of {here} has the wrong type: it must be {expected}")
+                format!("a field of {here} has the wrong type: that field must be {expected}")
             }
         }
     }
@@ -212,7 +214,7 @@ fn in_json(expected: &str) -> String {
         _ if kind(&["a sequence", "sequence", "a tuple", "tuple", "an array", "fewer elements"]) => {
             "an array".to_owned()
         }
-        _ => "of the type that the documentation at /docs gives it".to_owned(),
+        _ => "what the API documentation at /docs says".to_owned(),
     }
 }
 
@@ -252,15 +254,11 @@ mod tests {
             "content",
             "`content.a`, expected `b` is unknown: leave it out; the allowed fields are: text, parts",
         );
-        check(
-            "unknown field `a`, there are no fields",
-            "",
-            "`a` is unknown: leave it out; there are no other fields here",
-        );
+        check("unknown field `a`, there are no fields", "", "`a` is unknown: leave it out; no fields are allowed here");
         check(
             "data did not match any variant of untagged enum Body",
             "",
-            "the body must be of the type that the documentation at /docs gives it",
+            "the body must be what the API documentation at /docs says",
         );
     }
 
@@ -283,12 +281,12 @@ mod tests {
         );
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": 1}]})),
-            "one of the fields of `list[0]` has the wrong type: it must be a string"
+            "a field of `list[0]` has the wrong type: that field must be a string"
         );
         assert_eq!(told(&serde_json::json!({"list": {}})), "`list` must be an array");
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": {}}]})),
-            "one of the fields of `list[0]` has the wrong type: it must be a string"
+            "a field of `list[0]` has the wrong type: that field must be a string"
         );
         assert_eq!(
             told(&serde_json::json!({"list": [], "more": 1})),

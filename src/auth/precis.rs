@@ -56,8 +56,8 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
     }
     if !keeps_direction(&chars) {
         return Err(Fault::invalid(
-            "a username with right-to-left letters must begin with one, end with one or with a digit, and contain no \
-             left-to-right letters",
+            "in a username with right-to-left letters the first character must be such a letter, the last one such a \
+             letter or a digit, and none a left-to-right letter",
         ));
     }
     Ok(name)

@@ -221,7 +221,7 @@ impl Checks {
             Refusal::Host.count();
             return Some(self.refusal(
                 request,
-                Fault::malformed("this server does not serve this host name: use one it is configured for"),
+                Fault::malformed("this server is not configured for the host name in your request: use a host name that it is configured for"),
             ));
         }
         let foreign = |request: &Request<B>| {

@@ -270,6 +270,7 @@ async fn watch(cluster: Arc<Cluster>, stage: Arc<Stage>) -> Verdict {
             let bounds = [
                 ("waiting", limits::ROOM_QUEUE_MAX as u64),
                 ("appending", limits::APPEND_ENTRIES_MAX as u64),
+                ("in_append", limits::APPEND_COMMANDS_MAX as u64),
                 ("in_flight", limits::CREDITS as u64),
                 ("outbox_bytes", 2 * limits::OUTBOX_BYTES_MAX as u64),
                 // One entry more than fits may be in it.
@@ -287,7 +288,7 @@ async fn emptied(cluster: &Cluster) -> Verdict {
     for _ in 0..60 {
         left.clear();
         for node in cluster.all() {
-            let queues = ["waiting", "appending", "in_flight", "outbox_bytes"].map(|queue| (queue, 0));
+            let queues = ["waiting", "in_append", "in_flight", "outbox_bytes"].map(|queue| (queue, 0));
             left.extend(beyond(&node, &queues).await);
         }
         if left.is_empty() {

@@ -36,7 +36,7 @@ pub(super) async fn create(
         ));
     }
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
-        return Err(Fault::invalid("a conversation can't have other members: leave `members` out"));
+        return Err(Fault::invalid("a conversation is for you alone: leave `members` out"));
     }
     parlance_domain::content_rules::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {

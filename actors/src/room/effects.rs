@@ -168,7 +168,7 @@ impl State {
                 )
             } else {
                 Fault::busy(
-                    "moving the room to another server took too long, nothing was done; send the request again later",
+                    "the server didn't do your request, as this room is being moved to another server: send the request again later",
                 )
             };
             late.ask.reply.send(Err(fault));

@@ -184,7 +184,7 @@ impl State {
             Op::Ping {} => reply.finish(Ok(Answer::Empty {})),
             Op::Resume { .. } if self.link.room.is_some() => {
                 reply.finish(Err(Fault::invalid(
-                    "this connection is for one room and receives its events by itself: don't send a resume request",
+                    "this connection is for one room, and the server sends that room's events without being asked: don't send a resume request",
                 )));
             }
             Op::Resume { positions } if positions.len() > RESUME_ROOMS_MAX => {

@@ -273,7 +273,8 @@ impl<R> Writer<R> {
             last: self.last(),
             members: self.state.as_ref().map_or(0, |state| state.members.len()),
             waiting: self.waiting.len(),
-            appending: self.batch().map_or(0, Batch::len),
+            appending: self.batch().map_or(0, |batch| batch.entries.len()),
+            in_append: self.batch().map_or(0, Batch::len),
             refusing: self.refusals.len(),
             looking_up: self.lookups.len(),
             snapshot_at: self.snapshot_at,
@@ -293,8 +294,10 @@ pub struct Inspection {
     pub members: usize,
     /// Commands that are not decided yet.
     pub waiting: usize,
-    /// Commands in the append in flight.
+    /// Entries in the append in flight.
     pub appending: usize,
+    /// Commands that it answers: those that came to its entries, and the same ones again.
+    pub in_append: usize,
     /// Refused commands that are not answered yet.
     pub refusing: usize,
     /// Look-ups in flight.

@@ -55,11 +55,14 @@ impl Questions {
             }
             (None, _) => self.refuse(
                 to,
-                Fault::busy("the server that holds this is shutting down: send the request again in a few seconds"),
+                Fault::busy(
+                    "the server that has what you asked for is shutting down: send the request again in a few seconds",
+                ),
             ),
-            (_, Err(_)) => {
-                self.refuse(to, Fault::busy("the server that holds this is overloaded: send the request again later"))
-            }
+            (_, Err(_)) => self.refuse(
+                to,
+                Fault::busy("the server that has what you asked for is overloaded: send the request again later"),
+            ),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parlance_schema::command::Command;
 use parlance_schema::entry::Entry;
 use parlance_schema::id::TENANT_DEFAULT;
-use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, SNAPSHOT_EVERY};
+use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_COMMANDS_MAX, APPEND_ENTRIES_MAX, LOG_BUCKET, SNAPSHOT_EVERY};
 use parlance_schema::view::Done;
 use parlance_schema::{Fault, MessageId, Seq, UserId};
 
@@ -17,8 +17,6 @@ use crate::room::{self, Ask};
 
 /// Messages that are remembered from one append to the next.
 pub(super) const TARGETS_MAX: usize = 256;
-/// Commands that are decided for one append: of those that are refused, many fit.
-const DECIDED_MAX: usize = 4 * APPEND_ENTRIES_MAX;
 
 /// An append that is being made.
 struct Draft<R> {
@@ -51,7 +49,7 @@ impl<R> Writer<R> {
             if !draft.entries.is_empty() {
                 return self.append(draft);
             }
-            if decided < DECIDED_MAX {
+            if decided < APPEND_COMMANDS_MAX {
                 return;
             }
         }
@@ -60,7 +58,7 @@ impl<R> Writer<R> {
     fn draft(&mut self, env: &mut Env<'_>) -> Draft<R> {
         let id = self.next_batch_id();
         let mut draft = Draft::new(id, (env.random)(), self.last());
-        while draft.decided < DECIDED_MAX {
+        while draft.decided < APPEND_COMMANDS_MAX {
             let Some(ticket) = self.ready.pop_first() else { break };
             let Some(waiting) = self.waiting.remove(&ticket) else { continue };
             let sender = waiting.ask.who.user;
