@@ -211,7 +211,7 @@ impl Accounts {
     /// Tells the user's sessions, on all nodes, that some tokens issued before `before` are void: each looks whether its own is.
     fn publish_revoked(&self, user: UserId, before: Millis) {
         self.statuses.forget(user);
-        self.ports.bus.publish_user(user, parlance_schema::event::Notice::Revoked { before });
+        self.ports.bus.publish_user(user, parlance_schema::notice::Notice::Revoked { before });
     }
 
     /// The next moment from which on tokens are good: later than that of any token that there is.

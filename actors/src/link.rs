@@ -11,7 +11,8 @@ mod requests;
 use std::sync::Arc;
 
 use parlance_schema::entry::Entry;
-use parlance_schema::frame::{Push, ReplyOutcome};
+use parlance_schema::frame::ReplyOutcome;
+use parlance_schema::push::Push;
 use parlance_schema::user::Principal;
 use parlance_schema::{ClientId, Fault, RoomId};
 

@@ -2,23 +2,23 @@
 
 mod open;
 mod read;
+mod stats;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use parlance_schema::command::Command;
-use parlance_schema::event::{Notice, Status};
 use parlance_schema::fault::Retry;
 use parlance_schema::frame::Answer;
 use parlance_schema::limits::COMMAND_DEADLINE_MS;
+use parlance_schema::notice::Notice;
 use parlance_schema::op::Op;
-use parlance_schema::user::{Principal, Role};
-use parlance_schema::view::{Done, StatsView};
+use parlance_schema::user::Principal;
+use parlance_schema::user::Status;
+use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Code, Fault, RoomId};
 use tokio::time::Instant;
 
 use crate::cluster::registries::Registries;
-use crate::ports::bus::{Question, Reply};
 use crate::ports::store::StoreError;
 use crate::room::{Ask, Forward, ReplyTo};
 
@@ -87,7 +87,7 @@ pub(crate) async fn perform(node: &Registries, who: Principal, op: Op) -> Result
             read::messages(node, who, read::Page { room, before, after, limit }, skip, read).await
         }
         Op::Find { message } => read::find(node, who, message).await,
-        Op::Stats { all_rooms } => stats(node, who, all_rooms).await.map(Answer::Stats),
+        Op::Stats { all_rooms } => stats::stats(node, who, all_rooms).await.map(Answer::Stats),
         Op::Entries { room, before, after, limit } => {
             read::entries(node, who, read::Page { room, before, after, limit }).await
         }
@@ -106,29 +106,6 @@ pub(crate) async fn perform(node: &Registries, who: Principal, op: Op) -> Result
         Op::Presence { status } => set_presence(node, who, status),
         _ => Err(Fault::invalid("this operation works only over a WebSocket: send it there")),
     }
-}
-
-/// How long another node may take to count its connections.
-const COUNT: Duration = Duration::from_secs(2);
-
-/// Counts the connections to all nodes that answer. Which rooms there are is not told to those who are in none of them.
-async fn stats(node: &Registries, who: Principal, all_rooms: bool) -> Result<StatsView, Fault> {
-    let tenant = who.tenant;
-    let mut stats = node.connections(tenant);
-    let view = node.shared.cluster.now();
-    let others = view.nodes().iter().filter(|other| other.id != *node.shared.cluster.me());
-    let asked = others.map(|other| node.shared.bus.ask(&other.id, Question::Stats { tenant }, COUNT));
-    for answer in futures_util::future::join_all(asked).await {
-        if let Ok(Reply::Stats(theirs)) = answer {
-            stats.add(&theirs);
-        }
-    }
-    if !all_rooms && who.role < Role::TenantAdmin {
-        let own = node.shared.store.rooms_of(who.user).await.map_err(unavailable)?;
-        let own: HashSet<RoomId> = own.into_iter().collect();
-        stats.per_room.retain(|room, _| own.contains(room));
-    }
-    Ok(stats)
 }
 
 fn set_presence(node: &Registries, who: Principal, status: Status) -> Result<Answer, Fault> {

@@ -10,6 +10,7 @@ mod gap_checks;
 mod loading;
 mod mail;
 mod read_marks;
+mod read_your_writes;
 mod registry;
 mod removed_members;
 mod repair;

@@ -2,10 +2,12 @@
 //! this node's connections; and what comes in on them.
 
 mod actor;
+mod deadlines;
 mod incoming;
 mod missed_notices;
 mod refusals;
 mod registry;
+mod resume;
 mod subscribe;
 mod supervisor;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parlance_schema::entry::Entry;
-use parlance_schema::event::Notice;
 use parlance_schema::limits;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 
 use crate::cluster_view::Cluster;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parlance_schema::entry::Entry;
-use parlance_schema::event::Ephemeral;
-use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::frame::{ReplyOutcome, Request};
 use parlance_schema::op::OpWord;
+use parlance_schema::push::{Ephemeral, Push};
 use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId, Seq, UserId};
 

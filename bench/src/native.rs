@@ -319,8 +319,9 @@ pub fn metric(addr: SocketAddr, name: &str) -> Result<u64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlance_schema::frame::{Push, Request};
+    use parlance_schema::frame::Request;
     use parlance_schema::op::Op;
+    use parlance_schema::push::Push;
 
     #[test]
     fn requests_are_the_vocabulary_s() {

@@ -12,13 +12,15 @@ mod invites;
 mod members;
 mod messages;
 mod moderation;
+mod permissions;
 mod settings;
 pub mod snapshot;
 pub mod state;
 pub mod writer;
 
 pub use command_rules::{needs, weight, word};
-pub use decide::{Ask, decide, may_write};
+pub use decide::{Ask, decide};
+pub use permissions::may_write;
 pub use snapshot::Snapshot;
 pub use state::{Ban, Invite, Member, Mute, State};
 pub use writer::Writer;

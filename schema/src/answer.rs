@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::id::{RoomId, Seq};
+use crate::message::{MessageView, RevisionView};
 use crate::shown::Shown;
 use crate::user::UserView;
-use crate::view::{
-    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
-};
+use crate::view::{BanView, Done, MemberView, OpenInvite, PresenceView, Resumed, RoomView, StatsView};
 
 /// The content of a good reply; its fields are those of the one shape that the operation has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -96,14 +96,7 @@ impl Part {
 /// The key of [`Meta`] under which a message's type stands, in a word such as `image`, where a client gives it one.
 pub const MESSAGE_TYPE: &str = "message_type";
 /// Bytes of a type that outlives its message's words: as many as a word needs, not as a sentence.
-const MESSAGE_TYPE_BYTES_KEPT: usize = 32;
-
-/// Whether a small fact says what kind of thing a message is rather than what it says; such a one stays when the words go.
-#[must_use]
-pub fn is_type(key: &str, value: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'.');
-    key == MESSAGE_TYPE && value.len() <= MESSAGE_TYPE_BYTES_KEPT && value.bytes().all(word)
-}
+pub(crate) const MESSAGE_TYPE_BYTES_KEPT: usize = 32;
 
 /// Small facts beside a message that the sender's application wants kept: a flat map of text.
 pub type Meta = BTreeMap<String, String>;

@@ -246,37 +246,11 @@ impl Entry {
             _ => None,
         }
     }
-
-    /// Takes the words out; the number, the message's type and all else stay.
-    pub fn erase(&mut self) {
-        if let Fact::Posted { content, mentions, meta, .. } = &mut self.fact {
-            *content = None;
-            mentions.clear();
-            meta.retain(|key, value| crate::content::is_type(key, value));
-        } else if let Fact::Edited { content, .. } = &mut self.fact {
-            *content = None;
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::MESSAGE_TYPE;
-
-    fn erased(kind: &str) -> Meta {
-        let meta = [(MESSAGE_TYPE, kind), ("note", "private")];
-        let meta = meta.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let content = Some(Content::text("words"));
-        let id = MessageId::new(1);
-        let fact = Fact::Posted { id, content, reply_to: None, mentions: vec![UserId::new(2)], meta };
-        let client_id = ClientId::new("a").unwrap();
-        let mut entry = Entry { seq: 1, at: 1, by: UserId::new(1), client_id, posts: 1, append: 1, fact };
-        entry.erase();
-        let Fact::Posted { content: None, mentions, meta, .. } = entry.fact else { panic!("{:?}", entry.fact) };
-        assert!(mentions.is_empty());
-        meta
-    }
 
     /// Does not compile until a new fact is here, and so in [`FACTS`].
     fn name(fact: &Fact) -> &str {
@@ -324,14 +298,5 @@ mod tests {
     fn bans_of_before_removed_somebody() {
         let fact: Fact = serde_json::from_value(serde_json::json!({"fact": "banned", "user": 1})).unwrap();
         assert_eq!(fact, Fact::Banned { user: UserId::new(1), until: None, removed: true, heir: None });
-    }
-
-    #[test]
-    fn of_an_erased_message_only_the_type_stays() {
-        assert_eq!(erased("image").into_iter().collect::<Vec<_>>(), [(MESSAGE_TYPE.to_owned(), "image".to_owned())]);
-        // What is no word may be words.
-        for kind in ["my secret", "ünique", &"x".repeat(33)] {
-            assert!(erased(kind).is_empty(), "{kind}");
-        }
     }
 }

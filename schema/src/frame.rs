@@ -1,15 +1,11 @@
-//! The native WebSocket's frames (docs/protocol.md): a request from the client, a reply or a push from the server.
+//! The native WebSocket's requests and replies (docs/protocol.md); what the server sends by itself is in [`crate::push`].
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::event::Ephemeral;
 use crate::fault::Fault;
-use crate::id::{Millis, RoomId, Seq, UserId};
 #[cfg(doc)]
 use crate::limits::ID_MAX;
 use crate::op::Op;
-use crate::shown::Shown;
 
 pub use crate::answer::{Answer, InviteView, PageOf};
 
@@ -47,72 +43,4 @@ pub enum ReplyOutcome {
     Ok(Box<Answer>),
     /// It was refused, or failed.
     Fault(Fault),
-}
-
-/// What the server sends by itself, besides [`Ephemeral`]s, which have the same form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "push", rename_all = "snake_case")]
-pub enum Push {
-    /// The first frame of a connection.
-    Hello {
-        /// The connection's id, as logs name it.
-        session: u64,
-        /// Who is connected.
-        user: UserId,
-        /// The server's clock.
-        now: Millis,
-        /// Requests that may wait for their replies.
-        credits: usize,
-        /// Milliseconds of silence after which the server pings.
-        heartbeat_ms: u64,
-        /// Requests a second that the connection may send, with a burst of as many; 0 where they are not limited.
-        requests_per_s: u32,
-        /// When the token expires; send a new one before.
-        token_expires_at: Millis,
-    },
-    /// An entry of a room's log.
-    Entry {
-        /// The room.
-        room: RoomId,
-        /// The entry.
-        entry: Shown,
-    },
-    /// The caller is a member of a room that was not pushed before; its entries follow after `from`.
-    RoomAdded {
-        /// The room.
-        room: RoomId,
-        /// The log's epoch.
-        epoch: u64,
-        /// Pushes go on after this number.
-        from: Seq,
-    },
-    /// Nothing more will come from this room: the caller is no member any more.
-    RoomGone {
-        /// The room.
-        room: RoomId,
-    },
-    /// The room's log is another one than it was: forget the room and load it anew.
-    Reset {
-        /// The room.
-        room: RoomId,
-        /// The log's epoch.
-        epoch: u64,
-        /// Pushes go on after this number.
-        from: Seq,
-    },
-    /// The server will close soon: connect again after this time, which differs from client to client.
-    Reconnect {
-        /// Milliseconds to wait.
-        after_ms: u64,
-        /// Why.
-        reason: String,
-    },
-    /// A frame could not be attributed to a request.
-    Fault {
-        /// What was wrong.
-        fault: Fault,
-    },
-    /// Typing, presence and read marks.
-    #[serde(untagged)]
-    Ephemeral(Ephemeral),
 }

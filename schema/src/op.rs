@@ -10,13 +10,12 @@ use utoipa::ToSchema;
 use crate::answer::{Answer, FromAnswer, InviteView, Opening, PageOf};
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
-use crate::event::Status;
 use crate::id::{ClientId, MessageId, Millis, Position, RoomId, Seq, UserId};
+use crate::message::{MessageView, RevisionView};
 use crate::shown::Shown;
+use crate::user::Status;
 use crate::user::UserView;
-use crate::view::{
-    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, Resumed, RevisionView, RoomView, StatsView,
-};
+use crate::view::{BanView, Done, MemberView, OpenInvite, PresenceView, Resumed, RoomView, StatsView};
 
 /// An operation whose answer has a type. Each operation of [`Op`] has a struct of its name that is one; `Op` itself is one whose
 /// answer may be any.

@@ -98,3 +98,18 @@ pub struct MeView {
     /// The tenant.
     pub tenant: TenantId,
 }
+
+/// Whether a user is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// No connection.
+    #[default]
+    Offline,
+    /// Connected, but not at the keyboard.
+    Away,
+    /// Connected.
+    Online,
+    /// Connected, and wants no notifications.
+    DoNotDisturb,
+}

@@ -1,4 +1,4 @@
-//! What is shown of rooms, members and messages.
+//! What is shown of rooms and members, and the answers to commands and resumes.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::command::{History, Kind, MemberRole};
-use crate::content::{Content, Meta};
-use crate::event::Status;
 use crate::id::{MessageId, Millis, RoomId, Seq, UserId};
+use crate::message::MessageView;
+use crate::user::Status;
 
 /// A room as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -92,50 +92,6 @@ pub struct OpenInvite {
     /// How often it can still be used; absent: without limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<u32>,
-}
-
-/// A message as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MessageView {
-    /// Its room.
-    pub room: RoomId,
-    /// Its number in the room.
-    pub seq: Seq,
-    /// Its id.
-    pub id: MessageId,
-    /// Who sent it.
-    pub by: UserId,
-    /// When.
-    pub at: Millis,
-    /// The sender's name for it.
-    pub client_id: crate::ClientId,
-    /// What it says now; absent once deleted.
-    pub content: Option<Content>,
-    /// The number of the message that it answers.
-    pub reply_to: Option<Seq>,
-    /// Members it points out.
-    pub mentions: Vec<UserId>,
-    /// Small facts beside it.
-    pub meta: Meta,
-    /// How often it was edited.
-    pub revision: u32,
-    /// When it was edited last.
-    pub edited_at: Option<Millis>,
-    /// When it was deleted.
-    pub deleted_at: Option<Millis>,
-    /// Who reacted with what.
-    pub reactions: BTreeMap<String, Vec<UserId>>,
-}
-
-/// One earlier or present wording of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RevisionView {
-    /// 0 is the message as sent.
-    pub revision: u32,
-    /// When it was written.
-    pub at: Millis,
-    /// What it said.
-    pub content: Option<Content>,
 }
 
 /// A user's presence.

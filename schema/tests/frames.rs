@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, FACTS, Fact};
-use parlance_schema::event::{Ephemeral, Status};
-use parlance_schema::frame::{Answer, InviteView, PageOf, Push, Reply, ReplyOutcome, Request};
+use parlance_schema::frame::{Answer, InviteView, PageOf, Reply, ReplyOutcome, Request};
 use parlance_schema::id::Position;
+use parlance_schema::message::{MessageView, RevisionView};
 use parlance_schema::op::Op;
+use parlance_schema::push::{Ephemeral, Push};
+use parlance_schema::user::Status;
 use parlance_schema::user::UserView;
-use parlance_schema::view::{
-    BanView, Done, MemberView, MessageView, OpenInvite, Outcome, PresenceView, Resumed, RevisionView, RoomView,
-};
+use parlance_schema::view::{BanView, Done, MemberView, OpenInvite, Outcome, PresenceView, Resumed, RoomView};
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

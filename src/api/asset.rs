@@ -17,7 +17,7 @@ use warp::http::header::{
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
-use super::error::set;
+use super::error_response::set;
 use encoding::Encoding;
 
 /// Below this the headers of a compressed answer cost what it saves.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
-use super::error::Failure;
+use super::error_response::Failure;
 use super::explain::Located;
 use super::number;
 use super::refusal::Refusal;

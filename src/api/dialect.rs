@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parlance_schema::Fault;
 
 use super::account::Issuer;
-use super::error::ErrorStyle;
+use super::error_response::ErrorStyle;
 use super::route::Route;
 use super::settings::{Declared, Open, Settings};
 use super::socket::{NATIVE_WIRES, Socket, WIRES_MAX};

@@ -3,7 +3,7 @@
 use parlance_schema::limits::{DIALECT_PAGE_DEFAULT, DIALECT_PAGE_MAX, ID_MAX};
 
 use super::call::{Call, number};
-use super::error::Failure;
+use super::error_response::Failure;
 
 /// Which page a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use warp::reply::Response;
 
 use super::call::Call;
-use super::error::Failure;
+use super::error_response::Failure;
 
 /// A method that a route can have. `HEAD` is answered wherever `GET` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

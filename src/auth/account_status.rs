@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dashmap::DashMap;
 use parlance_actors::ports::bus::Subscription;
 use parlance_actors::ports::store::Who;
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::user::Role;
 use parlance_schema::{Fault, Millis, TenantId, UserId};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parlance_actors::ports::bus::{Bus, RoomEvent, Sink, Subscription};
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 
 /// The bus of a node that is alone.

@@ -22,8 +22,8 @@ use parlance_actors::ports::Random;
 use parlance_actors::ports::bus::{
     AskError, Bus, BusState, NodeEvent, Question, Reply, Responder, RoomEvent, Sink, Subscription,
 };
-use parlance_schema::event::Notice;
 use parlance_schema::node::NodeId;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -12,7 +12,7 @@ pub mod view;
 pub mod wire;
 
 use crate::api::dialect::Dialect;
-use crate::api::error::ErrorStyle;
+use crate::api::error_response::ErrorStyle;
 
 /// The dialect.
 pub static DIALECT: Dialect = Dialect {

@@ -1,4 +1,5 @@
-//! What every request passes before any route, of whichever API: who is behind a proxy, rates, host name, origin, CORS.
+//! What every request passes before any route, of whichever API, and in which order: who is behind a proxy, rates, host name,
+//! origin, CORS. How much may be asked for is `rate_limits`' to say.
 //!
 //! The listener calls [`Checks::enter`] before the routes and [`Visit::leave`] after them. Between the two a [`Visit`] is an
 //! extension of the request: who knows the user has it counted, by [`Visit::user`].
@@ -7,31 +8,21 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use metrics::counter;
-use parlance_schema::fault::Limit;
 use parlance_schema::{Code, Fault, UserId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use warp::http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY};
+use tokio::sync::OwnedSemaphorePermit;
+use warp::http::header::{CONNECTION, HOST, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY};
 use warp::http::{Request, StatusCode};
 use warp::reply::Response;
 
 use super::listener::Peer;
-use super::rate_limits::{Bucket, Left, Net, Open, Seat};
+use super::rate_limits::{Least, RateLimits, Seat, too_many_connections};
 use super::{handshake, routes};
 use crate::api::dialect::Dialects;
-use crate::api::error::{ErrorStyle, Failure};
+use crate::api::error_response::{ErrorStyle, Failure};
 use crate::api::refusal::Refusal;
-use crate::config::{Config, Rates};
+use crate::config::Config;
 use crate::origin::{Hosts, Origins};
 use crate::proxy::Proxies;
-
-const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
-
-/// Milliseconds after which an address with too many connections may try again.
-const CONNECTIONS_RETRY_MS: u64 = 10_000;
-/// Connections over an address's number that are told so, at once; others are closed without a word.
-const TURNED_AWAY_MAX: usize = 256;
 
 /// The rules of one listener that hold now: read again, others take their place while it goes on.
 #[derive(Default)]
@@ -57,41 +48,16 @@ impl From<Checks> for Current {
 }
 
 /// The rules of one listener. The default refuses nothing.
+#[derive(Default)]
 pub struct Checks {
     origins: Origins,
     hosts: Hosts,
     proxies: Proxies,
     proxy_protocol: bool,
     hsts: Option<HeaderValue>,
-    rates: Rates,
-    addresses: Option<Arc<Bucket<Net>>>,
-    attempts: Option<Arc<Bucket<Net>>>,
-    users: Option<Arc<Bucket<UserId>>>,
-    open: Arc<Open>,
-    connections_per_address: usize,
-    turned_away: Arc<Semaphore>,
+    limits: RateLimits,
     /// They know in which style refusals are written.
     dialects: Option<Arc<Dialects>>,
-}
-
-impl Default for Checks {
-    fn default() -> Self {
-        Self {
-            origins: Origins::default(),
-            hosts: Hosts::default(),
-            proxies: Proxies::default(),
-            proxy_protocol: false,
-            hsts: None,
-            rates: Rates::default(),
-            addresses: None,
-            attempts: None,
-            users: None,
-            open: Arc::default(),
-            connections_per_address: 0,
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
-            dialects: None,
-        }
-    }
 }
 
 impl Checks {
@@ -100,7 +66,7 @@ impl Checks {
     /// # Errors
     /// The text of a list that can't be read; `Config::check` has named it before.
     pub fn new(config: &Config) -> Result<Self, String> {
-        let (gateway, rates) = (&config.gateway, &config.rates);
+        let gateway = &config.gateway;
         let public_url = &config.server.public_url;
         for refusal in Refusal::ALL {
             counter!("parlance_refused_total", "why" => refusal.word()).absolute(0);
@@ -113,12 +79,8 @@ impl Checks {
             hsts: (gateway.hsts_s > 0)
                 .then(|| HeaderValue::from_str(&format!("max-age={}", gateway.hsts_s)).ok())
                 .flatten(),
-            rates: rates.clone(),
-            addresses: Bucket::new(rates.address_per_s, rates.address_burst).map(Arc::new),
-            attempts: Bucket::new(rates.attempts_per_s, rates.attempts_burst).map(Arc::new),
-            users: Bucket::new(rates.user_per_s, rates.user_burst).map(Arc::new),
-            connections_per_address: config.limits.connections_per_address,
-            ..Self::default()
+            limits: RateLimits::new(config),
+            dialects: None,
         })
     }
 
@@ -129,19 +91,8 @@ impl Checks {
     /// As for [`Self::new`].
     pub fn renewed(&self, config: &Config) -> Result<Self, String> {
         let mut new = Self::new(config)?;
-        new.open = Arc::clone(&self.open);
-        new.turned_away = Arc::clone(&self.turned_away);
+        new.limits.go_on_from(&self.limits);
         new.dialects.clone_from(&self.dialects);
-        let (old, now) = (&self.rates, &new.rates);
-        if (old.address_per_s, old.address_burst) == (now.address_per_s, now.address_burst) {
-            new.addresses.clone_from(&self.addresses);
-        }
-        if (old.attempts_per_s, old.attempts_burst) == (now.attempts_per_s, now.attempts_burst) {
-            new.attempts.clone_from(&self.attempts);
-        }
-        if (old.user_per_s, old.user_burst) == (now.user_per_s, now.user_burst) {
-            new.users.clone_from(&self.users);
-        }
         Ok(new)
     }
 
@@ -166,12 +117,9 @@ impl Checks {
         if self.proxies.contains(address) {
             return Ok(None);
         }
-        match self.open.take(address.into(), self.connections_per_address) {
+        match self.limits.seat(address) {
             Some(seat) => Ok(Some(seat)),
-            None => {
-                Refusal::AddressConnections.count();
-                Err(Arc::clone(&self.turned_away).try_acquire_owned().ok())
-            }
+            None => Err(self.limits.permit_to_tell()),
         }
     }
 
@@ -200,7 +148,7 @@ impl Checks {
             https: said.https.unwrap_or_else(|| peer.is_tls()),
             host,
             origin: headers.get(ORIGIN).cloned(),
-            left: Mutex::default(),
+            left: Least::default(),
             seat: Mutex::default(),
         }
     }
@@ -209,7 +157,7 @@ impl Checks {
         if peer.is_turned_away() {
             return Some(self.turned_away(request, peer));
         }
-        if let Err(fault) = visit.take(self.addresses.as_deref(), &Net::from(visit.address), Refusal::AddressRate) {
+        if let Err(fault) = self.limits.take_of_address(visit.address, &visit.left) {
             // A script in a browser is shown a WebSocket's close code, but never an HTTP status.
             return Some(match handshake::take(request, peer) {
                 Some(handshake) => handshake.refuse(None, &fault),
@@ -239,8 +187,7 @@ impl Checks {
                 return Some(foreign(request));
             }
             if self.proxies.contains(peer.address().ip()) && visit.address != peer.address().ip() {
-                let Some(seat) = self.open.take(visit.address.into(), self.connections_per_address) else {
-                    Refusal::AddressConnections.count();
+                let Some(seat) = self.limits.seat(visit.address) else {
                     return Some(self.turned_away(request, peer));
                 };
                 visit.seat = Mutex::new(Some(seat));
@@ -262,9 +209,7 @@ impl Checks {
 
     /// Tells a client that it has too many connections: a WebSocket by a close code, which is all that scripts are shown.
     fn turned_away<B>(&self, request: &mut Request<B>, peer: &Peer) -> Response {
-        let seconds = CONNECTIONS_RETRY_MS / 1_000;
-        let why = format!("too many connections from your IP address: close one, or try again in {seconds} s");
-        let fault = Fault::rate_limited(Limit::AddressConnections, why, CONNECTIONS_RETRY_MS);
+        let fault = too_many_connections();
         if let Some(handshake) = handshake::take(request, peer) {
             return handshake.refuse(None, &fault);
         }
@@ -281,7 +226,7 @@ pub struct Visit {
     https: bool,
     host: Option<String>,
     origin: Option<HeaderValue>,
-    left: Mutex<Option<Left>>,
+    left: Least,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -309,7 +254,7 @@ impl Visit {
     /// # Errors
     /// `rate_limited`, with the time to come back.
     pub fn user(&self, user: UserId) -> Result<(), Fault> {
-        self.take(self.checks.users.as_deref(), &user, Refusal::UserRate)
+        self.checks.limits.take_of_user(user, &self.left)
     }
 
     /// Counts an attempt to log in or to make an account.
@@ -317,43 +262,7 @@ impl Visit {
     /// # Errors
     /// `rate_limited`, with the time to come back.
     pub fn attempt(&self) -> Result<(), Fault> {
-        self.take(self.checks.attempts.as_deref(), &Net::from(self.address), Refusal::AttemptRate)
-    }
-
-    fn take<K: std::hash::Hash + Eq + Copy>(
-        &self,
-        bucket: Option<&Bucket<K>>,
-        key: &K,
-        refusal: Refusal,
-    ) -> Result<(), Fault> {
-        let Some(bucket) = bucket else { return Ok(()) };
-        let (left, wait_ms) = match bucket.take(key) {
-            Ok(left) => (left, None),
-            Err(empty) => (empty.left, Some(empty.wait_ms)),
-        };
-        let mut least = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if least.is_none_or(|least| left.remaining < least.remaining || wait_ms.is_some()) {
-            *least = Some(left);
-        }
-        let Some(wait_ms) = wait_ms else { return Ok(()) };
-        refusal.count();
-        Err(match refusal {
-            Refusal::AttemptRate => Fault::rate_limited(
-                Limit::AttemptRate,
-                format!("too many logins and registrations from your IP address: try again in {wait_ms} ms"),
-                wait_ms,
-            ),
-            Refusal::UserRate => Fault::rate_limited(
-                Limit::UserRate,
-                format!("too many requests by your user: wait {wait_ms} ms before the next one"),
-                wait_ms,
-            ),
-            _ => Fault::rate_limited(
-                Limit::AddressRate,
-                format!("too many requests from your IP address: wait {wait_ms} ms before the next one"),
-                wait_ms,
-            ),
-        })
+        self.checks.limits.take_attempt(self.address, &self.left)
     }
 
     /// The share of its address's connections that a client behind a proxy takes with a WebSocket.
@@ -367,16 +276,7 @@ impl Visit {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
-        if let Some(left) = *self.left.lock().unwrap_or_else(PoisonError::into_inner) {
-            let values = [
-                (RATELIMIT_LIMIT, u64::from(left.limit)),
-                (RATELIMIT_REMAINING, u64::from(left.remaining)),
-                (RATELIMIT_RESET, left.full_s),
-            ];
-            for (name, value) in values {
-                response.headers_mut().insert(name, HeaderValue::from(value));
-            }
-        }
+        self.left.mark(response);
         if let Some(hsts) = self.checks.hsts.as_ref().filter(|_| self.https) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }

@@ -16,7 +16,7 @@ use super::handshake::{Choice, Handshake, NotUpgraded, choose, handshake};
 use super::rest::{self, table as paths};
 use crate::api::call::{self, Deps};
 use crate::api::dialect::MountedSocket;
-use crate::api::error::Failure;
+use crate::api::error_response::Failure;
 use crate::api::refusal::Refusal;
 use crate::api::socket::{Entrance, Opening, Refusals, Rooms};
 

@@ -10,7 +10,7 @@ use warp::http::StatusCode;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
-use crate::api::error::Failure;
+use crate::api::error_response::Failure;
 use crate::api::explain::Mistake;
 
 /// Bytes of a body here.

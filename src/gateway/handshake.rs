@@ -27,7 +27,7 @@ use super::checks::Visit;
 use super::listener::Peer;
 use super::stream::{Io, Stream};
 use super::websocket::{CLOSE_MS, Connection};
-use crate::api::error::{ErrorStyle, Failure};
+use crate::api::error_response::{ErrorStyle, Failure};
 use crate::api::refusal::Refusal;
 
 /// The subprotocol after which a client names its token, for browsers, which can set no header.

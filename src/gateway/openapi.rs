@@ -20,7 +20,7 @@ use utoipa::openapi::{
 use super::rest;
 use crate::api::asset::Asset;
 use crate::api::dialect::{Dialects, Mounted};
-use crate::api::error::{Detail, Details};
+use crate::api::error_response::{Detail, Details};
 use crate::api::route::{Access, Body, Content, Shape, Verb};
 
 const TAGS: &[(&str, &str)] = &[

@@ -15,7 +15,7 @@ use warp::http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::api::asset::Asset;
-use crate::api::error::{Failure, set};
+use crate::api::error_response::{Failure, set};
 
 /// What the web app may do: everything comes from this server, WebSockets included.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \

@@ -1,29 +1,176 @@
-//! How much one address or one user may ask for: rates, and connections at once.
+//! How much one address or one user may ask for: requests, logins, and connections at once; and what they are told who ask for
+//! more.
 //!
-//! A rate is a bucket per key: so many at once, refilled steadily (GCRA, by `governor`). Its memory has a bound of its own:
-//! where a shard is full, the half of its keys that asked for least makes way, which loses them next to nothing.
+//! Rates are taken from [`buckets`], where each address and each user has one.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+pub mod buckets;
+
+use std::hash::Hash;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use dashmap::DashMap;
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::{Quota, RateLimiter};
+use parlance_schema::fault::Limit;
+use parlance_schema::{Fault, UserId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::http::header::{HeaderName, HeaderValue};
+use warp::reply::Response;
 
-/// Keys that a bucket remembers.
-const KEYS_MAX: usize = 65_536;
-/// The times from one refill of a bucket to the next that can be counted.
-const PERIOD_MIN: Duration = Duration::from_nanos(1);
-const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
-/// Parts of a bucket that are locked apart.
-const SHARDS: usize = 16;
+use crate::api::refusal::Refusal;
+use crate::config::{Config, Rates};
+use buckets::{Bucket, Left};
+
+const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Milliseconds after which an address with too many connections may try again.
+const CONNECTIONS_RETRY_MS: u64 = 10_000;
+/// Connections over an address's number that are told so, at once; others are closed without a word.
+const TURNED_AWAY_MAX: usize = 256;
+
+/// The rates and numbers of one listener, and what is counted against them. The default limits nothing.
+pub(super) struct RateLimits {
+    rates: Rates,
+    addresses: Option<Arc<Bucket<Net>>>,
+    attempts: Option<Arc<Bucket<Net>>>,
+    users: Option<Arc<Bucket<UserId>>>,
+    open: Arc<Open>,
+    connections_per_address: usize,
+    turned_away: Arc<Semaphore>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            rates: Rates::default(),
+            addresses: None,
+            attempts: None,
+            users: None,
+            open: Arc::default(),
+            connections_per_address: 0,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        }
+    }
+}
+
+impl RateLimits {
+    /// Takes them from the settings.
+    pub(super) fn new(config: &Config) -> Self {
+        let rates = &config.rates;
+        Self {
+            rates: rates.clone(),
+            addresses: Bucket::new(rates.address_per_s, rates.address_burst).map(Arc::new),
+            attempts: Bucket::new(rates.attempts_per_s, rates.attempts_burst).map(Arc::new),
+            users: Bucket::new(rates.user_per_s, rates.user_burst).map(Arc::new),
+            connections_per_address: config.limits.connections_per_address,
+            ..Self::default()
+        }
+    }
+
+    /// Goes on counting what others have counted: connections, and what rates that are the same have let in.
+    pub(super) fn go_on_from(&mut self, others: &Self) {
+        self.open = Arc::clone(&others.open);
+        self.turned_away = Arc::clone(&others.turned_away);
+        let (old, now) = (&others.rates, &self.rates);
+        if (old.address_per_s, old.address_burst) == (now.address_per_s, now.address_burst) {
+            self.addresses.clone_from(&others.addresses);
+        }
+        if (old.attempts_per_s, old.attempts_burst) == (now.attempts_per_s, now.attempts_burst) {
+            self.attempts.clone_from(&others.attempts);
+        }
+        if (old.user_per_s, old.user_burst) == (now.user_per_s, now.user_burst) {
+            self.users.clone_from(&others.users);
+        }
+    }
+
+    /// Counts a connection of an address; `None` where it has too many.
+    pub(super) fn seat(&self, address: IpAddr) -> Option<Seat> {
+        let seat = self.open.take(address.into(), self.connections_per_address);
+        if seat.is_none() {
+            Refusal::AddressConnections.count();
+        }
+        seat
+    }
+
+    /// A permit to tell a client that its address has too many connections; `None` where it is just to be closed.
+    pub(super) fn permit_to_tell(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turned_away).try_acquire_owned().ok()
+    }
+
+    /// Counts a request of an address.
+    pub(super) fn take_of_address(&self, address: IpAddr, left: &Least) -> Result<(), Fault> {
+        left.take(self.addresses.as_deref(), &Net::from(address), Refusal::AddressRate)
+    }
+
+    /// Counts a request of a user.
+    pub(super) fn take_of_user(&self, user: UserId, left: &Least) -> Result<(), Fault> {
+        left.take(self.users.as_deref(), &user, Refusal::UserRate)
+    }
+
+    /// Counts an attempt to log in or to make an account.
+    pub(super) fn take_attempt(&self, address: IpAddr, left: &Least) -> Result<(), Fault> {
+        left.take(self.attempts.as_deref(), &Net::from(address), Refusal::AttemptRate)
+    }
+}
+
+/// What a client is told whose address has too many connections.
+pub(super) fn too_many_connections() -> Fault {
+    let seconds = CONNECTIONS_RETRY_MS / 1_000;
+    let why = format!("too many connections from your IP address: close one, or try again in {seconds} s");
+    Fault::rate_limited(Limit::AddressConnections, why, CONNECTIONS_RETRY_MS)
+}
+
+/// What is left in that bucket of those that a request took from which holds least, or which was empty.
+#[derive(Default)]
+pub(super) struct Least(Mutex<Option<Left>>);
+
+impl Least {
+    fn take<K: Hash + Eq + Copy>(&self, bucket: Option<&Bucket<K>>, key: &K, refusal: Refusal) -> Result<(), Fault> {
+        let Some(bucket) = bucket else { return Ok(()) };
+        let (left, wait_ms) = match bucket.take(key) {
+            Ok(left) => (left, None),
+            Err(empty) => (empty.left, Some(empty.wait_ms)),
+        };
+        let mut least = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if least.is_none_or(|least| left.remaining < least.remaining || wait_ms.is_some()) {
+            *least = Some(left);
+        }
+        let Some(wait_ms) = wait_ms else { return Ok(()) };
+        refusal.count();
+        Err(match refusal {
+            Refusal::AttemptRate => Fault::rate_limited(
+                Limit::AttemptRate,
+                format!("too many logins and registrations from your IP address: try again in {wait_ms} ms"),
+                wait_ms,
+            ),
+            Refusal::UserRate => Fault::rate_limited(
+                Limit::UserRate,
+                format!("too many requests by your user: wait {wait_ms} ms before the next one"),
+                wait_ms,
+            ),
+            _ => Fault::rate_limited(
+                Limit::AddressRate,
+                format!("too many requests from your IP address: wait {wait_ms} ms before the next one"),
+                wait_ms,
+            ),
+        })
+    }
+
+    /// Adds it to an answer.
+    pub(super) fn mark(&self, response: &mut Response) {
+        if let Some(left) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let values = [
+                (RATELIMIT_LIMIT, u64::from(left.limit)),
+                (RATELIMIT_REMAINING, u64::from(left.remaining)),
+                (RATELIMIT_RESET, left.full_s),
+            ];
+            for (name, value) in values {
+                response.headers_mut().insert(name, HeaderValue::from(value));
+            }
+        }
+    }
+}
 
 /// Whose connections and requests count together: an IPv4 address, or the /64 that a host of IPv6 has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,127 +191,6 @@ impl From<IpAddr> for Net {
             }
         }
     }
-}
-
-/// What is left in a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// How many it holds when it is full.
-    pub limit: u32,
-    /// How many it holds now.
-    pub remaining: u32,
-    /// Seconds until it is full again, rounded up.
-    pub full_s: u64,
-}
-
-/// The bucket is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Empty {
-    /// Milliseconds until it holds one again, rounded up.
-    pub wait_ms: u64,
-    /// What to tell of it.
-    pub left: Left,
-}
-
-/// A bucket for each key.
-pub struct Bucket<K: Hash + Eq + Copy, C: Clock = MonotonicClock> {
-    limiter: RateLimiter<K, Bounded<K>, C, StateInformationMiddleware>,
-    clock: C,
-    per_s: f64,
-    burst: NonZeroU32,
-}
-
-impl<K: Hash + Eq + Copy> Bucket<K> {
-    /// A bucket that holds `burst` and is refilled by `per_s` a second; `None`, which limits nothing, where the rate is 0.
-    /// The rate may be a fraction: 0.2 is one in five seconds.
-    #[must_use]
-    pub fn new(per_s: f64, burst: u32) -> Option<Self> {
-        Self::with(per_s, burst, KEYS_MAX, MonotonicClock)
-    }
-}
-
-impl<K: Hash + Eq + Copy, C: Clock + Clone> Bucket<K, C> {
-    fn with(per_s: f64, burst: u32, keys_max: usize, clock: C) -> Option<Self> {
-        // Settings are checked before; what is no rate all the same must not be "no limit".
-        if per_s == 0.0 {
-            return None;
-        }
-        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-        let period = Duration::try_from_secs_f64(1.0 / per_s).unwrap_or(PERIOD_MAX).clamp(PERIOD_MIN, PERIOD_MAX);
-        let quota = Quota::with_period(period)?.allow_burst(burst);
-        let limiter = RateLimiter::new(quota, Bounded::new(keys_max), clock.clone());
-        Some(Self { limiter, clock, per_s, burst })
-    }
-
-    /// Takes one out of a key's bucket.
-    ///
-    /// # Errors
-    /// When there is none in it.
-    pub fn take(&self, key: &K) -> Result<Left, Empty> {
-        match self.limiter.check_key(key) {
-            Ok(state) => Ok(self.left(state.remaining_burst_capacity())),
-            Err(until) => {
-                let wait = until.wait_time_from(self.clock.now());
-                let wait_ms = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
-                Err(Empty { wait_ms: wait_ms.max(1), left: self.left(0) })
-            }
-        }
-    }
-
-    fn left(&self, remaining: u32) -> Left {
-        let missing = self.burst.get().saturating_sub(remaining);
-        Left { limit: self.burst.get(), remaining, full_s: (f64::from(missing) / self.per_s).ceil() as u64 }
-    }
-}
-
-/// The state of a bucket's keys: when each will be full again, as `governor` counts it.
-struct Bounded<K> {
-    shards: [Mutex<HashMap<K, Nanos>>; SHARDS],
-    shard_keys_max: usize,
-    hasher: RandomState,
-}
-
-impl<K> Bounded<K> {
-    fn new(keys_max: usize) -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            shard_keys_max: (keys_max / SHARDS).max(2),
-            hasher: RandomState::new(),
-        }
-    }
-}
-
-impl<K: Hash + Eq + Copy> StateStore for Bounded<K> {
-    type Key = K;
-
-    fn measure_and_replace<T, F, E>(&self, key: &K, f: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        // The map within the shard hashes with keys of its own, so that one shard's keys spread over it.
-        let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        let mut states = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get_mut(key) {
-            let (answer, next) = f(Some(*state))?;
-            *state = next;
-            return Ok(answer);
-        }
-        let (answer, next) = f(None)?;
-        if states.len() >= self.shard_keys_max {
-            make_room(&mut states);
-        }
-        states.insert(*key, next);
-        Ok(answer)
-    }
-}
-
-/// Forgets the half of the keys that will be full first.
-fn make_room<K: Hash + Eq>(states: &mut HashMap<K, Nanos>) {
-    let mut times: Vec<u64> = states.values().map(|state| state.as_u64()).collect();
-    let middle = times.len() / 2;
-    let (_, median, _) = times.select_nth_unstable(middle);
-    let median = *median;
-    states.retain(|_, state| state.as_u64() > median);
 }
 
 /// Connections that are open, by whose they are.
@@ -204,74 +230,7 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
-
-    #[test]
-    fn a_bucket_empties_and_fills() {
-        let clock = FakeRelativeClock::default();
-        let bucket = Bucket::with(2.0, 3, KEYS_MAX, clock.clone()).unwrap();
-        let taken: Vec<_> = (0..3).map(|_| bucket.take(&1).unwrap().remaining).collect();
-        assert_eq!(taken, [2, 1, 0]);
-        let empty = bucket.take(&1).unwrap_err();
-        assert_eq!(empty, Empty { wait_ms: 500, left: Left { limit: 3, remaining: 0, full_s: 2 } });
-        assert_eq!(bucket.take(&2).unwrap().remaining, 2, "another key has a bucket of its own");
-        clock.advance(Duration::from_millis(499));
-        assert_eq!(bucket.take(&1).unwrap_err().wait_ms, 1);
-        clock.advance(Duration::from_millis(1));
-        assert_eq!(bucket.take(&1).unwrap().remaining, 0);
-        clock.advance(Duration::from_secs(60));
-        assert_eq!(bucket.take(&1).unwrap(), Left { limit: 3, remaining: 2, full_s: 1 });
-    }
-
-    #[test]
-    fn nothing_is_limited_by_zero() {
-        assert!(Bucket::<u64>::new(0.0, 5).is_none());
-    }
-
-    #[test]
-    fn a_rate_below_one_is_a_limit() {
-        for (per_s, wait_ms) in [(0.2, 5_000), (0.1, 10_000), (0.49, 2_041), (0.000_01, 100_000_000)] {
-            let clock = FakeRelativeClock::default();
-            let bucket = Bucket::with(per_s, 5, KEYS_MAX, clock.clone()).unwrap();
-            assert_eq!((0..30).filter(|_| bucket.take(&1).is_ok()).count(), 5, "{per_s}");
-            let empty = bucket.take(&1).unwrap_err();
-            assert_eq!(empty.wait_ms, wait_ms, "{per_s}");
-            clock.advance(Duration::from_millis(wait_ms));
-            assert!(bucket.take(&1).is_ok() && bucket.take(&1).is_err(), "{per_s}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_rate_limits_all_the_same() {
-        for per_s in [f64::NAN, -1.0, f64::INFINITY, 1e-300, 1e300] {
-            let bucket = Bucket::with(per_s, 0, KEYS_MAX, FakeRelativeClock::default()).unwrap();
-            assert!(bucket.take(&1).is_ok() && bucket.take(&1).is_err(), "{per_s}");
-        }
-    }
-
-    #[test]
-    fn keys_are_bounded() {
-        let clock = FakeRelativeClock::default();
-        let bucket = Bucket::with(1.0, 100, 1_600, clock).unwrap();
-        for key in 0..100_000_u64 {
-            bucket.take(&key).unwrap();
-        }
-        let state = |shard: &Mutex<HashMap<u64, Nanos>>| shard.lock().unwrap().len();
-        let kept: usize = bucket.limiter.into_state_store().shards.iter().map(state).sum();
-        assert!((1..=1_600).contains(&kept), "{kept}");
-    }
-
-    #[test]
-    fn who_was_refused_is_not_forgotten_by_a_flood_of_others() {
-        let bucket = Bucket::with(1.0, 100, 1_600, FakeRelativeClock::default()).unwrap();
-        while bucket.take(&u64::MAX).is_ok() {}
-        for key in 0..100_000_u64 {
-            bucket.take(&key).unwrap();
-        }
-        assert!(bucket.take(&u64::MAX).is_err());
-    }
 
     #[test]
     fn addresses_are_put_together_as_hosts_have_them() {

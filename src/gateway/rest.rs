@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod entries;
 pub mod invites;
 pub mod lists;
 pub mod me;
@@ -23,7 +24,7 @@ use warp::reply::{Reply, Response};
 use super::native;
 use crate::api::call::Call;
 use crate::api::dialect::{Dialects, Mounted, MountedSocket};
-use crate::api::error::{Failure, json};
+use crate::api::error_response::{Failure, json};
 use crate::api::route::{self, Action, Content, Route};
 use table::Table;
 
@@ -34,10 +35,11 @@ pub fn mounted() -> impl Iterator<Item = Mounted> {
 
 /// All routes of the native API, chapter by chapter.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    let chapters: [&'static [Route]; 11] = [
+    let chapters: [&'static [Route]; 12] = [
         auth::ROUTES,
         me::ROUTES,
         rooms::ROUTES,
+        entries::ROUTES,
         members::ROUTES,
         invites::ROUTES,
         messages::ROUTES,

@@ -27,8 +27,9 @@ use super::rest::table::{self, Found, Table};
 use crate::api::body::{self, Incoming};
 use crate::api::call::{self, Call, Deps};
 use crate::api::dialect::Mounted;
-use crate::api::error::{self, Failure, set};
+use crate::api::error_response::{self, Failure, set};
 use crate::api::route::{Access, Verb};
+use crate::api::{idempotency_key, query};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -58,7 +59,7 @@ pub fn routes(deps: Arc<Deps>) -> impl Filter<Extract = (Response,), Error = Inf
             let request = Request { method, path: path.as_str().to_owned(), query, headers, visit };
             answer(gate, request, body::stream(body)).boxed()
         })
-        .recover(error::recover)
+        .recover(error_response::recover)
         .unify()
 }
 
@@ -133,11 +134,11 @@ async fn handle(gate: &Gate, found: Found<'_>, request: Request, body: &mut Inco
         deps: Arc::clone(&gate.deps),
         route,
         who,
-        key: if route.keyed { call::key(&request.headers)? } else { None },
+        key: if route.keyed { idempotency_key::key(&request.headers)? } else { None },
         params: table::params(route.path, &request.path)?,
         // Outside `/v1` a query means nothing, and pages are given all sorts.
         query: if route.path.starts_with("/v1/") || mounted.serving.is_some() {
-            call::query(mounted, &request.query)?
+            query::query(mounted, &request.query)?
         } else {
             Vec::new()
         },

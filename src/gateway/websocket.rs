@@ -5,6 +5,8 @@
 //! is a hand-written future, so that an idle connection is a socket, a link and this struct, and owns no buffer: reads go
 //! through a scratch buffer of the thread, and writes hand the shared frames to the kernel as they are.
 
+mod back_pressure;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -19,7 +21,6 @@ use bytes::Bytes;
 use parlance_actors::link::{Link, Receiver, ticks};
 use parlance_actors::wire::{Opcode, frame};
 use parlance_schema::Code;
-use parlance_schema::limits::OUTBOX_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -289,11 +290,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Receiver, H> Connection<S, R, H> {
             }
             Ok(self.after_decoding(*messages))
         })
-    }
-
-    /// Whether the client must read what it asked for before it is heard again.
-    fn is_paused(&self) -> bool {
-        self.stage == Stage::Open && self.link.outbox.queued_bytes() > OUTBOX_BYTES_MAX
     }
 
     fn after_decoding(&self, messages: usize) -> Read {

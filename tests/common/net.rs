@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parlance_actors::ports::bus::{BusState, NodeEvent, Question, Reply, Responder, RoomEvent, Sink};
 use parlance_actors::ports::membership::{NodeId, NodeInfo, NodeState, View};
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parlance::api::dialect::{Dialects, Mounted};
-use parlance::api::error::ErrorStyle;
+use parlance::api::error_response::ErrorStyle;
 use parlance::api::route::{Access, Route};
 use parlance::dialect;
 use parlance::gateway::rest;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use parlance_actors::ports::bus::{
     AskError, Bus, BusState, NodeEvent, Question, Reply, Responder, RoomEvent, Sink, Subscription,
 };
-use parlance_schema::event::Notice;
 use parlance_schema::node::NodeId;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parlance_actors::ids::Ids;
@@ -40,10 +41,14 @@ struct Wall {
     gate: Arc<Gate>,
 }
 
+/// What a right clock shows in a run that began then.
+fn right(since: Instant) -> Millis {
+    START + since.elapsed().as_millis() as u64
+}
+
 impl Clock for Wall {
     fn now(&self) -> Millis {
-        let right = START + self.since.elapsed().as_millis() as u64;
-        right.saturating_add_signed(self.gate.skew_ms.load(SeqCst))
+        right(self.since).saturating_add_signed(self.gate.skew_ms.load(SeqCst))
     }
 }
 
@@ -136,6 +141,11 @@ impl Cluster {
             cluster.boot(at).await;
         }
         cluster
+    }
+
+    /// How long it is, by a right clock, until the last of what consumers left for later is looked at.
+    pub fn until_last_due(&self) -> Duration {
+        Duration::from_millis(self.disk.last_due().saturating_sub(right(self.began)))
     }
 
     /// Starts a node in place of one that was killed, or for the first time.

@@ -17,7 +17,7 @@ use parlance::store::{Memory, Sqlite, sqlite};
 use parlance_actors::ids::Ids;
 use parlance_actors::ports::bus::{RoomEvent, Sink, Subscription};
 use parlance_actors::ports::{Bus, Clock, Random, Store};
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{Code, Fault, Millis, RoomId, UserId};
 use tempfile::TempDir;
 

@@ -2,8 +2,8 @@
 
 use parlance::config::Config;
 use parlance_schema::fault::Limit;
-use parlance_schema::frame::Push;
 use parlance_schema::limits;
+use parlance_schema::push::Push;
 use parlance_schema::{Code, Fault, UserId};
 use serde_json::Value;
 

@@ -30,9 +30,9 @@ FOR_TESTS = ["src/gateway/dev.rs", "src/gateway/echo.rs"]
 
 # Which texts come when: by a part of the path, the first that fits.
 WHEN = [
-    ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/frame", "gateway/rest/table"]),
+    ("A request that can't be read", ["src/api/explain", "src/gateway/native", "src/api/body", "src/api/call", "src/api/query", "src/api/idempotency_key", "src/api/frame", "gateway/rest/table"]),
     ("A WebSocket that is refused or closed", ["gateway/connect", "gateway/handshake", "gateway/websocket_frames", "gateway/websocket", "api/socket"]),
-    ("A request that is refused before it is routed", ["gateway/checks"]),
+    ("A request that is refused before it is routed", ["gateway/checks", "gateway/rate_limits"]),
     ("Another chat service's API, where it says something of its own", ["src/dialect"]),
     ("REST: paths, methods and parameters", ["src/gateway", "src/api"]),
     ("Accounts and logins", ["src/auth"]),

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parlance_schema::Code;
-use parlance_schema::frame::Push;
 use parlance_schema::node::NodeState;
+use parlance_schema::push::Push;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::tree::Tree;

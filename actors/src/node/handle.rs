@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parlance_schema::fault::Limit;
-use parlance_schema::frame::{Answer, Push};
+use parlance_schema::frame::Answer;
 use parlance_schema::limits::CREDITS;
 use parlance_schema::op::Op;
+use parlance_schema::push::Push;
 use parlance_schema::user::Principal;
 use parlance_schema::{Code, Fault, RoomId, TenantId};
 use ractor::ActorRef;

@@ -7,9 +7,10 @@ use parlance_domain::visibility::visible;
 use parlance_schema::entry::Fact;
 use parlance_schema::frame::{Answer, PageOf};
 use parlance_schema::limits::{ID_MAX, PAGE_DEFAULT, PAGE_MAX};
+use parlance_schema::message::{MessageView, RevisionView};
 use parlance_schema::shown::Shown;
 use parlance_schema::user::{Principal, UserView};
-use parlance_schema::view::{MessageView, PresenceView, RevisionView, RoomView};
+use parlance_schema::view::{PresenceView, RoomView};
 use parlance_schema::{Fault, MessageId, RoomId, Seq, TenantId, UserId};
 
 use super::unavailable;
@@ -295,7 +296,7 @@ pub(super) async fn whereabouts(node: &Registries, who: Principal, users: Vec<Us
     for (account, theirs) in accounts.into_iter().zip(rooms) {
         if account.id == who.user || theirs.iter().any(|room| mine.contains(room)) {
             let status = node.presence.status(account.id);
-            let online = status != parlance_schema::event::Status::Offline;
+            let online = status != parlance_schema::user::Status::Offline;
             let last_seen = if online { None } else { account.last_seen };
             presence.push(PresenceView { user: account.id, status, last_seen });
         }

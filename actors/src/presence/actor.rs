@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use parlance_schema::event::{Ephemeral, Status};
 use parlance_schema::node::NodeId;
+use parlance_schema::push::Ephemeral;
+use parlance_schema::user::Status;
 use parlance_schema::{Millis, UserId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parlance_schema::UserId;
-use parlance_schema::event::Status;
 use parlance_schema::node::NodeId;
+use parlance_schema::user::Status;
 use ractor::ActorRef;
 
 use super::actor::{Msg, State, publish};

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use parlance_schema::UserId;
-use parlance_schema::event::Status;
 use parlance_schema::node::{NodeId, View};
+use parlance_schema::user::Status;
 
 use super::registry::best;
 use crate::ports::bus::PresenceNews;

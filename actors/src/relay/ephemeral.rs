@@ -1,14 +1,25 @@
 //! Typing, presence and read marks: passed on to those who are connected, and stored nowhere on the way.
 
 use bytes::Bytes;
-use parlance_schema::event::Ephemeral;
+use parlance_schema::Fault;
+use parlance_schema::push::Ephemeral;
+use parlance_schema::user::Principal;
 use ractor::ActorRef;
 
 use super::actor::{Mode, Msg, State};
 use super::registry::lock;
+use crate::ports::bus::RoomEvent;
 use crate::wire::WIRES_MAX;
 
 impl State {
+    /// Tells the others that somebody is writing, who may write, or that they stopped.
+    pub(super) fn typing(&self, who: &Principal, on: bool) -> Result<(), Fault> {
+        parlance_domain::room::may_write(self.folded.as_ref(), who, self.shared.clock.now())?;
+        let event = Ephemeral::Typing { room: self.room, user: who.user, on };
+        self.shared.bus.publish_room(self.room, RoomEvent::Ephemeral(event));
+        Ok(())
+    }
+
     /// Passes typing, presence and read marks on to all who are connected, but not to whom they are about.
     pub(super) fn ephemeral(&mut self, me: &ActorRef<Msg>, event: &Ephemeral) {
         let (user, loud) = match event {

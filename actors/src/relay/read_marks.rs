@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use parlance_schema::event::Ephemeral;
 use parlance_schema::limits::MEMBERS_MAX;
+use parlance_schema::push::Ephemeral;
 use parlance_schema::user::Principal;
 use parlance_schema::{RoomId, Seq, UserId};
 use ractor::ActorRef;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use parlance_domain::room::State as Folded;
 use parlance_schema::command::History;
 use parlance_schema::entry::Entry;
-use parlance_schema::frame::Push;
 use parlance_schema::limits::PAGE_MAX;
+use parlance_schema::push::Push;
 use parlance_schema::{Fault, RoomId, Seq, UserId};
 
 use super::actor::{Mode, State, Sub};

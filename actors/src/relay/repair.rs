@@ -9,62 +9,22 @@ use ractor::ActorRef;
 use super::actor::{From, Msg, State};
 use crate::link::Link;
 
-/// How long what was done elsewhere may be on its way here before the log is read, in milliseconds.
-const ARRIVAL_MS: u64 = 100;
 /// How often the log is read again for what it must have and doesn't show.
 const TRIES: u32 = 6;
 /// How old a relay is, in seconds, when it looks for what was published before its subscription reached all of the bus.
 const LOOK_AGAIN_AFTER: u32 = 2;
-/// Questions that wait for what was done elsewhere; beyond that, they are answered as things are known here.
-const PARKED_MAX: usize = 1_024;
-
 /// What is missing, and who waits for it.
 #[derive(Default)]
 pub(super) struct Repair {
     /// The number that this node's own commands came to.
-    expected: Seq,
-    parked: Vec<Msg>,
+    pub(super) expected: Seq,
+    pub(super) parked: Vec<Msg>,
     tries: u32,
     /// Seconds since the relay began, as far as they matter.
     age: u32,
 }
 
-impl Repair {
-    /// Keeps a question for later.
-    pub(super) fn park(&mut self, msg: Msg) {
-        self.parked.push(msg);
-    }
-}
-
 impl State {
-    /// Whether a question waits until what this node did is here: who has an answer to a command sees what came of it.
-    pub(super) fn parks(&self, msg: &Msg) -> bool {
-        let asks = matches!(
-            msg,
-            Msg::View { .. }
-                | Msg::Members { .. }
-                | Msg::Bans { .. }
-                | Msg::Invites { .. }
-                | Msg::Access { .. }
-                | Msg::Mark { .. }
-                | Msg::Subscribe(_)
-        );
-        asks && self.lacks() && self.repair.parked.len() < PARKED_MAX
-    }
-
-    fn lacks(&self) -> bool {
-        self.repair.expected > self.last() && self.broken.is_none()
-    }
-
-    /// A command of this node's came to the entry with this number: it is about to be published, or was just missed.
-    pub(super) fn expect(&mut self, me: &ActorRef<Msg>, seq: Seq) {
-        let waits = self.lacks();
-        self.repair.expected = self.repair.expected.max(seq);
-        if !waits && self.lacks() {
-            me.send_after(Duration::from_millis(ARRIVAL_MS), || Msg::Overdue);
-        }
-    }
-
     /// A subscription may take a while to reach all of the bus: what was lost until then is asked for.
     pub(super) fn look_once_more(&mut self, me: &ActorRef<Msg>) {
         self.repair.age = self.repair.age.saturating_add(1);
@@ -76,13 +36,6 @@ impl State {
         }
         if !self.shared.cluster.is_single_node() {
             self.reread_marks(me);
-        }
-    }
-
-    /// What was expected is looked for in the log if it hasn't come.
-    pub(super) fn overdue(&mut self, me: &ActorRef<Msg>) {
-        if self.lacks() {
-            self.heard_last(me, self.repair.expected);
         }
     }
 
@@ -100,17 +53,6 @@ impl State {
         }
         let pause = Duration::from_millis(25 << self.repair.tries);
         me.send_after(pause, move || Msg::Heard(highest));
-    }
-
-    /// Goes on with what waited.
-    pub(super) fn unpark(&mut self, me: &ActorRef<Msg>) {
-        self.count_early_marks(me);
-        if self.repair.parked.is_empty() || self.lacks() {
-            return;
-        }
-        for msg in std::mem::take(&mut self.repair.parked) {
-            let _ = me.cast(msg);
-        }
     }
 
     /// Whether a subscription hints at something that other nodes may know and this relay doesn't.

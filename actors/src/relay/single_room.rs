@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use parlance_schema::event::Ephemeral;
+use parlance_schema::push::Ephemeral;
 use ractor::ActorRef;
 
 use super::actor::{Mode, Msg, State, Sub};

@@ -2,13 +2,11 @@
 
 use parlance_domain::room::State as Folded;
 use parlance_schema::command::History;
-use parlance_schema::event::Ephemeral;
 use parlance_schema::user::Principal;
 use parlance_schema::view::{BanView, MemberView, OpenInvite, RoomView};
 use parlance_schema::{Fault, Millis, Seq, TenantId, UserId};
 
 use super::actor::State;
-use crate::ports::bus::RoomEvent;
 
 /// A room as somebody sees it, and where its last message is.
 pub(crate) struct View {
@@ -114,13 +112,5 @@ impl State {
         let mut invites: Vec<_> = open.map(view).collect();
         invites.sort_by_key(|invite| invite.expires_at.unwrap_or(Millis::MAX));
         Ok(invites)
-    }
-
-    /// Tells the others that somebody is writing, who may write, or that they stopped.
-    pub(super) fn typing(&self, who: &Principal, on: bool) -> Result<(), Fault> {
-        parlance_domain::room::may_write(self.folded.as_ref(), who, self.shared.clock.now())?;
-        let event = Ephemeral::Typing { room: self.room, user: who.user, on };
-        self.shared.bus.publish_room(self.room, RoomEvent::Ephemeral(event));
-        Ok(())
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parlance_domain::rate::Rate;
 use parlance_schema::Fault;
 use parlance_schema::fault::Limit;
-use parlance_schema::limits::COMMAND_DEADLINE_MS;
 use ractor::ActorRef;
 
 use super::actor::Msg;
+use super::deadlines::limit_command;
 use super::registry::Registry;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
@@ -65,7 +65,7 @@ impl Receiver for Incoming {
             // The room gets it at once, so that commands keep their order and wait for nothing else.
             Ok(Plan::Command { room, client_id, command }) => {
                 let client_id = client_id.unwrap_or_else(|| ops::fresh_client_id(&self.sessions.node));
-                reply.limit(now + COMMAND_DEADLINE_MS);
+                limit_command(&reply, now);
                 link.note_sent(&client_id);
                 let ask = Ask { who: link.principal, client_id, command, reply };
                 return self.sessions.node.lanes.route(room, ask);

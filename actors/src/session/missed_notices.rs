@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{Code, Fault};
 use ractor::ActorRef;
 

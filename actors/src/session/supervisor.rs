@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::actor::Msg as SessionMsg;
+use super::deadlines::{LOOK_MS, answer_late};
 use super::registry::Registry;
 use crate::link::{Link, ticks};
 use crate::ports::bus::BusState;
@@ -25,8 +26,6 @@ pub(crate) enum Msg {
     EverySecond,
 }
 
-/// Milliseconds between two looks for requests that wait too long.
-const LOOK_MS: u64 = 1_000;
 /// How often all sessions look whether they missed news, which other nodes told.
 const ROUND: Duration = Duration::from_secs(60);
 /// Over how many seconds such a round is spread.
@@ -133,19 +132,5 @@ fn restart(sessions: &Arc<Registry>, link: &Arc<Link>) {
     metrics::counter!("parlance_restarts_total", "actor" => "session").increment(1);
     if let Err(fault) = sessions.spawn(link, true) {
         link.outbox.close_for(&fault);
-    }
-}
-
-/// Answers for whoever keeps a request too long: none waits beyond its deadline until the next look.
-fn answer_late(sessions: &Registry) {
-    let by = ticks() + LOOK_MS;
-    let late = |link: &Arc<Link>| {
-        let overdue = link.requests.overdue(by);
-        (!overdue.is_empty()).then(|| (link.clone(), overdue))
-    };
-    let mut late: Vec<_> = sessions.sessions.iter().filter_map(|slot| late(&slot.0)).collect();
-    late.sort_unstable_by_key(|(link, _)| link.id);
-    for (link, overdue) in late {
-        link.answer_unknown(overdue);
     }
 }

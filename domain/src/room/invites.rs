@@ -5,9 +5,9 @@ use parlance_schema::limits::{INVITES_MAX, MEMBERS_MAX};
 use parlance_schema::{Code, Fault, Millis};
 
 use super::command_rules::CommandRules;
-use super::decide::{self, Request};
-use super::members;
+use super::decide::Request;
 use super::state::{Invite, State};
+use super::{members, permissions};
 
 pub(super) const INVITE: CommandRules = CommandRules::new("invite");
 pub(super) const UNINVITE: CommandRules = CommandRules::new("uninvite").in_archive();
@@ -70,7 +70,7 @@ pub(super) fn join(request: &Request<'_>, hash: &str) -> Result<Fact, Fault> {
         return Err(Fault::new(Code::Banned, "you are banned from this room"));
     }
     if state.archived {
-        return Err(decide::archived());
+        return Err(permissions::archived());
     }
     if state.members.len() >= MEMBERS_MAX {
         return Err(members::room_full());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::user::Principal;
 use parlance_schema::{Millis, Seq, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -176,23 +175,6 @@ impl State {
         }
         self.advance(entry);
         invariants::check(self, entry);
-    }
-
-    /// The first number that a user may read; `None` for none at all. Moderators read everything.
-    #[must_use]
-    pub fn readable_from(&self, who: &Principal) -> Option<Seq> {
-        match (self.members.get(&who.user), self.history) {
-            (Some(member), History::SinceJoined) => Some(member.joined),
-            (Some(_), History::All) => Some(1),
-            (None, _) => who.moderates(self.tenant).then_some(1),
-        }
-    }
-
-    /// Whether somebody has a say over others' things: an admin, the owner, or a moderator.
-    #[must_use]
-    pub fn is_staff(&self, who: &Principal) -> bool {
-        let role = self.members.get(&who.user).is_some_and(|member| member.role >= MemberRole::Admin);
-        role || who.moderates(self.tenant)
     }
 
     /// The other member of a direct room.

@@ -12,65 +12,37 @@
 //! command that is refused is answered only after two questions: whether the same client id was done before, and whether the log is
 //! as this writer thinks. It waits for both beside the appends (`writer/refusals.rs`); its verdict stands, so that nothing waits for it.
 
+mod audit;
 mod batch;
+mod command_order;
 mod deciding;
+mod deduplication;
 mod ending;
 mod io;
 mod lookups;
+mod new_entry;
 mod outcome;
-mod recent_answers;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use parlance_schema::limits::ROOM_QUEUE_MAX;
 use parlance_schema::view::Done;
 use parlance_schema::{Code, Fault, MessageId, RoomId, Seq, UserId};
 
 use super::State;
 use crate::message::Target;
 use batch::Batch;
-pub use batch::done;
+use command_order::{Ticket, Waiting};
+use deduplication::RecentAnswers;
 use ending::Ending;
 pub use io::{Append, Appended, BatchId, Effect, Env, Envelope, Found, Input, LookupId, Reread, Unread};
 use lookups::Lookups;
-use recent_answers::RecentAnswers;
+pub use new_entry::done;
 use refusals::Refusals;
-
-/// A command's place in the order of arrival.
-type Ticket = u64;
-
-/// A command that waits to be decided.
-#[derive(Debug)]
-struct Waiting<R> {
-    ask: Envelope<R>,
-    /// Whether the message that it is about was looked up.
-    read: bool,
-    /// Whether it is known that its client id was done before.
-    before: Before,
-    /// Whether it was passed over for want of an id.
-    lacks_id: bool,
-    doubt: Doubt,
-}
 
 /// The log's last number before an append that had the command in it, and of which nobody knows what became: it may come into the
 /// log late, for as long as that ends there.
 type Doubt = Option<Seq>;
-
-/// What is known of a client id.
-#[derive(Clone, Debug)]
-enum Before {
-    Unasked,
-    Asked(LookupId),
-    /// What it came to, and the last settled number when that was asked.
-    Known(Option<Done>, Seq),
-}
-
-impl<R> Waiting<R> {
-    fn new(ask: Envelope<R>, doubt: Doubt) -> Self {
-        Self { ask, read: false, before: Before::Unasked, lacks_id: false, doubt }
-    }
-}
 
 /// What is in flight, other than look-ups.
 #[derive(Debug)]
@@ -178,46 +150,6 @@ impl<R> Writer<R> {
                 return;
             }
         }
-    }
-
-    fn ask(&mut self, env: &Env<'_>, ask: Envelope<R>) {
-        self.active_ms = env.elapsed_ms;
-        if self.ending.dismissed {
-            return self.reply(ask.reply, Err(store_refused()));
-        }
-        if self.waiting.len() + self.refusals.len() >= ROOM_QUEUE_MAX {
-            return self.reply(
-                ask.reply,
-                Err(Fault::busy("too many requests are waiting for this room; send this one again later")),
-            );
-        }
-        self.tickets += 1;
-        let (ticket, sender, waiting) = (self.tickets, ask.who.user, Waiting::new(ask, None));
-        if self.lacks_target(&waiting, self.settled) {
-            self.lookups.unread.insert(ticket);
-        }
-        self.waiting.insert(ticket, waiting);
-        match self.held.get_mut(&sender) {
-            Some(held) => drop(held.insert(ticket)),
-            None => drop(self.ready.insert(ticket)),
-        }
-    }
-
-    /// A sender's commands can be decided again.
-    fn release(&mut self, sender: UserId) {
-        self.ready.extend(self.held.remove(&sender).unwrap_or_default());
-    }
-
-    /// All commands can be decided again.
-    fn release_all(&mut self) {
-        self.held.clear();
-        self.ready = self.waiting.keys().copied().collect();
-        self.waiting.values_mut().for_each(|waiting| {
-            waiting.read = false;
-            waiting.before = Before::Unasked;
-        });
-        let unread = self.waiting.iter().filter(|(_, waiting)| self.lacks_target(waiting, self.settled));
-        self.lookups.unread = unread.map(|(ticket, _)| *ticket).collect();
     }
 
     fn reply(&mut self, reply: R, outcome: Result<Done, Fault>) {

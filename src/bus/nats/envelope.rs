@@ -66,8 +66,10 @@ mod tests {
     use parlance_actors::ports::bus::{Asked, NodeEvent, PresenceNews, Question, Reply, RoomEvent};
     use parlance_schema::command::Command;
     use parlance_schema::entry::{Entry, Fact};
-    use parlance_schema::event::{Ephemeral, Notice, Status};
     use parlance_schema::id::TENANT_DEFAULT;
+    use parlance_schema::notice::Notice;
+    use parlance_schema::push::Ephemeral;
+    use parlance_schema::user::Status;
     use parlance_schema::user::{Principal, Role};
     use parlance_schema::{ClientId, Fault, MessageId, RoomId, UserId};
     use proptest::prelude::*;

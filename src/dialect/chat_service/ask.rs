@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use parlance_schema::limits::ID_MAX;
+use parlance_schema::message::MessageView;
 use parlance_schema::op::{self, Operation};
-use parlance_schema::view::{MemberView, MessageView, RoomView};
+use parlance_schema::view::{MemberView, RoomView};
 use parlance_schema::{Code, Fault, MessageId, RoomId, UserId};
 
 use super::view::Names;
 use crate::api::call::Call;
-use crate::api::error::Failure;
+use crate::api::error_response::Failure;
 use crate::api::socket::What;
 
 /// Users that one operation shows at most.

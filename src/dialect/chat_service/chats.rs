@@ -12,7 +12,7 @@ use super::ask::{self, of_body, path_id};
 use super::view::{Chat, ChatDetails, Chats, ListedChat, Participant};
 use crate::api::body::decode_at;
 use crate::api::call::Call;
-use crate::api::error::{Failure, json};
+use crate::api::error_response::{Failure, json};
 use crate::api::page::Page;
 use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
 

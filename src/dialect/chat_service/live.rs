@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use parlance_schema::event::Status;
 use parlance_schema::limits::{DIALECT_PAGE_MAX, MEMBERS_MAX, MESSAGE_CHARS_MAX};
 use parlance_schema::op;
+use parlance_schema::user::Status;
 use parlance_schema::{Code, RoomId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use warp::reply::Response;
 
 use super::ask::{self, path_id};
 use crate::api::call::Call;
-use crate::api::error::{Failure, json};
+use crate::api::error_response::{Failure, json};
 use crate::api::route::{Access, Route, get, ok};
 
 /// The routes of what goes on now.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use parlance_schema::content::{Content, MESSAGE_TYPE};
+use parlance_schema::message::MessageView;
 use parlance_schema::op;
-use parlance_schema::view::MessageView;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use super::ask::{self, of_body, path_id, query_id};
 use super::view::{ChatMessages, Message};
 use crate::api::body::decode_at;
 use crate::api::call::Call;
-use crate::api::error::{Failure, json};
+use crate::api::error_response::{Failure, json};
 use crate::api::page::Page;
 use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
 

@@ -14,9 +14,10 @@ use super::settings::Settings;
 use super::view::{ChatUsers, User};
 use crate::api::account::{ChangePassword, Login, Register, Secret, UpdateProfile};
 use crate::api::body::{decode_at, is_form};
-use crate::api::call::{Call, decoded};
-use crate::api::error::{Failure, json};
+use crate::api::call::Call;
+use crate::api::error_response::{Failure, json};
 use crate::api::page::Page;
+use crate::api::query::decoded;
 use crate::api::route::{Access, Holds, Query, Route, created, get, ok, post, put};
 
 /// The users' routes.

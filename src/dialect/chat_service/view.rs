@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use parlance_schema::command::{Kind, MemberRole};
 use parlance_schema::content::{Content, MESSAGE_TYPE, Meta, Part};
-use parlance_schema::event::Status;
+use parlance_schema::message::MessageView;
+use parlance_schema::user::Status;
 use parlance_schema::user::{MeView, UserView};
-use parlance_schema::view::{MemberView, MessageView, RoomView};
+use parlance_schema::view::{MemberView, RoomView};
 use parlance_schema::{MessageId, RoomId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;

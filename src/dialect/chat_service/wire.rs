@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::Ephemeral;
-use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::frame::{ReplyOutcome, Request};
 use parlance_schema::limits::FRAME_BYTES_MAX;
 use parlance_schema::op::{Op, OpWord};
+use parlance_schema::push::{Ephemeral, Push};
 use parlance_schema::{ClientId, Code, Fault, MessageId, Millis, RoomId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 

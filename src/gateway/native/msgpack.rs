@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use parlance_actors::wire::{Around, Asked, Missing, Wire};
 use parlance_schema::entry::Entry;
-use parlance_schema::event::Ephemeral;
-use parlance_schema::frame::{Push, ReplyOutcome, Request};
+use parlance_schema::frame::{ReplyOutcome, Request};
 use parlance_schema::limits::DEPTH_MAX;
+use parlance_schema::push::{Ephemeral, Push};
 use parlance_schema::shown::Hidden;
 use parlance_schema::{Fault, Millis, RoomId};
 use serde::Deserialize;

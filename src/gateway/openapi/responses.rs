@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response};
 
 use super::named;
 use crate::api::dialect::Mounted;
-use crate::api::error::{Detail, Details, ErrorStyle};
+use crate::api::error_response::{Detail, Details, ErrorStyle};
 use crate::api::route::{Access, Action, Answered, Content, Verb};
 
 /// All responses of a route: its own good ones, and faults by status.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 
-use crate::api::error::json;
+use crate::api::error_response::json;
 use crate::api::route::{Access, Route, get, ok};
 
 /// The operator's routes.

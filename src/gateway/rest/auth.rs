@@ -4,7 +4,7 @@ use parlance_schema::Code;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 
-use crate::api::error::json;
+use crate::api::error_response::json;
 use crate::api::route::{Access, Route, created, empty, ok, post};
 use crate::auth::{Grant, Login, Refresh, Register};
 

@@ -1,8 +1,9 @@
 //! The shapes of answers that hold a list, for the documentation; [`parlance_schema::frame::Answer`] is what is written.
 
+use parlance_schema::message::{MessageView, RevisionView};
 use parlance_schema::shown::Shown;
 use parlance_schema::user::UserView;
-use parlance_schema::view::{BanView, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView};
+use parlance_schema::view::{BanView, MemberView, OpenInvite, PresenceView, RoomView};
 use serde::Serialize;
 use utoipa::ToSchema;
 

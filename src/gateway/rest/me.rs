@@ -5,7 +5,7 @@ use parlance_schema::user::MeView;
 use warp::http::StatusCode;
 use warp::reply::Reply;
 
-use crate::api::error::json;
+use crate::api::error_response::json;
 use crate::api::route::{Route, empty, get, ok, patch, put};
 use crate::auth::{ChangePassword, UpdateProfile};
 

@@ -2,8 +2,9 @@
 
 use parlance_schema::content::{Content, Meta};
 use parlance_schema::limits::META_KEYS_MAX;
+use parlance_schema::message::MessageView;
 use parlance_schema::op::Op;
-use parlance_schema::view::{Done, MessageView};
+use parlance_schema::view::Done;
 use parlance_schema::{Code, Fault, Seq, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,13 +13,6 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use super::lists::{MessagePage, Revisions};
 use crate::api::call::Call;
 use crate::api::route::{Holds, Query, Route, created, delete, empty, get, ok, post, put};
-
-/// The query parameters of a page.
-pub const PAGING: &[Query] = &[
-    Query::new("before", "Only below this number.", Holds::Seq),
-    Query::new("after", "Only above this number.", Holds::Seq),
-    Query::new("limit", "At most so many.", Holds::Limit),
-];
 
 /// The query parameters of a page of messages.
 const MESSAGE_PAGING: &[Query] = &[

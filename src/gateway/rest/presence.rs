@@ -1,7 +1,7 @@
 //! What is not stored, or hardly: read marks, typing, presence.
 
-use parlance_schema::event::Status;
 use parlance_schema::op::Op;
+use parlance_schema::user::Status;
 use parlance_schema::view::StatsView;
 use parlance_schema::{Fault, Seq};
 use serde::Deserialize;

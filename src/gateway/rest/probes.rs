@@ -12,7 +12,7 @@ use warp::http::header::{CONTENT_TYPE, VARY};
 use warp::reply::Response;
 
 use crate::api::call::Call;
-use crate::api::error::{json, set};
+use crate::api::error_response::{json, set};
 use crate::api::route::{Access, Answered, Content, Route, Shape, get, ok};
 use crate::gateway::pages;
 

@@ -1,4 +1,4 @@
-//! Rooms: listing, opening, renaming, archiving, reading along in the log.
+//! Rooms: listing, opening, renaming, archiving.
 
 use parlance_schema::command::{History, Kind};
 use parlance_schema::op::Op;
@@ -7,8 +7,7 @@ use parlance_schema::{Code, Fault, UserId};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::lists::{EntryPage, Rooms};
-use super::messages::PAGING;
+use super::lists::Rooms;
 use crate::api::call::Call;
 use crate::api::route::{Route, created, get, ok, patch, post};
 
@@ -53,11 +52,6 @@ pub const ROUTES: &[Route] = &[
         .keyed()
         .op(|call| Ok(Op::Unarchive { room: call.room()?, client_id: call.key.clone() }))
         .answers(&[ok::<Done>("It is open.")]),
-    get("/v1/rooms/{room}/entries", "listEntries", "Shows lines of a room's log: the latest, or before or after one.")
-        .tag("rooms")
-        .query(PAGING)
-        .op(entries)
-        .answers(&[ok::<EntryPage>("A page, oldest first.")]),
 ];
 
 /// A group or conversation to open.
@@ -137,9 +131,4 @@ fn change(call: &Call) -> Result<Op, Fault> {
         RoomChange { name: None, history: Some(history) } => Ok(Op::Configure { room, history, client_id }),
         _ => Err(Fault::invalid("give either `name` or `history`, and not both: they are changed one at a time")),
     }
-}
-
-fn entries(call: &Call) -> Result<Op, Fault> {
-    let (before, after) = (call.asked_seq("before")?, call.asked_seq("after")?);
-    Ok(Op::Entries { room: call.room()?, before, after, limit: call.asked_limit()? })
 }

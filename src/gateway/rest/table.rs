@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::api::call::Params;
 use crate::api::dialect::{Mounted, MountedSocket};
-use crate::api::error::Failure;
+use crate::api::error_response::Failure;
 use crate::api::route::{Verb, parameter};
 use parlance_schema::Fault;
 

@@ -7,7 +7,7 @@ use warp::reply::Response;
 
 use super::lists::Users;
 use crate::api::call::Call;
-use crate::api::error::{Failure, json};
+use crate::api::error_response::{Failure, json};
 use crate::api::route::{Holds, Query, Route, get, ok};
 
 /// The users' routes.

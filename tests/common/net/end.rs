@@ -8,7 +8,7 @@ use parlance_actors::ports::bus::{
     AskError, Bus, BusState, NodeEvent, Question, Reply, Responder, RoomEvent, Sink, Subscription,
 };
 use parlance_actors::ports::membership::{Membership, MembershipError, NodeId, NodeInfo, NodeState, View};
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;

@@ -113,6 +113,12 @@ impl Disk {
         due.filter(|due| due.due <= now && due.mark.thing.shard() == shard).take(limit).collect()
     }
 
+    /// When the last of the marks for later is to be looked at; 0 where there is none.
+    pub fn last_due(&self) -> Millis {
+        let all = self.lock();
+        all.feed.due.iter().filter(|(_, cell)| cell.there).map(|((due, ..), _)| *due).max().unwrap_or(0)
+    }
+
     /// Where a log ends, in earnest.
     pub fn log_end(&self, room: RoomId) -> LogEnd {
         let mut all = self.lock();

@@ -17,8 +17,8 @@ use parlance_actors::ports::store::{
     Family, IdKind, LogStore, Range, ReadMark, Record, StoreError, StoreHealth, StoredMessage, Waking, Who,
 };
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::Notice;
 use parlance_schema::limits::LOG_BUCKET;
+use parlance_schema::notice::Notice;
 use parlance_schema::{ClientId, MessageId, Millis, RoomId, Seq, TenantId, UserId};
 
 /// What happens to the next append.

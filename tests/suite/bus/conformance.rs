@@ -7,8 +7,9 @@ use std::time::Duration;
 use parlance_actors::ports::Bus;
 use parlance_actors::ports::bus::RoomEvent;
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::{Ephemeral, Notice};
 use parlance_schema::node::NodeId;
+use parlance_schema::notice::Notice;
+use parlance_schema::push::Ephemeral;
 use parlance_schema::{ClientId, RoomId, Seq, UserId};
 use tokio::time::{Instant, sleep};
 

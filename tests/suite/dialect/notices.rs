@@ -6,7 +6,7 @@ mod settings;
 mod socket;
 
 use parlance::api::dialect::Dialect;
-use parlance::api::error::ErrorStyle;
+use parlance::api::error_response::ErrorStyle;
 
 /// The dialect.
 pub static DIALECT: Dialect = Dialect {

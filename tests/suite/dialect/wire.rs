@@ -7,9 +7,10 @@ use parlance_actors::wire::{Around, Asked, Missing, Usernames, Wire};
 use parlance_schema::command::MemberRole;
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::{Ephemeral, Status};
-use parlance_schema::frame::{Answer, Push, ReplyOutcome};
+use parlance_schema::frame::{Answer, ReplyOutcome};
 use parlance_schema::op::Op;
+use parlance_schema::push::{Ephemeral, Push};
+use parlance_schema::user::Status;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex};
 
 use jsonschema::Validator;
 use parlance::api::dialect::Mounted;
-use parlance::api::error::ErrorStyle;
+use parlance::api::error_response::ErrorStyle;
 use parlance::api::route::Action;
 use parlance::gateway::rest;
 use serde_json::{Value, json};

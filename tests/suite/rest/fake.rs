@@ -18,15 +18,15 @@ use parlance_actors::service::{ActorView, After, ClusterHealth, Health, Service,
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::{Content, Part};
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::{Notice, Status};
 use parlance_schema::frame::{Answer, InviteView, PageOf};
 use parlance_schema::limits::ID_MAX;
+use parlance_schema::message::{MessageView, RevisionView};
 use parlance_schema::node::{NodeId, NodeState};
+use parlance_schema::notice::Notice;
 use parlance_schema::op::Op;
+use parlance_schema::user::Status;
 use parlance_schema::user::{Principal, UserView};
-use parlance_schema::view::{
-    BanView, Done, MemberView, MessageView, OpenInvite, PresenceView, RevisionView, RoomView, StatsView,
-};
+use parlance_schema::view::{BanView, Done, MemberView, OpenInvite, PresenceView, RoomView, StatsView};
 use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, TenantId, UserId};
 use tokio::sync::Semaphore;
 

@@ -1,6 +1,6 @@
 //! Faults of the node: their statuses, bodies and headers.
 
-use parlance::api::error::{self, Refused};
+use parlance::api::error_response::{self, Refused};
 use parlance_schema::{Code, Fault};
 use warp::Filter;
 
@@ -72,7 +72,7 @@ async fn rejections_of_other_filters_are_faults_too() {
     let header = warp::path!("b").and(warp::header::<u64>("x-number")).map(|n: u64| n.to_string());
     let query = warp::path!("c").and(warp::query::<std::collections::BTreeMap<String, u64>>()).map(|_| String::new());
     let refused = warp::path!("d").and_then(refuse);
-    let filter = json.or(header).unify().or(query).unify().or(refused).unify().recover(error::recover);
+    let filter = json.or(header).unify().or(query).unify().or(refused).unify().recover(error_response::recover);
     let request = || warp::test::request().method("POST").header("content-length", "2");
     let cases = [
         (warp::test::request().path("/nothing"), 404, "unknown_op"),

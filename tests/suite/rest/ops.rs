@@ -7,9 +7,9 @@ use parlance::gateway::rest;
 use parlance::gateway::rest::table::Found;
 use parlance_schema::command::{History, Kind, MemberRole};
 use parlance_schema::content::Content;
-use parlance_schema::event::Status;
 use parlance_schema::frame::Answer;
 use parlance_schema::op::Op;
+use parlance_schema::user::Status;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 
 use super::fake::{USER, done, room};

@@ -4,8 +4,9 @@ use parlance::gateway::native::{Json, Msgpack};
 use parlance_actors::wire::{Around, Asked, Usernames, Wire};
 use parlance_schema::content::Content;
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::frame::{Answer, Push, Reply, ReplyOutcome, Request};
+use parlance_schema::frame::{Answer, Reply, ReplyOutcome, Request};
 use parlance_schema::op::Op;
+use parlance_schema::push::Push;
 use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, UserId};
 use serde_json::{Value, json};
 

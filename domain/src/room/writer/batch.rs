@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use parlance_schema::entry::{Entry, Fact};
+use parlance_schema::entry::Entry;
 use parlance_schema::view::Done;
-use parlance_schema::{ClientId, RoomId, Seq, UserId};
+use parlance_schema::{ClientId, Seq, UserId};
 
 use super::{BatchId, Doubt, Envelope, Ticket};
 
@@ -44,14 +44,6 @@ impl<R> Batch<R> {
         self.members.len()
     }
 
-    /// What the earlier command with the same sender and client id came to.
-    pub fn same(&self, by: UserId, client_id: &ClientId) -> Option<&Done> {
-        self.members.iter().find_map(|member| match &member.fate {
-            Fate::Entry(_, done) if member.ask.who.user == by && member.ask.client_id == *client_id => Some(done),
-            Fate::Entry(..) | Fate::Same(_) => None,
-        })
-    }
-
     /// The first number of what is appended.
     pub fn first(&self) -> Seq {
         self.entries.first().map_or(0, |entry| entry.seq)
@@ -67,11 +59,4 @@ impl<R> Batch<R> {
         let is_it = |member: &&Member<R>| matches!(member.fate, Fate::Entry(at, _) if at == place);
         self.members.iter().find(is_it).map(|member| (member.ask.who.user, member.ask.client_id.clone()))
     }
-}
-
-/// The answer to the command that made an entry.
-#[must_use]
-pub fn done(room: RoomId, entry: &Entry) -> Done {
-    let id = if let Fact::Posted { id, .. } = &entry.fact { Some(*id) } else { None };
-    Done { room, seq: entry.seq, at: entry.at, id, again: false }
 }

@@ -10,8 +10,9 @@ use parlance_schema::limits::{APPEND_BYTES_MAX, APPEND_COMMANDS_MAX, APPEND_ENTR
 use parlance_schema::view::Done;
 use parlance_schema::{Fault, MessageId, Seq, UserId};
 
-use super::batch::{Batch, Fate, Member, done};
-use super::{Append, BatchId, Before, Effect, Env, Phase, State, Ticket, Waiting, Writer, not_done};
+use super::batch::{Batch, Fate, Member};
+use super::new_entry::{done, new_entry};
+use super::{Append, BatchId, Effect, Env, Phase, State, Ticket, Waiting, Writer, audit, not_done};
 use crate::message::{self, Target};
 use crate::room::{self, Ask};
 
@@ -59,28 +60,19 @@ impl<R> Writer<R> {
         let id = self.next_batch_id();
         let mut draft = Draft::new(id, (env.random)(), self.last());
         while draft.decided < APPEND_COMMANDS_MAX {
-            let Some(ticket) = self.ready.pop_first() else { break };
-            let Some(waiting) = self.waiting.remove(&ticket) else { continue };
-            let sender = waiting.ask.who.user;
-            if let Some(held) = self.held.get_mut(&sender) {
-                held.insert(ticket);
-                self.waiting.insert(ticket, waiting);
-                continue;
-            }
+            let Some((ticket, waiting)) = self.next_ready() else { break };
             match self.decide(env, ticket, waiting, &mut draft) {
                 Outcome::Decided => draft.decided += 1,
                 Outcome::PassedOver(waiting) => {
-                    self.held.entry(sender).or_default().insert(ticket);
                     if self.lacks_target(&waiting, draft.append.expected)
                         && !self.lookups.is_reading(ticket, &waiting.ask.command)
                     {
                         self.lookups.unread.insert(ticket);
                     }
-                    self.waiting.insert(ticket, waiting);
+                    self.hold(ticket, waiting);
                 }
                 Outcome::Full(waiting) => {
-                    self.waiting.insert(ticket, waiting);
-                    self.ready.insert(ticket);
+                    self.keep_ready(ticket, waiting);
                     break;
                 }
             }
@@ -128,15 +120,7 @@ impl<R> Writer<R> {
                 if posts {
                     self.spare_id = None;
                 }
-                let entry = Entry {
-                    seq: self.last() + 1,
-                    at: env.now,
-                    by: ask.who.user,
-                    client_id: ask.client_id.clone(),
-                    posts: self.state.as_ref().map_or(0, |state| state.posts) + u64::from(posts),
-                    append: draft.batch.append,
-                    fact,
-                };
+                let entry = new_entry(self.state.as_ref(), ask, fact, env.now, draft.batch.append);
                 self.accept(ticket, waiting, entry, draft);
             }
             Err(fault) => self.refuse(env, ticket, waiting, fault, !draft.entries.is_empty()),
@@ -147,24 +131,12 @@ impl<R> Writer<R> {
     /// Takes an entry into the state and the draft.
     fn accept(&mut self, ticket: Ticket, waiting: Waiting<R>, entry: Entry, draft: &mut Draft<R>) {
         let Waiting { ask, doubt, .. } = waiting;
-        let stranger = self.state.as_ref().is_some_and(|state| !state.members.contains_key(&ask.who.user));
-        if stranger && !matches!(ask.command, Command::Join { .. }) {
-            draft.batch.moderated.push((ask.who.user, room::word(&ask.command)));
-        }
+        draft.batch.moderated.extend(audit::recorded(self.state.as_ref(), &ask));
         draft.bytes += room::weight(&ask.command);
         self.take_in(&entry, &mut draft.append);
         let fate = Fate::Entry(draft.entries.len(), done(self.room, &entry));
         draft.batch.members.push(Member { ticket, ask, fate, doubt });
         draft.entries.push(Arc::new(entry));
-    }
-
-    /// What a command came to when it was done before, as far as that is known.
-    fn done_before(&self, waiting: &Waiting<R>) -> Option<Done> {
-        let key = (waiting.ask.who.user, waiting.ask.client_id.clone());
-        match (&waiting.before, self.recent.get(&key)) {
-            (_, Some(done)) | (Before::Known(Some(done), _), None) => Some(done.clone()),
-            (Before::Unasked | Before::Asked(_) | Before::Known(None, _), None) => None,
-        }
     }
 
     /// Whether a command is about a message of the log before `expected` that must be looked up.

@@ -1,9 +1,7 @@
 //! How a room ends here: asleep, handed over to its home, left to another writer, or dismissed as the store failed. And what it tells
 //! of its log until then.
 
-use std::collections::BTreeMap;
-
-use super::{Doubt, Effect, Env, Envelope, Phase, Ticket, Writer};
+use super::{Effect, Env, Envelope, Phase, Writer};
 
 /// When the last number is told after the last entry, in milliseconds: who missed that one has it then.
 const BEATS_MS: [u64; 3] = [1_000, 5_000, 25_000];
@@ -125,17 +123,6 @@ impl<R> Writer<R> {
         if std::mem::replace(&mut self.ending.is_due, false) || !handed.is_empty() {
             self.effects.push_back(Effect::HandBack(handed));
         }
-    }
-
-    /// All commands that wait to be decided, or to be told that they are refused, in the order in which they came.
-    pub(super) fn take_all_that_waits(&mut self) -> impl Iterator<Item = (Envelope<R>, Doubt)> + use<R> {
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let waiting = waiting.map(|(ticket, waiting)| (ticket, (waiting.ask, waiting.doubt)));
-        let all: BTreeMap<Ticket, _> = waiting.chain(self.take_refusals()).collect();
-        self.held.clear();
-        self.ready.clear();
-        self.lookups.unread.clear();
-        all.into_values()
     }
 
     /// Takes the room off the list; what was sent to it until then still comes before the farewell.

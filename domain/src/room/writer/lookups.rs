@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlance_schema::command::Command;
 use parlance_schema::{ClientId, Fault, Seq, UserId};
 
-use super::{Before, Effect, Found, LookupId, Ticket, Unread, Writer, not_done};
+use super::deduplication::Before;
+use super::{Effect, Found, LookupId, Ticket, Unread, Writer, not_done};
 use crate::room;
 
 /// Look-ups under way at a time.

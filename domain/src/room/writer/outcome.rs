@@ -3,11 +3,9 @@
 use parlance_schema::view::Done;
 use parlance_schema::{Fault, Seq};
 
-use super::batch::{Batch, Fate, done};
-use super::{
-    Appended, BatchId, Doubt, Effect, Env, Envelope, Phase, Reread, Ticket, Waiting, Writer, not_done, outcome_unknown,
-    store_refused,
-};
+use super::batch::{Batch, Fate};
+use super::new_entry::done;
+use super::{Appended, BatchId, Effect, Env, Phase, Reread, Writer, not_done, outcome_unknown, store_refused};
 
 /// How long the pause before the log is read again grows with each conflict, and how often.
 const PAUSE_MS: u64 = 10;
@@ -67,9 +65,7 @@ impl<R> Writer<R> {
         self.effects.push_back(Effect::Publish(batch.entries.clone()));
         self.ending.wrote(env.elapsed_ms);
         self.refusals.make_all_sure();
-        for (who, word) in batch.moderated {
-            self.effects.push_back(Effect::Audit(who, word));
-        }
+        self.record(batch.moderated);
         for member in batch.members {
             let outcome = match member.fate {
                 Fate::Entry(_, done) => {
@@ -120,12 +116,6 @@ impl<R> Writer<R> {
             }
         }
         self.release_all();
-    }
-
-    /// Has a command wait again, at its place.
-    pub(super) fn put_back(&mut self, ticket: Ticket, ask: Envelope<R>, doubt: Doubt) {
-        self.waiting.insert(ticket, Waiting::new(ask, doubt));
-        self.ready.insert(ticket);
     }
 
     /// The room could not be read when it woke.

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlance_schema::view::Done;
 use parlance_schema::{ClientId, Fault, UserId};
 
-use super::{Before, Doubt, Env, Envelope, LookupId, Phase, Ticket, Waiting, Writer, not_done};
+use super::deduplication::Before;
+use super::{Doubt, Env, Envelope, LookupId, Phase, Ticket, Waiting, Writer, not_done};
 use parlance_schema::limits::ROOM_RECENT_MAX;
 
 /// A command that was refused.

@@ -3,7 +3,7 @@
 use parlance_actors::node::Options;
 use parlance_actors::ports::bus::Bus;
 use parlance_actors::service::Service;
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{Code, UserId};
 use serde_json::{Value, json};
 

@@ -8,8 +8,8 @@ use parlance_actors::ports::bus::{
     AskError, NodeEvent, PresenceNews, Question, Reply, Responder, RoomEvent, Subscription,
 };
 use parlance_schema::entry::{Entry, Fact};
-use parlance_schema::event::Notice;
 use parlance_schema::node::NodeId;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 
 use super::{Bed, Heard, appended, entry, eventually, open, open_user, seqs};

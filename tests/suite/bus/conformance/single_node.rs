@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use parlance_actors::ports::bus::{AskError, BusState, NodeEvent, PresenceNews, Question, RoomEvent, Subscription};
-use parlance_schema::event::Notice;
+use parlance_schema::notice::Notice;
 use parlance_schema::{RoomId, UserId};
 
 use super::{Bed, Heard, appended, seqs};

@@ -2,7 +2,7 @@
 
 use parlance::api::body::decode_at;
 use parlance::api::call::Call;
-use parlance::api::error::{Failure, json};
+use parlance::api::error_response::{Failure, json};
 use parlance::api::route::{Holds, Query, Route, created, get, ok, post};
 use parlance_schema::content::Content;
 use parlance_schema::{Code, RoomId, UserId, op};
