@@ -7,6 +7,8 @@ mod delivery;
 mod liveness;
 mod outbox;
 mod requests;
+mod slow_client;
+mod token_expiry;
 
 use std::sync::Arc;
 

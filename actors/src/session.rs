@@ -2,11 +2,12 @@
 //! this node's connections; and what comes in on them.
 
 mod actor;
-mod deadlines;
+mod command_rate;
 mod incoming;
 mod missed_notices;
 mod refusals;
 mod registry;
+mod reply_deadlines;
 mod resume;
 mod subscribe;
 mod supervisor;

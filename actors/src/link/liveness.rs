@@ -1,7 +1,7 @@
-//! Whether a connection's client is still there and may still be: when it was last heard, and its token.
+//! Whether a connection's client is still there: when it was last heard, and the heartbeat. Its token is in `token_expiry.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use parlance_schema::{Code, Fault};
 use tokio::time::Instant;
@@ -24,9 +24,9 @@ pub struct Liveness {
     /// When the client was last heard, in [`ticks`].
     heard: AtomicU64,
     /// When the token expires, in Unix milliseconds.
-    expires: AtomicU64,
+    pub(super) expires: AtomicU64,
     /// The access token, where whether it is good is looked up again now and then.
-    token: Mutex<Option<Arc<str>>>,
+    pub(super) token: Mutex<Option<Arc<str>>>,
     /// Whether the client has said where it is; kept here so that it outlives the Session.
     resumed: AtomicBool,
 }
@@ -52,31 +52,6 @@ impl Liveness {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// When the token expires, in Unix milliseconds.
-    #[must_use]
-    pub fn expires(&self) -> u64 {
-        self.expires.load(Ordering::Relaxed)
-    }
-
-    /// Notes a renewed token.
-    pub fn renew(&self, expires: u64) {
-        self.expires.store(expires, Ordering::Relaxed);
-    }
-
-    /// Keeps the token, or lets go of it.
-    pub fn keep_token(&self, token: Option<&str>) {
-        *self.kept() = token.map(Arc::from);
-    }
-
-    /// The token, where it is kept.
-    pub(crate) fn token(&self) -> Option<Arc<str>> {
-        self.kept().clone()
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<Arc<str>>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that the client has said where it is, and was answered.
     pub(crate) fn set_resumed(&self) {
         self.resumed.store(true, Ordering::Release);
@@ -93,22 +68,15 @@ impl Link {
     /// milliseconds.
     pub(crate) fn look_after(&self, options: &Options, now: u64, wall: u64) {
         let silent = now.saturating_sub(self.liveness.last_heard());
-        if self.liveness.expires() <= wall {
-            self.outbox.close_for(&Fault::new(
-                Code::TokenExpired,
-                "the access token has expired: get a new one and reconnect",
-            ));
+        if let Some(fault) = self.liveness.token_expired(wall) {
+            self.outbox.close_for(&fault);
         } else if silent > options.silence_ms {
             self.outbox.close_for(&Fault::new(
                 Code::Silent,
                 "nothing was received from you for too long: reconnect, resume and answer the heartbeats",
             ));
-        } else if self.outbox.stuck_since(now).is_some_and(|since| now.saturating_sub(since) > options.slow_close_ms) {
-            metrics::counter!("parlance_slow_closed_total").increment(1);
-            self.outbox.close_for(&Fault::new(
-                Code::SlowConsumer,
-                "you have not read from the connection for too long: reconnect and resume from your last positions",
-            ));
+        } else if let Some(fault) = self.reads_too_slowly(options, now) {
+            self.outbox.close_for(&fault);
         } else if silent > options.heartbeat_ms {
             self.outbox.push_ephemeral(&frame(Opcode::Ping, &[]));
         }

@@ -18,9 +18,9 @@ use parlance_schema::{Code, Fault, RoomId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use super::deadlines::in_time;
 use super::missed_notices;
 use super::registry::Registry;
+use super::reply_deadlines::in_time;
 use crate::link::Link;
 use crate::mailbox::Counted;
 use crate::ops;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use parlance_domain::rate::Rate;
 use parlance_schema::Fault;
-use parlance_schema::fault::Limit;
 use ractor::ActorRef;
 
 use super::actor::Msg;
-use super::deadlines::limit_command;
+use super::command_rate;
 use super::registry::Registry;
+use super::reply_deadlines::limit_command;
 use crate::link::{Link, Receiver, ticks};
 use crate::mailbox::Counted;
 use crate::ops::{self, Plan};
@@ -56,9 +56,8 @@ impl Receiver for Incoming {
         let reply = ReplyTo::link(link.clone(), asked, id);
         self.sessions.node.shared.meters.requests.increment(1);
         let now = ticks();
-        if let Err(wait) = self.rate.take(now, self.sessions.node.shared.options.commands_per_s) {
-            let detail = format!("too many requests on this connection: wait {wait} ms before the next one");
-            return reply.finish(Err(Fault::rate_limited(Limit::CommandRate, detail, wait)));
+        if let Err(fault) = command_rate::take(&mut self.rate, now, self.sessions.node.shared.options.commands_per_s) {
+            return reply.finish(Err(fault));
         }
         let op = match ops::plan(request.op) {
             Err(fault) => return reply.finish(Err(fault)),

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::actor::Msg as SessionMsg;
-use super::deadlines::{LOOK_MS, answer_late};
 use super::registry::Registry;
+use super::reply_deadlines::{LOOK_MS, answer_late};
 use crate::link::{Link, ticks};
 use crate::ports::bus::BusState;
 use crate::supervise;

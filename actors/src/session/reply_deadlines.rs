@@ -1,6 +1,7 @@
 //! How long a client waits for a reply: a command is answered in time by whoever has it, or for them; any other operation is
 //! given up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_schema::Fault;
@@ -9,7 +10,6 @@ use parlance_schema::limits::{COMMAND_DEADLINE_MS, OPERATION_DEADLINE_MS};
 use super::registry::Registry;
 use crate::link::{Link, ticks};
 use crate::room::ReplyTo;
-use std::sync::Arc;
 
 /// Milliseconds between two looks for requests that wait too long.
 pub(super) const LOOK_MS: u64 = 1_000;
