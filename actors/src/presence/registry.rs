@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use parlance_schema::user::Principal;
-use parlance_schema::user::Status;
+use parlance_schema::user::{Principal, Status};
 use parlance_schema::{TenantId, UserId};
 use ractor::ActorRef;
 use tokio::time::Instant;

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::loading::{self, Loaded};
+use super::read_your_writes::Awaited;
 use super::registry::{Registry, lock};
 use super::repair;
 use super::subscribing::{Known, Wish};
@@ -212,6 +213,7 @@ pub(crate) struct State {
     /// Set while a hole is being read; the value is the highest number that was published meanwhile.
     pub(super) repairing: Option<Seq>,
     pub(super) repair: repair::Repair,
+    pub(super) awaited: Awaited,
     pub(super) active: Instant,
     /// Set once it is off the list: nobody subscribes any more.
     pub(super) off: bool,
@@ -255,6 +257,7 @@ impl Actor for Relay {
             late: Vec::new(),
             repairing: None,
             repair: repair::Repair::default(),
+            awaited: Awaited::default(),
             active: Instant::now(),
             off: false,
             leaving: false,
@@ -267,7 +270,7 @@ impl Actor for Relay {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         if state.parks(&msg) {
-            state.repair.park(msg);
+            state.park(msg);
             return Ok(());
         }
         match msg {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlance_domain::room::no_room;
 use parlance_schema::limits::MEMBERS_MAX;
 use parlance_schema::push::Ephemeral;
 use parlance_schema::user::Principal;
@@ -10,7 +11,6 @@ use ractor::ActorRef;
 use tokio::time::Instant;
 
 use super::actor::{Back, Msg, State, unreadable};
-use super::views::no_room;
 use crate::ports::bus::RoomEvent;
 use crate::ports::store::{Range, ReadMark, StoreError};
 use crate::room::guarded;
@@ -86,9 +86,7 @@ impl State {
             back.map(|back| back.send(Err(unreadable())));
             return;
         };
-        let there = self.marks.entry(user).or_default();
-        if mark.seq > there.seq {
-            *there = mark;
+        if self.raise(user, mark) {
             // Who was told by a client writes it down and tells the other nodes.
             if back.is_some() {
                 if self.unsaved.is_empty() {
@@ -100,6 +98,16 @@ impl State {
             }
         }
         back.map(|back| back.send(Ok(())));
+    }
+
+    /// Takes a mark in that is beyond the one that is known; says whether it is.
+    fn raise(&mut self, user: UserId, mark: ReadMark) -> bool {
+        let there = self.marks.entry(user).or_default();
+        let further = mark.seq > there.seq;
+        if further {
+            *there = mark;
+        }
+        further
     }
 
     /// Reads the marks that were set while nothing was heard: the bus was away, or they were published before the relay's
@@ -115,9 +123,7 @@ impl State {
     /// Raises marks to what is stored, and tells those who are connected here.
     pub(super) fn marked(&mut self, me: &ActorRef<Msg>, marks: Result<Vec<(UserId, ReadMark)>, StoreError>) {
         for (user, mark) in marks.into_iter().flatten() {
-            let there = self.marks.entry(user).or_default();
-            if mark.seq > there.seq {
-                *there = mark;
+            if self.raise(user, mark) {
                 self.ephemeral(me, &Ephemeral::Read { room: self.room, user, seq: mark.seq });
             }
         }

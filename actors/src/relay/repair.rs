@@ -13,12 +13,9 @@ use crate::link::Link;
 const TRIES: u32 = 6;
 /// How old a relay is, in seconds, when it looks for what was published before its subscription reached all of the bus.
 const LOOK_AGAIN_AFTER: u32 = 2;
-/// What is missing, and who waits for it.
+/// How the search for what is missing goes.
 #[derive(Default)]
 pub(super) struct Repair {
-    /// The number that this node's own commands came to.
-    pub(super) expected: Seq,
-    pub(super) parked: Vec<Msg>,
     tries: u32,
     /// Seconds since the relay began, as far as they matter.
     age: u32,
@@ -48,7 +45,8 @@ impl State {
         self.repair.tries += 1;
         if self.repair.tries > TRIES {
             tracing::warn!(room = %self.room, last = self.last(), highest, "the log does not show what was published");
-            (self.repair.expected, self.repair.tries) = (0, 0);
+            self.repair.tries = 0;
+            self.await_no_longer();
             return;
         }
         let pause = Duration::from_millis(25 << self.repair.tries);

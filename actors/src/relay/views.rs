@@ -1,6 +1,6 @@
 //! What is asked about a room: its picture, its members, and who may read what.
 
-use parlance_domain::room::State as Folded;
+use parlance_domain::room::{State as Folded, no_room};
 use parlance_schema::command::History;
 use parlance_schema::user::Principal;
 use parlance_schema::view::{BanView, MemberView, OpenInvite, RoomView};
@@ -13,10 +13,6 @@ pub(crate) struct View {
     pub(crate) room: RoomView,
     pub(crate) last_post: Seq,
     pub(crate) tenant: TenantId,
-}
-
-pub(super) fn no_room() -> Fault {
-    Fault::not_found("there is no such room, or you are not a member of it")
 }
 
 impl State {

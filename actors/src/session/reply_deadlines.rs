@@ -19,6 +19,11 @@ pub(super) fn limit_command(reply: &ReplyTo, now: u64) {
     reply.limit(now + COMMAND_DEADLINE_MS);
 }
 
+/// The same for an operation that others answer piece by piece.
+pub(super) fn limit_operation(reply: &ReplyTo, now: u64) {
+    reply.limit(now + OPERATION_DEADLINE_MS);
+}
+
 /// Gives an operation up that takes too long; what it did until then stays done.
 pub(super) async fn in_time<T>(operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let late = |_| Err(Fault::no_answer());

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use parlance_schema::frame::Answer;
 use parlance_schema::id::Position;
-use parlance_schema::limits::{OPERATION_DEADLINE_MS, ROOMS_PER_USER_MAX};
+use parlance_schema::limits::ROOMS_PER_USER_MAX;
 use parlance_schema::push::Push;
 use parlance_schema::view::{Outcome, Resumed};
 use parlance_schema::{Code, RoomId};
 use ractor::ActorRef;
 
 use super::actor::{Msg, State};
+use super::reply_deadlines::limit_operation;
 use super::subscribe::{subscribe, subscribe_all};
 use crate::link::ticks;
 use crate::relay::From;
@@ -21,7 +22,7 @@ use crate::room::ReplyTo;
 impl State {
     /// Subscribes to all of the user's rooms, each from the client's position.
     pub(super) fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
-        reply.limit(ticks() + OPERATION_DEADLINE_MS);
+        limit_operation(&reply, ticks());
         now_or_beside(subscribe_all(self.sessions.clone(), self.link.clone(), me.clone(), reply, positions));
     }
 

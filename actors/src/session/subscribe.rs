@@ -119,7 +119,7 @@ pub(crate) async fn enter(
             link.refuse(None, fault);
             Ok(())
         }
-        Outcome::Gone => Err(Fault::not_found("there is no such room, or you are not a member of it")),
+        Outcome::Gone => Err(parlance_domain::room::no_room()),
     }
 }
 

@@ -46,7 +46,7 @@ impl CommandRules {
         Self { by_readonly: true, ..self }
     }
 
-    /// The profile of a command.
+    /// The rules of a command.
     #[must_use]
     pub const fn of(command: &Command) -> Self {
         match command {

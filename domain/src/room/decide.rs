@@ -40,12 +40,12 @@ pub fn decide(state: Option<&State>, ask: &Ask<'_>) -> Result<Fact, Fault> {
         return invites::join(&request, hash);
     }
     request.is_present()?;
-    let profile = CommandRules::of(ask.command);
-    may_act(ask.who, profile)?;
-    if state.archived && !profile.in_archive {
+    let rules = CommandRules::of(ask.command);
+    may_act(ask.who, rules)?;
+    if state.archived && !rules.in_archive {
         return Err(archived());
     }
-    if state.kind == Kind::Direct && !profile.in_direct {
+    if state.kind == Kind::Direct && !rules.in_direct {
         return Err(Fault::forbidden("the members and settings of a direct room can't be changed"));
     }
     in_room(&request)

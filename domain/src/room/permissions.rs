@@ -31,8 +31,8 @@ pub(super) fn is_visible(state: &State, who: &Principal) -> bool {
     state.tenant == who.tenant || who.role == Role::SuperAdmin
 }
 
-pub(super) fn may_act(who: &Principal, profile: CommandRules) -> Result<(), Fault> {
-    if who.role == Role::Readonly && !profile.by_readonly {
+pub(super) fn may_act(who: &Principal, rules: CommandRules) -> Result<(), Fault> {
+    if who.role == Role::Readonly && !rules.by_readonly {
         return Err(Fault::forbidden("your account is read-only; ask an administrator to change its role"));
     }
     Ok(())
@@ -43,7 +43,8 @@ pub(super) fn archived() -> Fault {
 }
 
 /// A room that one is not in, and one that is not there, look the same.
-pub(super) fn no_room() -> Fault {
+#[must_use]
+pub fn no_room() -> Fault {
     Fault::not_found("there is no such room, or you are not a member of it")
 }
 
