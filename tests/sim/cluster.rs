@@ -143,9 +143,9 @@ impl Cluster {
         cluster
     }
 
-    /// How long it is, by a right clock, until the last of what consumers left for later is looked at.
-    pub fn until_last_due(&self) -> Duration {
-        Duration::from_millis(self.disk.last_due().saturating_sub(right(self.began)))
+    /// How long it is, by a right clock, until the last of what consumers left for later in a room is looked at.
+    pub fn until_last_due(&self, room: RoomId) -> Duration {
+        Duration::from_millis(self.disk.last_due(room).saturating_sub(right(self.began)))
     }
 
     /// Starts a node in place of one that was killed, or for the first time.
@@ -163,7 +163,6 @@ impl Cluster {
                 destination: self.destination.clone(),
                 gate: gate.clone(),
                 rng: rng.fork(name),
-                clock: clock.clone(),
                 effect_first: self.disk.switches.effect_first,
             };
             Arc::new(simulated) as Arc<dyn Consumer>

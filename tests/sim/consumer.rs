@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parlance_actors::ports::Clock;
 use parlance_actors::ports::consumer::{Consumer, Delivered, Page, Undelivered};
 use parlance_schema::{RoomId, Seq};
 use tokio::time::sleep;
@@ -67,7 +66,6 @@ pub struct Simulated {
     pub destination: Arc<Destination>,
     pub gate: Arc<Gate>,
     pub rng: Rng,
-    pub clock: Arc<dyn Clock>,
     /// Whether it says that it is done when it is, and not before.
     pub effect_first: bool,
 }
@@ -112,7 +110,7 @@ impl Consumer for Simulated {
             return away();
         }
         match (later, count == seqs.len()) {
-            (true, _) => Ok(Delivered::Later(done, self.clock.now() + self.rng.between(500, 6_000))),
+            (true, _) => Ok(Delivered::Later(done, Duration::from_millis(self.rng.between(500, 6_000)))),
             (false, true) => Ok(Delivered::All),
             (false, false) => Ok(Delivered::UpTo(done)),
         }

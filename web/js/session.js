@@ -8,6 +8,11 @@ import { storage as browserStorage } from './storage.js';
 const KEY = 'parlance.login';
 /** A token with less than this left is renewed first. */
 export const MARGIN_MS = 60_000;
+/**
+ * So long after a tab wrote to the browser's storage every other tab reads what it wrote. Browsers keep a copy in each process, and
+ * bring it up to date a moment later: a tab that may renew at once would spend the old refresh token again.
+ */
+const VISIBLE_MS = 250;
 
 export class Session extends EventTarget {
   #last = undefined;
@@ -82,19 +87,26 @@ export class Session extends EventTarget {
     const login = this.login;
     if (!login) return null;
     if (good(login)) return login.access_token;
-    return exclusively('refresh', async () => {
-      const now = this.login;
-      if (!now || good(now)) return now?.access_token ?? null;
-      try {
-        this.#take(await this.post('/v1/auth/refresh', { refresh_token: now.refresh_token }));
-      } catch (error) {
-        if (!(error instanceof FaultError) || error.retry === 'later') throw error;
-        if (this.login?.refresh_token === now.refresh_token) {
-          this.expired = true;
-          this.#write(null);
-        }
-      }
-      return this.login?.access_token ?? null;
+    return new Promise((resolve, reject) => {
+      exclusively('refresh', async () => {
+        const now = this.login;
+        if (!now || good(now)) return resolve(now?.access_token ?? null);
+        await this.#renew(now).then(resolve, reject);
+        await new Promise((done) => setTimeout(done, VISIBLE_MS));
+      }).catch(reject);
     });
+  }
+
+  async #renew(now) {
+    try {
+      this.#take(await this.post('/v1/auth/refresh', { refresh_token: now.refresh_token }));
+    } catch (error) {
+      if (!(error instanceof FaultError) || error.retry === 'later') throw error;
+      if (this.login?.refresh_token === now.refresh_token) {
+        this.expired = true;
+        this.#write(null);
+      }
+    }
+    return this.login?.access_token ?? null;
   }
 }

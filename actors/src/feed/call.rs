@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parlance_schema::entry::Entry;
 use parlance_schema::limits::FEED_PAGE_ENTRIES_MAX;
-use parlance_schema::{Millis, RoomId, Seq};
+use parlance_schema::{RoomId, Seq};
 
 use super::Registry;
 use crate::ports::consumer::{Consumer, Delivered, Page, Undelivered};
@@ -15,6 +15,9 @@ use crate::ports::store::{Cursor, DueMark, Filter, Range, StoreError};
 
 /// How long a consumer may take for a page.
 const DELIVER_MAX: Duration = Duration::from_secs(30);
+
+/// The longest time after which a consumer can have entries again.
+const LATER_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What a call is to do.
 pub(super) struct Call {
@@ -36,8 +39,8 @@ pub(super) struct Call {
 pub(super) enum Outcome {
     /// Entries up to this number are done.
     UpTo(Seq),
-    /// So are these; for the rest there is a mark for this time.
-    Later(Seq, Millis),
+    /// So are these; for the rest, which come after this time, there is a mark.
+    Later(Seq, Duration),
     /// The destination takes nothing now.
     Unavailable(String),
     /// Entries before this number are done, and it is not taken.
@@ -92,19 +95,20 @@ impl Call {
             Ok(Err(_)) => Outcome::Panicked(first, page.entries.len() == 1),
             Ok(Ok(Ok(Delivered::All))) => Outcome::UpTo(last),
             Ok(Ok(Ok(Delivered::UpTo(seq)))) => Outcome::UpTo(seq.clamp(done, last)),
-            Ok(Ok(Ok(Delivered::Later(seq, due)))) => self.later(seq.clamp(done, last), due).await,
+            Ok(Ok(Ok(Delivered::Later(seq, pause)))) => self.later(seq.clamp(done, last), pause).await,
             Ok(Ok(Err(Undelivered::Unavailable(why)))) => Outcome::Unavailable(why),
             Ok(Ok(Err(Undelivered::Refused { seq, reason }))) => Outcome::Refused(seq.clamp(first, last), reason),
         }
     }
 
     /// Writes a mark for what is to come later, before anything counts on it.
-    async fn later(&self, seq: Seq, due: Millis) -> Outcome {
+    async fn later(&self, seq: Seq, pause: Duration) -> Outcome {
         let registry = &self.registry;
-        let due = due.max(registry.shared.clock.now());
+        let pause = pause.min(LATER_MAX);
+        let due = registry.shared.clock.now() + pause.as_millis() as u64;
         let mark = DueMark { due, mark: registry.mark(self.room, registry.next()) };
         match registry.shared.store.put_due(mark).await {
-            Ok(()) => Outcome::Later(seq, due),
+            Ok(()) => Outcome::Later(seq, pause),
             Err(error) => Outcome::Store(error.to_string()),
         }
     }

@@ -240,9 +240,8 @@ impl State {
                 self.got(id, generation, (before, seq), false);
                 self.ready.insert(id);
             }
-            Outcome::Later(seq, due) => {
+            Outcome::Later(seq, pause) => {
                 room.moves_on();
-                let pause = Duration::from_millis(due.saturating_sub(self.registry.shared.clock.now()));
                 self.got(id, generation, (before, seq), true);
                 self.wait(me, id, pause);
             }

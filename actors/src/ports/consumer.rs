@@ -7,10 +7,11 @@
 //! An entry may come without its words, as they were erased before; an erasure may come for an entry whose words never came.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parlance_schema::entry::Entry;
-use parlance_schema::{Millis, RoomId, Seq};
+use parlance_schema::{RoomId, Seq};
 
 use super::store::{Begins, Filter};
 
@@ -32,8 +33,9 @@ pub enum Delivered {
     All,
     /// The entries up to this number.
     UpTo(Seq),
-    /// The entries up to this number; the others are to come again at this time, and not before.
-    Later(Seq, Millis),
+    /// The entries up to this number; the others are to come again after this time, a year at most, and not before. A node that takes over goes by
+    /// the wall clock of the one that wrote this down.
+    Later(Seq, Duration),
 }
 
 /// Why a page was not done.

@@ -113,10 +113,11 @@ impl Disk {
         due.filter(|due| due.due <= now && due.mark.thing.shard() == shard).take(limit).collect()
     }
 
-    /// When the last of the marks for later is to be looked at; 0 where there is none.
-    pub fn last_due(&self) -> Millis {
+    /// When the last of a room's marks for later is to be looked at; 0 where there is none.
+    pub fn last_due(&self, room: RoomId) -> Millis {
         let all = self.lock();
-        all.feed.due.iter().filter(|(_, cell)| cell.there).map(|((due, ..), _)| *due).max().unwrap_or(0)
+        let there = all.feed.due.iter().filter(|((_, thing, _), cell)| cell.there && *thing == Thing::Room(room));
+        there.map(|((due, ..), _)| *due).max().unwrap_or(0)
     }
 
     /// Where a log ends, in earnest.

@@ -221,7 +221,11 @@ async fn what_is_done_in_part_goes_on_from_there() {
 #[tokio::test(start_paused = true)]
 async fn what_is_wanted_later_comes_then_whoever_is_there() {
     const DUE: u64 = START + 90_000;
-    let late = Arc::new(Probe::scripted(|_, seqs| if seqs.contains(&2) { Act::Later(1, DUE) } else { Act::Take }));
+    let origin = Instant::now();
+    let late = Arc::new(Probe::scripted(move |_, seqs| {
+        let pause = Duration::from_millis(DUE - START) - origin.elapsed();
+        if seqs.contains(&2) { Act::Later(1, pause) } else { Act::Take }
+    }));
     let store = populated().await;
     let bed = node(&store, 1, &late).await;
     let id = bed.group(1, &[]).await;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parlance_actors::ports::Consumer;
 use parlance_actors::ports::consumer::{Delivered, Page, Undelivered};
 use parlance_actors::ports::store::{Begins, Filter};
-use parlance_schema::{Millis, RoomId, Seq};
+use parlance_schema::{RoomId, Seq};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -18,8 +19,8 @@ pub enum Act {
     Take,
     /// The entries up to this number are done.
     Part(Seq),
-    /// So are these; the others are wanted at this time.
-    Later(Seq, Millis),
+    /// So are these; the others are wanted after this time.
+    Later(Seq, Duration),
     Away,
     Refuse(Seq),
     Panic,
@@ -153,9 +154,9 @@ impl Consumer for Probe {
                 self.take(room, up_to(seq));
                 Ok(Delivered::UpTo(seq))
             }
-            Act::Later(seq, due) => {
+            Act::Later(seq, pause) => {
                 self.take(room, up_to(seq));
-                Ok(Delivered::Later(seq, due))
+                Ok(Delivered::Later(seq, pause))
             }
             Act::Away => Err(Undelivered::Unavailable("nobody answers".to_owned())),
             Act::Refuse(seq) => {
