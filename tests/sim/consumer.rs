@@ -1,7 +1,7 @@
 //! Consumers in the simulated cluster, and the destination to which they give entries: late, not at all, in part, or with nobody to say
 //! that it was done. What has arrived there outlives all nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,10 +30,17 @@ pub struct Whims {
     pub slow: u64,
 }
 
-/// What has arrived, by consumer and room, in order.
+/// What has arrived of a room: each number where it came first, in that order.
+#[derive(Default)]
+struct Arrived {
+    firsts: Vec<Seq>,
+    seen: HashSet<Seq>,
+}
+
+/// What has arrived, by consumer and room.
 #[derive(Default)]
 pub struct Destination {
-    arrived: Mutex<BTreeMap<(String, RoomId), Vec<Seq>>>,
+    arrived: Mutex<BTreeMap<(String, RoomId), Arrived>>,
     whims: Mutex<Whims>,
 }
 
@@ -48,15 +55,14 @@ impl Destination {
 
     fn arrive(&self, consumer: &str, room: RoomId, seqs: &[Seq]) {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        arrived.entry((consumer.to_owned(), room)).or_default().extend(seqs);
+        let Arrived { firsts, seen } = arrived.entry((consumer.to_owned(), room)).or_default();
+        firsts.extend(seqs.iter().filter(|seq| seen.insert(**seq)));
     }
 
     /// What a consumer was given of a room, each number where it came first.
     pub fn firsts(&self, consumer: &str, room: RoomId) -> Vec<Seq> {
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = std::collections::BTreeSet::new();
-        let all = arrived.get(&(consumer.to_owned(), room)).into_iter().flatten();
-        all.copied().filter(|seq| seen.insert(*seq)).collect()
+        arrived.get(&(consumer.to_owned(), room)).map(|arrived| arrived.firsts.clone()).unwrap_or_default()
     }
 }
 

@@ -181,12 +181,12 @@ async fn come_to_rest(cluster: &Arc<Cluster>, stage: &Stage) -> (Option<u64>, Ve
     let mut end = began + Duration::from_millis(REST_MS);
     while Instant::now() < end {
         sleep(Duration::from_millis(500)).await;
-        match at_rest(cluster, stage).await {
+        let behind = behind(cluster);
+        match at_rest(cluster, stage, &behind).await {
             Ok(()) => return (Some(began.elapsed().as_millis() as u64), Verdict::new()),
             Err(what) => missing = what,
         }
         // What a node that stopped had left for later, by a clock that was wrong, comes as much later.
-        let behind = behind(cluster);
         let waits = behind.iter().filter_map(|wrong| wrong.room).map(|room| cluster.until_last_due(RoomId::new(room)));
         if let Some(wait) = waits.max().filter(|wait| !wait.is_zero()) {
             end = end.max(Instant::now() + wait + Duration::from_millis(REST_MS));
@@ -203,13 +203,13 @@ fn behind(cluster: &Cluster) -> Verdict {
     behind
 }
 
-async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage) -> Result<(), String> {
+async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage, behind: &[Wrong]) -> Result<(), String> {
     let idle = stage.idle();
     if let Some(user) = (1..=USERS).find(|user| !idle.contains_key(user)) {
         return Err(format!("user {user} waits for an answer, or for a connection"));
     }
     let node = cluster.node(0).ok_or("node 0 does not run")?;
-    if let Some(first) = behind(cluster).first() {
+    if let Some(first) = behind.first() {
         return Err(first.what.clone());
     }
     for room in cluster.journal.rooms() {
@@ -229,10 +229,10 @@ async fn at_rest(cluster: &Arc<Cluster>, stage: &Stage) -> Result<(), String> {
 pub fn followed(cluster: &Cluster) -> Vec<Followed> {
     let mut all = Vec::new();
     for consumer in cluster.disk.consumers() {
+        let dead = cluster.disk.dead(&consumer.name, None, usize::MAX);
         for room in cluster.disk.lasts().into_keys() {
             let firsts = cluster.destination.firsts(&consumer.name, RoomId::new(room));
-            let dead = cluster.disk.dead(&consumer.name, None, usize::MAX).into_iter();
-            let dead = dead.filter(|dead| dead.room.get() == room).map(|dead| dead.seq).collect();
+            let dead = dead.iter().filter(|dead| dead.room.get() == room).map(|dead| dead.seq).collect();
             all.push(Followed { consumer: consumer.name.clone(), room, firsts, dead });
         }
     }
