@@ -11,6 +11,7 @@ mod call;
 mod follower;
 mod inbox;
 mod keeper;
+mod recent;
 mod settle;
 mod sweep;
 mod table;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parlance_schema::entry::Entry;
 use parlance_schema::{RoomId, Seq};
 use tokio::time::Instant;
 
@@ -28,6 +30,7 @@ use crate::ports::store::{SETTLED_OWNER, StoreError, Thing, WorkMark};
 use crate::shared::Shared;
 use inbox::Inbox;
 pub(crate) use keeper::Feed;
+use recent::Recent;
 use table::Table;
 pub(crate) use tenancy::Tenancy;
 
@@ -46,6 +49,7 @@ pub(crate) struct Registry {
     table: Mutex<Table>,
     consumers: Vec<Arc<dyn Consumer>>,
     inboxes: Vec<Arc<Inbox>>,
+    recent: Mutex<Recent>,
 }
 
 impl Registry {
@@ -54,7 +58,7 @@ impl Registry {
         let inboxes = consumers.iter().map(|_| Arc::default()).collect();
         let table = Mutex::new(Table::new(consumers.iter().map(|consumer| consumer.name().to_owned()).collect()));
         let (count, opened, owner) = (AtomicU64::new(1), tokio::sync::Mutex::default(), shared.cluster.incarnation());
-        Arc::new(Self { shared, owner, count, opened, table, consumers, inboxes })
+        Arc::new(Self { shared, owner, count, opened, table, consumers, inboxes, recent: Mutex::default() })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -98,6 +102,25 @@ impl Registry {
         if self.table().appended(room, last) {
             self.tell(room, last);
         }
+    }
+
+    /// A Room of this node has appended these.
+    fn wrote(&self, room: RoomId, entries: &[Arc<Entry>]) {
+        if !self.consumers.is_empty() {
+            self.recent().keep(room, entries);
+        }
+        if let Some(last) = entries.last() {
+            self.appended(room, last.seq);
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room has no mark here any more. The table is held, so that nobody is told of new entries before this.
+    fn forget(&self, _: &Table, room: RoomId) {
+        self.inboxes.iter().for_each(|inbox| inbox.forget(room));
     }
 
     /// Tells all followers how far a room's log goes.

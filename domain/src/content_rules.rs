@@ -46,7 +46,7 @@ pub fn check_text(text: &str) -> Result<(), Fault> {
 }
 
 fn empty() -> Fault {
-    Fault::invalid("the message is empty: it must have a visible character in its text, or a part")
+    Fault::invalid("the message is empty: add text with at least one visible character, or add a part")
 }
 
 fn too_long() -> Fault {

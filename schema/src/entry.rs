@@ -225,6 +225,17 @@ const fn was_member() -> bool {
 }
 
 impl Entry {
+    /// About how many bytes it holds in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        match &self.fact {
+            Fact::Posted { content: Some(content), .. } | Fact::Edited { content: Some(content), .. } => {
+                size_of::<Self>() + content.text.len() + content.parts.len() * 256
+            }
+            _ => size_of::<Self>(),
+        }
+    }
+
     /// The entry as clients are shown it: of a fact that this version doesn't know, its name alone.
     #[must_use]
     pub fn shown(&self) -> Cow<'_, Self> {

@@ -187,7 +187,7 @@ impl Fault {
     pub fn no_answer() -> Self {
         Self::new(
             Code::OutcomeUnknown,
-            "no answer came in time, so this may or may not have been done: send it again with the same client id to find out",
+            "no answer came in time, so this may or may not have been done: send it again with the same `client_id` (over REST, the same `Idempotency-Key`) to find out",
         )
     }
 

@@ -76,11 +76,11 @@ impl Mistake {
             }
             Mistake::Word(known) => format!("{here} must be one of: {}", list(known)),
             Mistake::WordInside(known) => {
-                format!("a field of {here} has a value that is not allowed; the allowed values are: {}", list(known))
+                format!("a field inside {here} must be one of: {}", list(known))
             }
             Mistake::Value(expected) => format!("{here} must be {expected}"),
             Mistake::ValueInside(expected) => {
-                format!("a field of {here} has the wrong type: that field must be {expected}")
+                format!("a field inside {here} has the wrong type: the field must be {expected}")
             }
         }
     }
@@ -281,12 +281,12 @@ mod tests {
         );
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": 1}]})),
-            "a field of `list[0]` has the wrong type: that field must be a string"
+            "a field inside `list[0]` has the wrong type: the field must be a string"
         );
         assert_eq!(told(&serde_json::json!({"list": {}})), "`list` must be an array");
         assert_eq!(
             told(&serde_json::json!({"list": [{"type": "code", "text": {}}]})),
-            "a field of `list[0]` has the wrong type: that field must be a string"
+            "a field inside `list[0]` has the wrong type: the field must be a string"
         );
         assert_eq!(
             told(&serde_json::json!({"list": [], "more": 1})),

@@ -163,7 +163,7 @@ impl Accounts {
             Some(_) => Ok(()),
             None => Err(Fault::new(
                 Code::Exists,
-                "the username in your token belongs to somebody else's account on this server: ask the server's operator to rename one of the two",
+                "your token has a username that another person's account on this server already has: ask the server's operator to change one of the two usernames",
             )),
         }
     }

@@ -56,8 +56,8 @@ pub(super) fn username(text: &str) -> Result<String, Fault> {
     }
     if !keeps_direction(&chars) {
         return Err(Fault::invalid(
-            "in a username with right-to-left letters the first character must be such a letter, the last one such a \
-             letter or a digit, and none a left-to-right letter",
+            "a username with right-to-left letters must begin with a right-to-left letter, must end with a right-to-left \
+             letter or a digit, and must not contain left-to-right letters",
         ));
     }
     Ok(name)

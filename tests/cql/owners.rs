@@ -42,6 +42,10 @@ async fn what_one_owner_wrote_is_known_to_the_other() {
     let refused = other.append(append(room, vec![again.clone()])).await;
     assert!(matches!(refused, Err(AppendError::Duplicate(which)) if which == [(0, 7)]));
     other.append(append(room, vec![renamed(51, by), renamed(52, by)])).await.unwrap();
+    for (seq, upto) in [(50, 50), (52, 52), (52, Seq::MAX)] {
+        let found = one.find(room, by, &client_id(format!("own-{seq}")), upto).await.unwrap();
+        assert_eq!(found, Some(seq), "what was appended elsewhere is found where that is asked for");
+    }
     // The first one still thinks that it owns the room.
     let late = one.append(append(room, vec![renamed(51, by)])).await;
     assert!(matches!(late, Err(AppendError::Conflict { last: 52 })));
@@ -108,7 +112,11 @@ async fn what_a_dead_owner_did_not_come_to_is_done_by_the_next() {
     ];
     log_alone(&raw, &append(room, died)).await;
     assert_eq!(next.locate(message).await.unwrap(), None, "nobody has written where it is");
-    assert_eq!(next.find(room, by, &client_id("own-3")).await.unwrap(), Some(3), "the log itself knows its client ids");
+    assert_eq!(
+        next.find(room, by, &client_id("own-3"), Seq::MAX).await.unwrap(),
+        Some(3),
+        "the log itself knows its client ids"
+    );
     // Anybody's first append repairs; a refused one, too.
     let refused = next.append(append(room, vec![renamed(1, by)])).await;
     assert!(matches!(refused, Err(AppendError::Conflict { last: 6 })));
@@ -161,7 +169,9 @@ async fn client_ids_are_found_in_buckets_long_past() {
     for store in [&one, &other, &asleep] {
         for seq in [1, 500, LOG_BUCKET, LOG_BUCKET + 1, 2 * LOG_BUCKET, 2 * LOG_BUCKET + 1, last] {
             let name = client_id(format!("own-{seq}"));
-            assert_eq!(store.find(room, by, &name).await.unwrap(), Some(seq));
+            for upto in [seq, last, Seq::MAX] {
+                assert_eq!(store.find(room, by, &name, upto).await.unwrap(), Some(seq), "{seq} of {upto}");
+            }
             let again = append(room, vec![renamed(last + 1, by), Entry { client_id: name, ..renamed(last + 2, by) }]);
             let refused = store.append(again).await;
             assert!(matches!(refused, Err(AppendError::Duplicate(which)) if which == [(1, seq)]), "{seq}");

@@ -195,9 +195,10 @@ impl LogStore for Store {
         self.back(found).await
     }
 
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, upto: Seq) -> Result<Option<Seq>, StoreError> {
         self.reach().await?;
-        let found = self.disk.find(room, by, client_id);
+        // No more is found than was asked for.
+        let found = self.disk.find(room, by, client_id).filter(|seq| *seq <= upto);
         self.back(found).await
     }
 

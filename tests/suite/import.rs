@@ -129,8 +129,12 @@ async fn picture(store: &dyn Store, ids: u64) -> String {
             writeln!(all, "{room} {message:?}").unwrap();
         }
         for entry in log(store, id).await {
-            writeln!(all, "{room} {entry:?} {:?}", store.find(room, entry.by, &entry.client_id).await.unwrap())
-                .unwrap();
+            writeln!(
+                all,
+                "{room} {entry:?} {:?}",
+                store.find(room, entry.by, &entry.client_id, Seq::MAX).await.unwrap()
+            )
+            .unwrap();
         }
         if let Some(waking) = store.wake(room).await.unwrap() {
             writeln!(all, "{room} {waking:?} {:?}", store.read_marks(room).await.unwrap()).unwrap();

@@ -75,10 +75,14 @@ impl Call {
             return Outcome::UpTo(done);
         }
         let limit = if self.single { 1 } else { FEED_PAGE_ENTRIES_MAX };
+        let at_hand = self.registry.recent().page(self.room, (done + 1, self.end), limit);
         let range = Range { from: done + 1, to: self.end, limit, backwards: false };
-        let entries = match self.registry.shared.store.entries(self.room, range).await {
-            Ok(entries) => entries,
-            Err(error) => return Outcome::Store(error.to_string()),
+        let entries = match at_hand {
+            Some(entries) => entries,
+            None => match self.registry.shared.store.entries(self.room, range).await {
+                Ok(entries) => entries,
+                Err(error) => return Outcome::Store(error.to_string()),
+            },
         };
         // A server that is behind may not show all of it yet.
         let last = entries.iter().zip(done + 1..).take_while(|(entry, seq)| entry.seq == *seq).count() as Seq + done;

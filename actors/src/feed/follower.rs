@@ -19,6 +19,8 @@ use super::inbox::Turn;
 use super::table::Done;
 use crate::ports::store::{Begins, DeadLetter};
 
+/// Between two looks at what is new. What comes first is given at once, and what comes soon after it together.
+const GATHER: Duration = Duration::from_millis(200);
 /// Calls under way at once.
 const CALLS_MAX: usize = 8;
 /// Tries of an entry that is refused, before it is a dead letter.
@@ -31,6 +33,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What a Follower can be told.
 pub(super) enum Msg {
+    /// Something has come into its inbox that was empty.
+    News,
     /// Looks at its inbox, and for rooms whose pause is over.
     Look,
     /// A call came to this: the room, its generation, where the consumer was before, and what came of it.
@@ -92,6 +96,8 @@ pub(super) struct State {
     /// The room that was called for last: the next one is after it, so that each has its turn.
     last: Option<RoomId>,
     calls: usize,
+    /// When its inbox was looked at last.
+    looked: Instant,
     /// How often in a row the destination took nothing, and until when it is left alone.
     failures: u32,
     closed_until: Option<Instant>,
@@ -116,6 +122,7 @@ impl Actor for Follower {
             waits: BTreeSet::new(),
             last: None,
             calls: 0,
+            looked: Instant::now(),
             failures: 0,
             closed_until: None,
             label,
@@ -124,11 +131,18 @@ impl Actor for Follower {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Look => {}
+            Msg::News => {
+                let gathers = GATHER.saturating_sub(state.looked.elapsed());
+                if !gathers.is_zero() {
+                    me.send_after(gathers, || Msg::Look);
+                    return Ok(());
+                }
+                state.look();
+            }
+            Msg::Look => state.look(),
             Msg::Called(room, generation, before, outcome) => state.called(&me, room, (generation, before), outcome),
             Msg::Buried(room, generation, seq, kept) => state.buried(&me, room, generation, (seq, kept)),
         }
-        state.look();
         state.call(&me);
         Ok(())
     }
@@ -137,6 +151,7 @@ impl Actor for Follower {
 impl State {
     /// Takes in what waits in the inbox.
     fn look(&mut self) {
+        self.looked = Instant::now();
         for (id, end) in self.registry.inboxes[self.consumer].take() {
             let Some(end) = end else {
                 if self.rooms.get(&id).is_some_and(|room| !room.calling) {
@@ -185,9 +200,9 @@ impl State {
 
     fn begin(&mut self, me: &ActorRef<Msg>, id: RoomId) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
-        let (own, done) = {
+        let (own, done, marked) = {
             let table = self.registry.table();
-            (table.own(self.consumer).cloned(), table.done(self.consumer, id))
+            (table.own(self.consumer).cloned(), table.done(self.consumer, id), table.get(id).is_some())
         };
         // One that isn't registered, or begins with what comes from now on and doesn't know yet where that is in each
         // room, is told all rooms again once it is.
@@ -195,7 +210,8 @@ impl State {
             self.rooms.remove(&id);
             return;
         };
-        if done.is_some_and(|done| done.seq >= room.end) {
+        // One that has no mark here any more is another node's, or nobody has work in it.
+        if done.is_some_and(|done| done.seq >= room.end) || !marked {
             self.rooms.remove(&id);
             return;
         }

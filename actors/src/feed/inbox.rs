@@ -47,7 +47,7 @@ impl Inbox {
         let first = waiting.rooms.is_empty();
         waiting.rooms.insert(room, last);
         if first && let Some(follower) = &waiting.follower {
-            let _ = follower.cast(Msg::Look);
+            let _ = follower.cast(Msg::News);
         }
     }
 

@@ -107,8 +107,9 @@ impl Registry {
             self.table().fenced(room, at, end, false);
             return Ok(());
         }
-        if self.table().removed(room, at) {
-            self.inboxes.iter().for_each(|inbox| inbox.forget(room));
+        let mut table = self.table();
+        if table.removed(room, at) {
+            self.forget(&table, room);
         }
         Ok(())
     }

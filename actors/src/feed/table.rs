@@ -20,6 +20,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Work {
     /// When the mark was written, by this node's count.
     pub at: u64,
+    /// Whether the mark may be in the store. A Room that only refused has written none.
+    written: bool,
     /// The Rooms that are awake here, by when they woke; for a moment there may be two, of which one ends.
     awake: BTreeSet<u64>,
     /// The last number that the log has for certain; absent until that is read.
@@ -88,6 +90,7 @@ impl Table {
         let stamp = self.begun;
         let new = || Work {
             at,
+            written: false,
             awake: BTreeSet::new(),
             end: None,
             stale: false,
@@ -104,21 +107,33 @@ impl Table {
         work
     }
 
-    /// A Room wakes, and writes its mark.
+    /// A Room wakes.
     pub fn woke(&mut self, room: RoomId, at: u64) {
         self.enter(room, at).awake.insert(at);
     }
 
-    /// A Room that is awake writes its mark again.
+    /// The mark of a Room that is awake counts as of `at`.
     pub fn marked(&mut self, room: RoomId, at: u64) {
         self.enter(room, at);
     }
 
-    /// A Room has ended that woke at `at`; the count is at `now`. Gives the log's last number, where that is certain.
+    /// A room's mark is given to the store.
+    pub fn writes(&mut self, room: RoomId) {
+        if let Some(work) = self.works.get_mut(&room) {
+            work.written = true;
+        }
+    }
+
+    /// A Room has ended that woke at `at`; the count is at `now`. Gives the log's last number, where that is certain. A room
+    /// whose mark was never written is forgotten.
     pub fn rested(&mut self, room: RoomId, at: u64, rest: Rest, now: u64) -> Option<Seq> {
         let stamp = self.begun;
         let work = self.works.get_mut(&room)?;
         work.awake.remove(&at);
+        if work.awake.is_empty() && !work.written {
+            self.works.remove(&room);
+            return None;
+        }
         work.stamp = stamp;
         match rest {
             Rest::Settled(last) => {
@@ -136,7 +151,7 @@ impl Table {
     /// may still come.
     pub fn adopted(&mut self, room: RoomId, at: u64, open: bool) {
         let work = self.enter(room, at);
-        work.stale = true;
+        (work.written, work.stale) = (true, true);
         if open {
             work.open = Some(at);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parlance_domain::feed::{Rest, Tenure};
+use parlance_schema::entry::Entry;
 use parlance_schema::{RoomId, Seq};
 
 use super::Registry;
@@ -48,6 +49,9 @@ impl Tenancy {
         self.at = self.feed.next();
         self.feed.table().marked(self.room, self.at);
         let before = !self.feed.shared.store.marks_with_append();
+        if before {
+            self.feed.table().writes(self.room);
+        }
         Marking(before.then(|| (self.feed.clone(), self.feed.mark(self.room, self.at))))
     }
 
@@ -65,7 +69,10 @@ impl Tenancy {
     /// The mark that an append brings with it.
     pub(crate) fn mark(&self) -> Option<WorkMark> {
         let brings = self.tenure.needs_mark() && self.feed.shared.store.marks_with_append();
-        brings.then(|| self.feed.mark(self.room, self.at))
+        brings.then(|| {
+            self.feed.table().writes(self.room);
+            self.feed.mark(self.room, self.at)
+        })
     }
 
     /// An append is given to the store.
@@ -73,10 +80,11 @@ impl Tenancy {
         self.tenure.sent();
     }
 
-    /// It was acknowledged: the log goes up to `last`.
-    pub(crate) fn acknowledged(&mut self, last: Seq) {
-        self.tenure.acknowledged(last);
-        self.feed.appended(self.room, last);
+    /// It was acknowledged: the log goes up to the last of these.
+    pub(crate) fn acknowledged(&mut self, entries: &[Arc<Entry>]) {
+        let Some(last) = entries.last() else { return };
+        self.tenure.acknowledged(last.seq);
+        self.feed.wrote(self.room, entries);
     }
 
     /// The Room ends when this is dropped; nothing of it is in flight any more that was not given up.
@@ -88,7 +96,14 @@ impl Tenancy {
 impl Drop for Tenancy {
     fn drop(&mut self) {
         let now = self.feed.next();
-        let end = self.feed.table().rested(self.room, self.woke, self.rest, now);
+        // Another node may be the one that deletes from now on.
+        self.feed.recent().forget(self.room);
+        let mut table = self.feed.table();
+        let end = table.rested(self.room, self.woke, self.rest, now);
+        if table.get(self.room).is_none() {
+            self.feed.forget(&table, self.room);
+        }
+        drop(table);
         if let Some(end) = end {
             self.feed.tell(self.room, end);
         }

@@ -8,7 +8,7 @@ use parlance_schema::frame::{Answer, InviteView};
 use parlance_schema::limits::{MEMBERS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::user::{Principal, Role};
 use parlance_schema::view::{Done, RoomView};
-use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, TenantId, UserId};
+use parlance_schema::{ClientId, Code, Fault, Millis, RoomId, Seq, TenantId, UserId};
 use sha2::{Digest, Sha256};
 
 use super::{command_room, fresh_client_id, read, unavailable};
@@ -121,7 +121,9 @@ pub(super) async fn add(
     if let Err(fault) = addable(node, who, room, &users).await {
         // Who asks again is answered as at first, whatever has become of it since.
         let again = match client_id.filter(|_| fault.retry != Retry::Later) {
-            Some(client_id) => node.shared.done_before(room, who.user, &client_id).await.map_err(unavailable)?,
+            Some(client_id) => {
+                node.shared.done_before(room, who.user, &client_id, Seq::MAX).await.map_err(unavailable)?
+            }
             None => None,
         };
         let done = again.map(|entry| Done { again: true, ..crate::room::done(room, &entry) });

@@ -205,7 +205,7 @@ impl State {
         for (entry, [frames, masked]) in entries.iter().zip(slots) {
             let all: usize = frames.iter().chain(&masked).flatten().map(Bytes::len).sum();
             let masked = masked.iter().any(Option::is_some).then(|| Box::new(masked));
-            let bytes = size_of::<Slot>() + entry_bytes(entry) + all;
+            let bytes = size_of::<Slot>() + entry.held_bytes() + all;
             self.ring.push(Slot { entry: entry.clone(), frames, masked }, bytes);
         }
     }
@@ -227,15 +227,5 @@ impl State {
         let frames = if whole { &mut slot.frames } else { slot.masked.get_or_insert_default() };
         frames[wire.index()] = Some(frame.clone());
         Some(frame)
-    }
-}
-
-/// About how many bytes an entry holds besides its fixed part.
-fn entry_bytes(entry: &Entry) -> usize {
-    match &entry.fact {
-        Fact::Posted { content: Some(content), .. } | Fact::Edited { content: Some(content), .. } => {
-            size_of::<Entry>() + content.text.len() + content.parts.len() * 256
-        }
-        _ => size_of::<Entry>(),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use parlance_domain::room::Writer;
 use parlance_domain::room::writer::{Appended, BatchId, Env, Envelope, Input, Reread};
+use parlance_schema::entry::Entry;
 use parlance_schema::{MessageId, RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -83,7 +84,7 @@ pub(crate) struct State {
     writer: Writer<ReplyTo>,
     pub(super) tenancy: Tenancy,
     /// The append that the store has, and its last number.
-    pub(super) sent: Option<(BatchId, Seq)>,
+    pub(super) sent: Option<(BatchId, Arc<[Arc<Entry>]>)>,
     woke: Instant,
     /// Who takes what is handed back.
     pub(super) back: Option<oneshot::Sender<Vec<Handed>>>,
@@ -156,8 +157,8 @@ impl Actor for Room {
 impl State {
     /// The store has an append for good.
     fn acknowledged(&mut self, id: BatchId) {
-        if let Some((_, last)) = self.sent.take_if(|(sent, _)| *sent == id) {
-            self.tenancy.acknowledged(last);
+        if let Some((_, entries)) = self.sent.take_if(|(sent, _)| *sent == id) {
+            self.tenancy.acknowledged(&entries);
         }
     }
 

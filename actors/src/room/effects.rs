@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use parlance_domain::room::writer::{self, Appended, BatchId, Effect, Found, Input, LookupId};
-use parlance_schema::{ClientId, Code, Fault, MessageId, RoomId, Seq, UserId};
+use parlance_domain::room::writer::{self, Appended, BatchId, Effect, Found, Input, LookupId, Wanted};
+use parlance_schema::{Code, Fault, MessageId, RoomId, Seq};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ fn came(me: &ActorRef<Msg>, input: Input<ReplyTo>) -> bool {
 impl State {
     pub(super) fn perform(&mut self, me: &ActorRef<Msg>, effect: Effect<ReplyTo>) {
         match effect {
-            Effect::LookUp { id, targets, client_ids, beyond } => self.look_up(me, id, targets, client_ids, beyond),
+            Effect::LookUp(id, wanted) => self.look_up(me, id, wanted),
             Effect::Append(id, append) => self.append(me, id, append),
             Effect::Reread { id, doubt, pairs, pause_ms } => self.reread(me, id, doubt, pairs, pause_ms),
             Effect::Publish(entries) => self.shared.announce(self.room, &entries),
@@ -75,21 +75,13 @@ impl State {
         }
     }
 
-    fn look_up(
-        &self,
-        me: &ActorRef<Msg>,
-        id: LookupId,
-        targets: Vec<Seq>,
-        client_ids: Vec<(UserId, ClientId)>,
-        beyond: Option<Seq>,
-    ) {
+    fn look_up(&self, me: &ActorRef<Msg>, id: LookupId, wanted: Wanted) {
         let (shared, room, me) = (self.shared.clone(), self.room, me.clone());
         tokio::spawn(async move {
-            let unread = || Found::unread(&targets, &client_ids, beyond);
             let started = Instant::now();
-            let found = guarded(async { Ok(shared.look_up(room, &targets, &client_ids, beyond).await) }).await;
+            let found = guarded(async { Ok(shared.look_up(room, &wanted).await) }).await;
             metrics::histogram!("parlance_room_lookup_seconds").record(started.elapsed().as_secs_f64());
-            came(&me, Input::Found(id, Box::new(found.unwrap_or_else(|_| unread()))));
+            came(&me, Input::Found(id, Box::new(found.unwrap_or_else(|_| Found::unread(&wanted)))));
         });
     }
 
@@ -106,11 +98,11 @@ impl State {
                 shared.announce(room, &written);
             }
         });
-        let last = expected + entries.len() as Seq;
         let (fence, mark) = (self.tenancy.fence(expected), self.tenancy.mark());
+        let sent = entries.clone();
         let append = Append { room, tenant, expected, entries, snapshot, messages, members, erase, fence, mark };
         self.tenancy.sent();
-        self.sent = Some((id, last));
+        self.sent = Some((id, sent));
         self.shared.store.clone().submit(append, answer);
     }
 
@@ -164,7 +156,7 @@ impl State {
             let fault = if late.unsure {
                 Fault::new(
                     Code::OutcomeUnknown,
-                    "the room moved to another server while this was being saved: send it again with the same client id to find out whether it was done",
+                    "the room moved to another server while this was being saved: send it again with the same `client_id` (over REST, the same `Idempotency-Key`) to find out whether it was done",
                 )
             } else {
                 Fault::busy(

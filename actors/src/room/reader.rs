@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use parlance_domain::message::Target;
-use parlance_domain::room::writer::{Found, Reread, Unread, done};
+use parlance_domain::room::writer::{Found, Reread, Unread, Wanted, done};
 use parlance_domain::room::{Snapshot, State};
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
@@ -152,14 +152,15 @@ impl Shared {
         }
     }
 
-    /// Finds the entry that a client id came to.
+    /// Finds the entry that a client id came to, of those up to `upto` at least.
     pub(crate) async fn done_before(
         &self,
         room: RoomId,
         by: UserId,
         client_id: &ClientId,
+        upto: Seq,
     ) -> Result<Option<Arc<Entry>>, StoreError> {
-        match self.store.find(room, by, client_id).await? {
+        match self.store.find(room, by, client_id, upto).await? {
             Some(seq) => {
                 let entry = self.entry(room, seq).await?;
                 Ok(entry.filter(|entry| entry.by == by && entry.client_id == *client_id))
@@ -175,24 +176,19 @@ impl Shared {
     }
 
     /// Reads what a room's writer must know to decide or refuse commands, some items at a time.
-    pub(crate) async fn look_up(
-        &self,
-        room: RoomId,
-        targets: &[Seq],
-        client_ids: &[(UserId, ClientId)],
-        beyond: Option<Seq>,
-    ) -> Found {
+    pub(crate) async fn look_up(&self, room: RoomId, wanted: &Wanted) -> Found {
+        let Wanted { targets, client_ids, settled, beyond } = wanted;
         let unread = |error: StoreError| {
             tracing::info!(%room, %error, "what a command needs can't be read");
             Unread
         };
         let target = |seq: Seq| async move { (seq, self.target(room, seq).await.map_err(unread)) };
         let client_id = |key: (UserId, ClientId)| async move {
-            let entry = self.done_before(room, key.0, &key.1).await.map_err(unread);
+            let entry = self.done_before(room, key.0, &key.1, *settled).await.map_err(unread);
             (key, entry.map(|entry| entry.map(|entry| done(room, &entry))))
         };
         let look = async {
-            let entry = self.entry(room, beyond?).await.map_err(unread);
+            let entry = self.entry(room, (*beyond)?).await.map_err(unread);
             Some(entry.map(|entry| entry.map(|entry| entry.append)))
         };
         let targets = stream::iter(targets.iter().copied().map(target)).buffered(READS);

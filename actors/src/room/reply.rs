@@ -72,7 +72,7 @@ impl ReplyTo {
     pub(crate) fn lost(&mut self) -> bool {
         let lane = matches!(self.0, Some(To::Routed(_)));
         if lane {
-            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room moved to another server during this request: send it again with the same client id to find out whether it was done").after(50)));
+            self.answer(Err(Fault::new(Code::OutcomeUnknown, "the room moved to another server during this request: send it again with the same `client_id` (over REST, the same `Idempotency-Key`) to find out whether it was done").after(50)));
         }
         lane
     }
@@ -123,7 +123,7 @@ impl Drop for ReplyTo {
     fn drop(&mut self) {
         if self.0.is_some() {
             self.answer(Err(
-                Fault::new(Code::OutcomeUnknown, "the server restarted while handling this: send it again with the same client id to find out whether it was done").after(50)
+                Fault::new(Code::OutcomeUnknown, "the server restarted while handling this: send it again with the same `client_id` (over REST, the same `Idempotency-Key`) to find out whether it was done").after(50)
             ));
         }
     }

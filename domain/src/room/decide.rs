@@ -64,7 +64,9 @@ fn outside(is_empty: bool, ask: &Ask<'_>) -> Result<Fact, Fault> {
 
 fn in_room(request: &Request<'_>) -> Result<Fact, Fault> {
     match request.ask.command {
-        Command::Create { .. } => Err(Fault::already("the room already exists")),
+        Command::Create { .. } => {
+            Err(Fault::already("an earlier request already made this room: look for it in your list of rooms"))
+        }
         Command::Post { content, reply_to, mentions, meta } => {
             messages::post(request, content, *reply_to, mentions, meta)
         }

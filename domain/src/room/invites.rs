@@ -23,7 +23,9 @@ pub(super) fn invite(
     request.staff()?;
     let invites = &request.state.invites;
     if invites.contains_key(hash) {
-        return Err(Fault::already("this invite already exists"));
+        return Err(Fault::already(
+            "the code that the server made for this invite is already in use, nothing was done: send the request again",
+        ));
     }
     if invites.values().filter(|invite| invite.is_open(request.ask.now)).count() >= INVITES_MAX {
         return Err(Fault::invalid(format!(

@@ -35,7 +35,7 @@ use batch::Batch;
 use command_order::{Ticket, Waiting};
 use deduplication::RecentAnswers;
 use ending::Ending;
-pub use io::{Append, Appended, BatchId, Effect, Env, Envelope, Found, Input, LookupId, Reread, Unread};
+pub use io::{Append, Appended, BatchId, Effect, Env, Envelope, Found, Input, LookupId, Reread, Unread, Wanted};
 use lookups::Lookups;
 pub use new_entry::done;
 use refusals::Refusals;
@@ -254,6 +254,6 @@ fn store_refused() -> Fault {
 
 /// What those are told of whose commands may have been done.
 fn outcome_unknown() -> Fault {
-    let detail = "it is not known whether this was done; send it again with the same client id to find out";
+    let detail = "it is not known whether this was done; send it again with the same `client_id` (over REST, the same `Idempotency-Key`) to find out";
     Fault::new(Code::OutcomeUnknown, detail)
 }

@@ -11,8 +11,10 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use parlance_domain::room::writer::{Append, Appended, BatchId, Effect, Env, Envelope, Input, LookupId, Writer};
-use parlance_schema::{ClientId, MessageId, RoomId, Seq, UserId};
+use parlance_domain::room::writer::{
+    Append, Appended, BatchId, Effect, Env, Envelope, Input, LookupId, Wanted, Writer,
+};
+use parlance_schema::{ClientId, MessageId, RoomId, Seq};
 
 use crate::world::{START, principal};
 use reference::Reference;
@@ -42,7 +44,7 @@ impl Rng {
 
 /// What a writer asked for and has no answer to yet.
 enum Open {
-    LookUp { id: LookupId, targets: Vec<Seq>, client_ids: Vec<(UserId, ClientId)>, beyond: Option<Seq> },
+    LookUp(LookupId, Wanted),
     Append(BatchId, Append),
     Reread { id: BatchId, doubt: Option<(Seq, u64)>, pairs: Vec<(usize, Seq)> },
     Ids,
@@ -154,9 +156,7 @@ impl Bench {
 
     fn note(&mut self, effect: Effect<u64>) {
         match effect {
-            Effect::LookUp { id, targets, client_ids, beyond } => {
-                self.open.push(Open::LookUp { id, targets, client_ids, beyond });
-            }
+            Effect::LookUp(id, wanted) => self.open.push(Open::LookUp(id, wanted)),
             Effect::Append(id, append) => self.open.push(Open::Append(id, append)),
             Effect::Reread { id, doubt, pairs, .. } => self.open.push(Open::Reread { id, doubt, pairs }),
             Effect::FetchIds => self.open.push(Open::Ids),
@@ -195,9 +195,9 @@ impl Bench {
         }
         let at = self.rng.below(self.open.len() as u64) as usize;
         match self.open.remove(at) {
-            Open::LookUp { id, targets, client_ids, beyond } => {
+            Open::LookUp(id, wanted) => {
                 let unread = self.weather.unread;
-                let found = self.store.look_up(&mut self.rng, unread, &targets, &client_ids, beyond);
+                let found = self.store.look_up(&mut self.rng, unread, &wanted);
                 self.step(Input::Found(id, Box::new(found)));
             }
             Open::Append(id, append) => self.answer_append(id, append),

@@ -82,7 +82,7 @@ impl LogStore for Memory {
         Ok(self.lock().messages.get(&message).copied())
     }
 
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, _: Seq) -> Result<Option<Seq>, StoreError> {
         let all = self.lock();
         Ok(all.rooms.get(&room).and_then(|log| log.dedup.get(&(by, client_id.clone())).copied()))
     }

@@ -67,6 +67,14 @@ impl KnownLogs {
         Arc::clone(&self.all.entry(room).or_insert_with(new))
     }
 
+    /// The entries up to `upto` that may have a pair, as far as they are in memory, and the generations of the index that have the
+    /// others; `None` where so much is not known here.
+    pub async fn pairs_upto(&self, room: RoomId, hash: i64, upto: Seq) -> Option<(Vec<Seq>, std::ops::Range<u64>)> {
+        let held = self.get(room)?;
+        let slot = held.lock().await;
+        (slot.loaded && slot.known >= upto).then(|| (slot.find(hash).collect(), slot.generations()))
+    }
+
     /// A room's known_log, if there is one.
     pub fn get(&self, room: RoomId) -> Option<Arc<Mutex<KnownLog>>> {
         self.all.get(&room).map(|slot| Arc::clone(&slot))

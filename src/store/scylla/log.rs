@@ -187,15 +187,40 @@ async fn wake(db: &Db, room: RoomId) -> Result<Option<Waking>, StoreError> {
     Ok(Some(Waking { snapshot, tail, fence }))
 }
 
-async fn find(db: &Db, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+async fn find(
+    db: &Db,
+    room: RoomId,
+    (by, client_id): (UserId, &ClientId),
+    upto: Seq,
+) -> Result<Option<Seq>, StoreError> {
+    if upto == 0 {
+        return Ok(None);
+    }
     let hash = known_log::hash(by, client_id);
+    // The log's row decides: a hash may be another pair's.
+    let made = async |candidates: Vec<Seq>| {
+        for seq in candidates {
+            let there = one(db, room, seq).await?;
+            if there.is_some_and(|there| there.by == by && there.client_id == *client_id) {
+                return Ok(Some(seq));
+            }
+        }
+        Ok::<_, StoreError>(None)
+    };
+    let indexed = async |generations: std::ops::Range<u64>| {
+        let pairs = append::indexed(db, room, generations, &[hash]).await?;
+        made(pairs.into_iter().map(|(_, seq)| seq).collect()).await
+    };
+    if let Some((candidates, generations)) = db.known_logs.pairs_upto(room, hash, upto).await {
+        return match made(candidates).await? {
+            Some(seq) => Ok(Some(seq)),
+            None => indexed(generations).await,
+        };
+    }
     let hints = hints(db, room).await?;
     let generations = 0..if hints.indexed == 0 { 0 } else { known_log::generation(hints.indexed) + 1 };
-    for (_, seq) in append::indexed(db, room, generations, &[hash]).await? {
-        let there = one(db, room, seq).await?;
-        if there.is_some_and(|there| there.by == by && there.client_id == *client_id) {
-            return Ok(Some(seq));
-        }
+    if let Some(seq) = indexed(generations).await? {
+        return Ok(Some(seq));
     }
     // What is not indexed yet is looked for in the log itself.
     let last = end(db, room, hints.last, false).await?;
@@ -286,8 +311,8 @@ impl LogStore for Scylla {
         locate(&self.db, message).await
     }
 
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
-        find(&self.db, room, by, client_id).await
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, upto: Seq) -> Result<Option<Seq>, StoreError> {
+        find(&self.db, room, (by, client_id), upto).await
     }
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {

@@ -110,7 +110,7 @@ impl LogStore for Sqlite {
         self.readers.run(read).await
     }
 
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, _: Seq) -> Result<Option<Seq>, StoreError> {
         let client_id = client_id.clone();
         let read = move |db: &Connection| {
             let key = params![int(room.get()), int(by.get()), client_id.as_str()];

@@ -210,10 +210,10 @@ impl LogStore for Faulty {
         self.inner.locate(message).await
     }
 
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError> {
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, upto: Seq) -> Result<Option<Seq>, StoreError> {
         self.up()?;
         self.pause(&self.read_ms).await;
-        self.inner.find(room, by, client_id).await
+        self.inner.find(room, by, client_id, upto).await
     }
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {

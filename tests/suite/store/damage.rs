@@ -34,7 +34,7 @@ async fn check(folder: &Path, rooms: &[RoomId]) -> Vec<Seq> {
         assert!(all.iter().map(|e| e.seq).eq(1..=all.len() as Seq), "without a gap");
         let last = waking.snapshot.map_or(0, |(seq, _)| seq) + waking.tail.len() as Seq;
         assert_eq!(last, all.len() as Seq);
-        let found = store.find(*room, all[0].by, &client_id(format!("own-{last}"))).await.unwrap();
+        let found = store.find(*room, all[0].by, &client_id(format!("own-{last}")), Seq::MAX).await.unwrap();
         assert_eq!(found, Some(last));
         // The room goes on from what is left.
         let next = append(*room, vec![post(&store, last + 1, all[0].by).await]);

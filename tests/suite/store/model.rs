@@ -179,7 +179,7 @@ async fn run(store: &dyn Store, step: &Step) -> String {
         }
         Step::Find(room, by, at) => {
             let client_id = sample::client_id(format!("n{at}"));
-            let found = told(store.find(RoomId::new(*room), UserId::new(*by), &client_id).await);
+            let found = told(store.find(RoomId::new(*room), UserId::new(*by), &client_id, Seq::MAX).await);
             found + &told(store.rooms_of(UserId::new(*by)).await)
         }
         Step::Locate(message) => told(store.locate(MessageId::new(*message)).await),

@@ -148,6 +148,7 @@ impl World {
         }
         let (woke, owner, last, fence) = (self.next(), self.nodes[at].owner, self.last, self.fence());
         self.nodes[at].table.woke(ROOM, woke);
+        self.nodes[at].table.writes(ROOM);
         self.put(owner, woke);
         let mut tenure = Tenure::default();
         tenure.read(last, fence);

@@ -161,8 +161,8 @@ pub trait LogStore: Send + Sync {
     /// Finds a message by its id.
     async fn locate(&self, message: MessageId) -> Result<Option<(RoomId, Seq)>, StoreError>;
 
-    /// Finds the entry that a sender's client id made in a room.
-    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId) -> Result<Option<Seq>, StoreError>;
+    /// Finds the entry that a sender's client id made in a room, of those up to `upto` at least; `Seq::MAX`: of all that there are.
+    async fn find(&self, room: RoomId, by: UserId, client_id: &ClientId, upto: Seq) -> Result<Option<Seq>, StoreError>;
 
     /// Lists the rooms that a user is in. A projection: the room's log decides.
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;

@@ -99,11 +99,11 @@ pub struct Found {
 impl Found {
     /// What comes of a look-up when nothing could be read.
     #[must_use]
-    pub fn unread(targets: &[Seq], client_ids: &[(UserId, ClientId)], beyond: Option<Seq>) -> Self {
+    pub fn unread(wanted: &Wanted) -> Self {
         Self {
-            targets: targets.iter().map(|seq| (*seq, Err(Unread))).collect(),
-            done: client_ids.iter().map(|key| (key.clone(), Err(Unread))).collect(),
-            beyond: beyond.map(|_| Err(Unread)),
+            targets: wanted.targets.iter().map(|seq| (*seq, Err(Unread))).collect(),
+            done: wanted.client_ids.iter().map(|key| (key.clone(), Err(Unread))).collect(),
+            beyond: wanted.beyond.map(|_| Err(Unread)),
         }
     }
 }
@@ -155,20 +155,24 @@ pub struct Append {
     pub erase: Vec<Seq>,
 }
 
+/// What a writer must know of the log to decide or refuse commands.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Messages, by number.
+    pub targets: Vec<Seq>,
+    /// Client ids, of entries up to `settled` at least.
+    pub client_ids: Vec<Sender>,
+    /// The last number that is certainly in the log.
+    pub settled: Seq,
+    /// A number that the log does not reach, as far as the writer knows.
+    pub beyond: Option<Seq>,
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Effect<R> {
     /// Reads these from the store, all at once; answered by [`Input::Found`].
-    LookUp {
-        /// Which.
-        id: LookupId,
-        /// Messages, by number.
-        targets: Vec<Seq>,
-        /// Client ids.
-        client_ids: Vec<(UserId, ClientId)>,
-        /// A number that the log does not reach, as far as the writer knows.
-        beyond: Option<Seq>,
-    },
+    LookUp(LookupId, Wanted),
     /// Appends; answered by [`Input::Appended`].
     Append(BatchId, Append),
     /// Reads the log again after a pause; answered by [`Input::Reread`].

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parlance_schema::command::Command;
-use parlance_schema::{ClientId, Fault, Seq, UserId};
+use parlance_schema::{Fault, Seq};
 
 use super::deduplication::Before;
-use super::{Effect, Found, LookupId, Ticket, Unread, Writer, not_done};
+use super::{Effect, Found, LookupId, Ticket, Unread, Wanted, Writer, not_done};
 use crate::room;
 
 /// Look-ups under way at a time.
@@ -67,9 +67,7 @@ impl Lookups {
 #[derive(Default)]
 struct Question {
     lookup: Lookup,
-    targets: Vec<Seq>,
-    client_ids: Vec<(UserId, ClientId)>,
-    beyond: Option<Seq>,
+    wanted: Wanted,
 }
 
 impl<R> Writer<R> {
@@ -80,20 +78,21 @@ impl<R> Writer<R> {
             let mut question = Question::default();
             self.want_targets(id, &mut question);
             self.want_refused(id, &mut question);
-            let Question { mut lookup, targets, client_ids, beyond } = question;
-            if targets.is_empty() && client_ids.is_empty() && beyond.is_none() {
+            let Question { mut lookup, mut wanted } = question;
+            if wanted.targets.is_empty() && wanted.client_ids.is_empty() && wanted.beyond.is_none() {
                 return;
             }
             (lookup.generation, lookup.settled) = (self.lookups.generation, self.settled);
+            wanted.settled = self.settled;
             self.lookups.last = id.0;
             self.lookups.open.insert(id, lookup);
-            self.effects.push_back(Effect::LookUp { id, targets, client_ids, beyond });
+            self.effects.push_back(Effect::LookUp(id, wanted));
         }
     }
 
     /// Messages that commands are about, and the client ids of these, as they may come to be refused.
     fn want_targets(&mut self, id: LookupId, question: &mut Question) {
-        while question.targets.len() < ITEMS_MAX && question.client_ids.len() < ITEMS_MAX {
+        while question.wanted.targets.len() < ITEMS_MAX && question.wanted.client_ids.len() < ITEMS_MAX {
             let Some(ticket) = self.lookups.unread.pop_first() else { return };
             let settled = self.settled;
             let Some(waiting) = self.waiting.get(&ticket) else { continue };
@@ -105,7 +104,7 @@ impl<R> Writer<R> {
             let key = (waiting.ask.who.user, waiting.ask.client_id.clone());
             let Some(seq) = room::needs(&waiting.ask.command) else { continue };
             let readers = self.lookups.reading.entry(seq).or_insert_with(|| {
-                question.targets.push(seq);
+                question.wanted.targets.push(seq);
                 Vec::new()
             });
             readers.push(ticket);
@@ -113,7 +112,7 @@ impl<R> Writer<R> {
                 && matches!(waiting.before, Before::Unasked)
             {
                 waiting.before = Before::Asked(id);
-                question.client_ids.push(key);
+                question.wanted.client_ids.push(key);
                 question.lookup.asking.push(ticket);
             }
         }
@@ -121,14 +120,14 @@ impl<R> Writer<R> {
 
     /// What refused commands wait for.
     fn want_refused(&mut self, id: LookupId, question: &mut Question) {
-        while question.client_ids.len() < ITEMS_MAX {
+        while question.wanted.client_ids.len() < ITEMS_MAX {
             let Some((ticket, key)) = self.refusals.next_unasked(id) else { break };
-            question.client_ids.push(key);
+            question.wanted.client_ids.push(key);
             question.lookup.asking.push(ticket);
         }
         question.lookup.looking = self.refusals.take_unlooked();
         if !question.lookup.looking.is_empty() {
-            question.beyond = Some(self.settled + 1);
+            question.wanted.beyond = Some(self.settled + 1);
         }
     }
 

@@ -65,7 +65,7 @@ impl Desk {
                     lookups.extend(asked);
                 }
                 Effect::Reply(reply, outcome) => replies.push((reply, outcome)),
-                Effect::LookUp { .. } => lookups.push(effect),
+                Effect::LookUp(..) => lookups.push(effect),
                 _ => {}
             }
         }
@@ -73,8 +73,8 @@ impl Desk {
     }
 
     fn found(&mut self, lookup: &Effect<u64>) -> Effects {
-        let Effect::LookUp { id, targets, client_ids, beyond } = lookup else { panic!("{lookup:?}") };
-        let found = self.store.look_up(&mut super::Rng(1), 0, targets, client_ids, *beyond);
+        let Effect::LookUp(id, wanted) = lookup else { panic!("{lookup:?}") };
+        let found = self.store.look_up(&mut super::Rng(1), 0, wanted);
         self.step(Input::Found(*id, Box::new(found)))
     }
 }
@@ -154,8 +154,8 @@ fn an_append_that_succeeds_makes_refusals_sure_without_a_look_at_the_log() {
     let (_, lookups) = desk.serve(effects);
     let effects = desk.ask(2, 3, post("a"));
     desk.serve(effects);
-    let Effect::LookUp { id, client_ids, .. } = &lookups[0] else { panic!() };
-    let done = client_ids.iter().map(|key| (key.clone(), Ok(None))).collect();
+    let Effect::LookUp(id, wanted) = &lookups[0] else { panic!() };
+    let done = wanted.client_ids.iter().map(|key| (key.clone(), Ok(None))).collect();
     let found = Found { targets: Vec::new(), done, beyond: Some(Err(Unread)) };
     let effects = desk.step(Input::Found(*id, Box::new(found)));
     let (replies, _) = desk.serve(effects);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlance_domain::room::writer::{Effect, Inspection, Writer};
+use parlance_domain::room::writer::{Effect, Inspection, Wanted, Writer};
 use parlance_schema::command::Command;
 use parlance_schema::limits::{APPEND_ENTRIES_MAX, LOG_BUCKET};
 use parlance_schema::user::Principal;
@@ -103,7 +103,8 @@ impl Reference {
                 self.note("kept");
             }
             Effect::Audit(..) => self.note("audits"),
-            Effect::LookUp { targets, client_ids, beyond, .. } => {
+            Effect::LookUp(_, Wanted { targets, client_ids, settled, beyond }) => {
+                assert!(*settled <= store.last(), "more is settled than there is");
                 assert!(!targets.is_empty() || !client_ids.is_empty() || beyond.is_some(), "nothing is asked for");
                 assert!(targets.len() <= 64 && client_ids.len() <= 64);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parlance_domain::message::{self, Target};
-use parlance_domain::room::writer::{Append, Appended, Found, Reread, Unread, done};
+use parlance_domain::room::writer::{Append, Appended, Found, Reread, Unread, Wanted, done};
 use parlance_domain::room::{self, Ask, State};
 use parlance_schema::command::{Command, Kind};
 use parlance_schema::entry::{Entry, Fact};
@@ -130,21 +130,23 @@ impl Store {
         Appended::Done
     }
 
-    pub fn look_up(
-        &self,
-        rng: &mut Rng,
-        unread: u64,
-        targets: &[Seq],
-        client_ids: &[(UserId, ClientId)],
-        beyond: Option<Seq>,
-    ) -> Found {
+    /// Reads what is asked for, and of client ids nothing that was not asked for.
+    pub fn look_up(&self, rng: &mut Rng, unread: u64, wanted: &Wanted) -> Found {
+        let Wanted { targets, client_ids, settled, beyond } = wanted;
         let messages = self.sights.last().unwrap().messages.clone();
         let target = |rng: &mut Rng, seq: &Seq| {
             (*seq, if rng.chance(unread) { Err(Unread) } else { Ok(messages.get(seq).cloned()) })
         };
         let entry = |seq: &Seq| done(RoomId::new(1), &self.log[*seq as usize - 1]);
         let client_id = |rng: &mut Rng, key: &(UserId, ClientId)| {
-            (key.clone(), if rng.chance(unread) { Err(Unread) } else { Ok(self.keys.get(key).map(entry)) })
+            (
+                key.clone(),
+                if rng.chance(unread) {
+                    Err(Unread)
+                } else {
+                    Ok(self.keys.get(key).filter(|seq| *seq <= settled).map(entry))
+                },
+            )
         };
         let look = |rng: &mut Rng, seq: Seq| {
             if rng.chance(unread) {

@@ -44,7 +44,7 @@ pub async fn duplicates_are_found_wherever_they_are(store: Arc<dyn Store>) {
     let refused = store.append(append(room, entries)).await;
     assert!(matches!(refused, Err(AppendError::Duplicate(which)) if which == [(1, 1), (3, 299), (4, 300)]));
     for name in ["new-1", "new-2"] {
-        assert_eq!(store.find(room, by, &client_id(name)).await.unwrap(), None, "{name} was not written");
+        assert_eq!(store.find(room, by, &client_id(name), Seq::MAX).await.unwrap(), None, "{name} was not written");
     }
     // Where the number is wrong too, that is what is told: the caller has to read on before anything else.
     let behind = Entry { client_id: client_id("own-1"), ..post(&store, 300, by).await };
@@ -152,7 +152,7 @@ pub async fn a_message_id_is_used_once(store: Arc<dyn Store>) {
     let again = append(room, vec![renamed(2, by), sample::post_as(3, by, id)]);
     assert!(matches!(store.append(again).await, Err(AppendError::Store(StoreError::Corrupt(_)))));
     assert_eq!(numbers(&*store, room).await, [1]);
-    assert_eq!(store.find(room, by, &client_id("own-2")).await.unwrap(), None);
+    assert_eq!(store.find(room, by, &client_id("own-2"), Seq::MAX).await.unwrap(), None);
     store.append(append(room, vec![renamed(2, by)])).await.unwrap();
 }
 
@@ -222,7 +222,7 @@ pub async fn erasing_takes_the_words_and_nothing_else(store: Arc<dyn Store>) {
     }
     let kept = store.entries(room, ALL).await.unwrap();
     assert!(kept.iter().map(|e| &**e).eq(&before));
-    assert_eq!(store.find(room, by, &client_id("own-3")).await.unwrap(), Some(3));
+    assert_eq!(store.find(room, by, &client_id("own-3"), Seq::MAX).await.unwrap(), Some(3));
     assert_eq!(store.count_posts(room, 0, by).await.unwrap(), 7);
     assert_eq!(store.messages(room, ALL).await.unwrap().len(), 7);
     let again = Entry { client_id: client_id("own-3"), ..renamed(10, by) };

@@ -7,7 +7,7 @@ use parlance_actors::ports::store::{
     Bulk, BulkError, ClaimKind, IdKind, MessageState, ReadMark, Record, StoreError, Taken, Who,
 };
 use parlance_schema::id::TENANT_DEFAULT;
-use parlance_schema::{MessageId, RoomId, UserId};
+use parlance_schema::{MessageId, RoomId, Seq, UserId};
 
 use crate::store::sample;
 
@@ -63,7 +63,7 @@ pub async fn all_of_a_piece_is_there(store: Arc<dyn Store>) {
     assert_eq!(entries, written);
     assert_eq!(store.locate(message).await.unwrap(), Some((room, 2)));
     assert_eq!(store.messages(room, sample::ALL).await.unwrap()[0].state, Some(state));
-    assert_eq!(store.find(room, user, &written[2].client_id).await.unwrap(), Some(3));
+    assert_eq!(store.find(room, user, &written[2].client_id, Seq::MAX).await.unwrap(), Some(3));
     assert_eq!(store.rooms_of(user).await.unwrap(), [room]);
     assert_eq!(store.read_marks(room).await.unwrap(), [(user, mark)]);
     let waking = store.wake(room).await.unwrap().unwrap();

@@ -143,11 +143,12 @@ pub async fn lookups(store: Arc<dyn Store>) {
     store.append(append(room, vec![renamed(1, by), sample::post_as(2, by, id)])).await.unwrap();
     assert_eq!(store.locate(id).await.unwrap(), Some((room, 2)));
     for (name, seq) in [("own-1", Some(1)), ("own-2", Some(2)), ("own-3", None), ("OWN-1", None)] {
-        assert_eq!(store.find(room, by, &client_id(name)).await.unwrap(), seq, "{name}");
+        assert_eq!(store.find(room, by, &client_id(name), Seq::MAX).await.unwrap(), seq, "{name}");
+        assert_eq!(store.find(room, by, &client_id(name), 2).await.unwrap(), seq, "{name}");
     }
     let (other_room, other) = (sample::room(&store).await, sample::user(&store).await);
-    assert_eq!(store.find(room, other, &client_id("own-1")).await.unwrap(), None);
-    assert_eq!(store.find(other_room, by, &client_id("own-1")).await.unwrap(), None);
+    assert_eq!(store.find(room, other, &client_id("own-1"), Seq::MAX).await.unwrap(), None);
+    assert_eq!(store.find(other_room, by, &client_id("own-1"), Seq::MAX).await.unwrap(), None);
 }
 
 pub async fn rooms_follow_joins_and_leaves(store: Arc<dyn Store>) {
