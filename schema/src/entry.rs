@@ -228,12 +228,16 @@ impl Entry {
     /// About how many bytes it holds in memory.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        match &self.fact {
-            Fact::Posted { content: Some(content), .. } | Fact::Edited { content: Some(content), .. } => {
-                size_of::<Self>() + content.text.len() + content.parts.len() * 256
+        let content = |content: &Content| content.text.len() + content.parts.len() * 256;
+        let beside = match &self.fact {
+            Fact::Posted { content: said, mentions, meta, .. } => {
+                let meta: usize = meta.iter().map(|(key, value)| 64 + key.len() + value.len()).sum();
+                said.as_ref().map_or(0, content) + mentions.len() * size_of::<UserId>() + meta
             }
-            _ => size_of::<Self>(),
-        }
+            Fact::Edited { content: Some(said), .. } => content(said),
+            _ => 0,
+        };
+        size_of::<Self>() + self.client_id.as_str().len() + beside
     }
 
     /// The entry as clients are shown it: of a fact that this version doesn't know, its name alone.

@@ -186,7 +186,7 @@ async fn come_to_rest(cluster: &Arc<Cluster>, stage: &Stage) -> (Option<u64>, Ve
             Ok(()) => return (Some(began.elapsed().as_millis() as u64), Verdict::new()),
             Err(what) => missing = what,
         }
-        // What a node that stopped had left for later, by a clock that was wrong, comes as much later.
+        // What was left for later by a clock that was wrong comes as much later, where a clock that is right looks for it.
         let waits = behind.iter().filter_map(|wrong| wrong.room).map(|room| cluster.until_last_due(RoomId::new(room)));
         if let Some(wait) = waits.max().filter(|wait| !wait.is_zero()) {
             end = end.max(Instant::now() + wait + Duration::from_millis(REST_MS));

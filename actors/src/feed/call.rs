@@ -75,7 +75,8 @@ impl Call {
             return Outcome::UpTo(done);
         }
         let limit = if self.single { 1 } else { FEED_PAGE_ENTRIES_MAX };
-        let at_hand = self.registry.recent().page(self.room, (done + 1, self.end), limit);
+        let at_home = self.registry.shared.cluster.elsewhere(self.room).is_none();
+        let at_hand = at_home.then(|| self.registry.recent().page(self.room, (done + 1, self.end), limit)).flatten();
         let range = Range { from: done + 1, to: self.end, limit, backwards: false };
         let entries = match at_hand {
             Some(entries) => entries,

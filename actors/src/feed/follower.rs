@@ -210,7 +210,7 @@ impl State {
             self.rooms.remove(&id);
             return;
         };
-        // One that has no mark here any more is another node's, or nobody has work in it.
+        // One that is not in the table any more is another node's, or nobody has work in it.
         if done.is_some_and(|done| done.seq >= room.end) || !marked {
             self.rooms.remove(&id);
             return;

@@ -1,12 +1,20 @@
-//! Entries that this node appended lately: a consumer that keeps up is given them from here, and they need not be read again.
+//! Entries that this node has just appended: a consumer that keeps up is given them from here, and they need not be read again.
+//!
+//! The words of a deleted message are not given. So all of a room is let go where a deletion may have come into its log: with an
+//! appended one, when the log is read again, when the Room ends. Another node can delete without this one knowing, which may be cut off:
+//! so nothing is given from here that is not new.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlance_schema::entry::{Entry, Fact};
 use parlance_schema::limits::FEED_PAGE_ENTRIES_MAX;
 use parlance_schema::{RoomId, Seq};
+use tokio::time::Instant;
 
+/// How long an entry is given from here; after that it is read as it stands in the log.
+const NEW_FOR: Duration = Duration::from_secs(2);
 /// Entries that are kept of one room.
 const ENTRIES_MAX: usize = FEED_PAGE_ENTRIES_MAX;
 /// Bytes that are kept of all rooms; beyond that, all is let go and read from the store.
@@ -15,7 +23,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The latest entries of rooms, each room's without a gap.
 #[derive(Default)]
 pub(super) struct Recent {
-    rooms: BTreeMap<RoomId, VecDeque<Arc<Entry>>>,
+    rooms: BTreeMap<RoomId, VecDeque<(Instant, Arc<Entry>)>>,
     bytes: usize,
 }
 
@@ -23,10 +31,11 @@ impl Recent {
     /// Keeps what was appended to a room, for certain.
     pub fn keep(&mut self, room: RoomId, entries: &[Arc<Entry>]) {
         let Some(first) = entries.first() else { return };
-        let last = self.rooms.get(&room).and_then(|kept| kept.back()).map(|entry| entry.seq);
+        let last = self.rooms.get(&room).and_then(|kept| kept.back()).map(|(_, entry)| entry.seq);
         if last.is_some_and(|last| last + 1 != first.seq) {
             self.forget(room);
         }
+        let now = Instant::now();
         for entry in entries {
             // The words of the message must not be given any more: what is before is read as it stands in the log now.
             if matches!(entry.fact, Fact::Deleted { .. }) {
@@ -34,10 +43,10 @@ impl Recent {
             }
             self.bytes += entry.held_bytes();
             let kept = self.rooms.entry(room).or_default();
-            kept.push_back(entry.clone());
+            kept.push_back((now, entry.clone()));
             if kept.len() > ENTRIES_MAX {
                 let gone = kept.pop_front();
-                self.bytes -= gone.map_or(0, |entry| entry.held_bytes());
+                self.bytes -= gone.map_or(0, |(_, entry)| entry.held_bytes());
             }
         }
         if self.bytes > BYTES_MAX {
@@ -45,18 +54,19 @@ impl Recent {
         }
     }
 
-    /// The entries from a number to another, as many as may be given at a time; `None` where the first one is not here.
+    /// The entries from a number to another, as many as may be given at a time; `None` where the first one is not here, or not new.
     pub fn page(&self, room: RoomId, (from, to): (Seq, Seq), limit: usize) -> Option<Vec<Arc<Entry>>> {
         let kept = self.rooms.get(&room)?;
-        let at = usize::try_from(from.checked_sub(kept.front()?.seq)?).ok()?;
-        let page: Vec<_> = kept.iter().skip(at).take(limit).take_while(|entry| entry.seq <= to).cloned().collect();
-        (!page.is_empty()).then_some(page)
+        let at = usize::try_from(from.checked_sub(kept.front()?.1.seq)?).ok()?;
+        kept.get(at).filter(|(since, entry)| since.elapsed() < NEW_FOR && entry.seq <= to)?;
+        let page = kept.iter().skip(at).take(limit).map(|(_, entry)| entry).take_while(|entry| entry.seq <= to);
+        Some(page.cloned().collect())
     }
 
     /// Lets go of a room's entries.
     pub fn forget(&mut self, room: RoomId) {
         let gone = self.rooms.remove(&room).unwrap_or_default();
-        self.bytes -= gone.iter().map(|entry| entry.held_bytes()).sum::<usize>();
+        self.bytes -= gone.iter().map(|(_, entry)| entry.held_bytes()).sum::<usize>();
     }
 }
 
@@ -115,12 +125,21 @@ mod tests {
         assert_eq!((seqs(&recent, 2, 9, 10), seqs(&recent, 4, 9, 10)), (None, Some(vec![4, 5])));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_new_any_more_is_not_given() {
+        let mut recent = Recent::default();
+        recent.keep(ROOM, &entries(1..=2, "a"));
+        tokio::time::advance(NEW_FOR).await;
+        recent.keep(ROOM, &entries(3..=3, "a"));
+        assert_eq!((seqs(&recent, 1, 9, 10), seqs(&recent, 3, 9, 10)), (None, Some(vec![3])));
+    }
+
     #[test]
     fn what_is_kept_is_bounded_by_entries_and_by_bytes() {
         let mut recent = Recent::default();
         recent.keep(ROOM, &entries(1..=600, "a"));
         assert_eq!(recent.rooms[&ROOM].len(), ENTRIES_MAX);
-        let held: usize = recent.rooms[&ROOM].iter().map(|entry| entry.held_bytes()).sum();
+        let held: usize = recent.rooms[&ROOM].iter().map(|(_, entry)| entry.held_bytes()).sum();
         assert_eq!(recent.bytes, held);
         let long = "x".repeat(10_000);
         for room in 2..100 {

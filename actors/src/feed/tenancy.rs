@@ -58,6 +58,8 @@ impl Tenancy {
     /// The log was read, when the Room woke, or after an append that was refused or of unknown fate.
     pub(crate) fn read(&mut self, end: LogEnd) {
         self.tenure.read(end.last, end.fence);
+        // What was appended meanwhile may be a deletion.
+        self.feed.recent().forget(self.room);
         self.feed.appended(self.room, end.last);
     }
 

@@ -33,8 +33,8 @@ pub enum Delivered {
     All,
     /// The entries up to this number.
     UpTo(Seq),
-    /// The entries up to this number; the others are to come again after this time, a year at most, and not before. A node that takes over goes by
-    /// the wall clock of the one that wrote this down.
+    /// The entries up to this number; the others are to come again after this time, a year at most. Once the room sleeps, or another
+    /// node takes over, that goes by the wall clocks, of the node that wrote it down and of the one that looks.
     Later(Seq, Duration),
 }
 

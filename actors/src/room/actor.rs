@@ -83,7 +83,7 @@ pub(crate) struct State {
     pub(super) rooms: Arc<Registry>,
     writer: Writer<ReplyTo>,
     pub(super) tenancy: Tenancy,
-    /// The append that the store has, and its last number.
+    /// The append that the store has, and its entries.
     pub(super) sent: Option<(BatchId, Arc<[Arc<Entry>]>)>,
     woke: Instant,
     /// Who takes what is handed back.

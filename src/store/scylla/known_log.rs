@@ -67,8 +67,8 @@ impl KnownLogs {
         Arc::clone(&self.all.entry(room).or_insert_with(new))
     }
 
-    /// The entries up to `upto` that may have a pair, as far as they are in memory, and the generations of the index that have the
-    /// others; `None` where so much is not known here.
+    /// The entries that may have a pair, all up to `upto` among them: those in memory, and the generations of the index that have the
+    /// others. `None` where so much is not known here.
     pub async fn pairs_upto(&self, room: RoomId, hash: i64, upto: Seq) -> Option<(Vec<Seq>, std::ops::Range<u64>)> {
         let held = self.get(room)?;
         let slot = held.lock().await;

@@ -211,7 +211,9 @@ async fn find(
         let pairs = append::indexed(db, room, generations, &[hash]).await?;
         made(pairs.into_iter().map(|(_, seq)| seq).collect()).await
     };
-    if let Some((candidates, generations)) = db.known_logs.pairs_upto(room, hash, upto).await {
+    if upto < Seq::MAX
+        && let Some((candidates, generations)) = db.known_logs.pairs_upto(room, hash, upto).await
+    {
         return match made(candidates).await? {
             Some(seq) => Ok(Some(seq)),
             None => indexed(generations).await,

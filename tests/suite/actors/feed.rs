@@ -4,14 +4,15 @@ mod probe;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use parlance_actors::node::Options;
 use parlance_actors::ports::store::{Begins, FeedStore, Filter, SETTLED_OWNER, WorkMark};
 use parlance_schema::Seq;
 use parlance_schema::limits::{FEED_PAGE_ENTRIES_MAX, FEED_SHARDS};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::bed::{Bed, START, eventually, pass, populated, send};
@@ -217,6 +218,29 @@ async fn what_is_done_in_part_goes_on_from_there() {
     all_taken(&bed, &probe, &[id]).await;
     assert_eq!(probe.taken(id), (1..=41).collect::<Vec<_>>());
     finished(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_is_behind_is_not_given_the_words_of_what_was_deleted_since() {
+    for twist in [None, Some(Twist::UnknownApplied)] {
+        let open = Arc::new(AtomicBool::new(false));
+        let takes = open.clone();
+        let probe = Arc::new(Probe::scripted(move |_, _| if takes.load(SeqCst) { Act::Take } else { Act::Away }));
+        let store = populated().await;
+        let bed = node(&store, 1, &probe).await;
+        let id = bed.group(1, &[]).await;
+        say(&bed, id, 3).await;
+        eventually("the destination is tried", async || !probe.calls().is_empty()).await;
+        bed.store.script(twist);
+        bed.perform(1, json!({"op": "delete", "room": id, "seq": 3})).await.unwrap();
+        open.store(true, SeqCst);
+        eventually("all is taken", async || probe.taken(id).last() == Some(&5)).await;
+        assert_eq!(
+            probe.words(id),
+            [(2, Some("0".to_owned())), (3, None), (4, Some("2".to_owned()))].into(),
+            "{twist:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use parlance_actors::ports::Consumer;
 use parlance_actors::ports::consumer::{Delivered, Page, Undelivered};
 use parlance_actors::ports::store::{Begins, Filter};
+use parlance_schema::entry::Fact;
 use parlance_schema::{RoomId, Seq};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -37,6 +38,7 @@ pub struct Probe {
     filter: Filter,
     calls: Mutex<Vec<Call>>,
     taken: Mutex<BTreeMap<u64, Vec<Seq>>>,
+    words: Mutex<BTreeMap<u64, BTreeMap<Seq, Option<String>>>>,
     /// Rooms of which a call ends only when they are let go.
     held: Mutex<BTreeSet<u64>>,
     released: Notify,
@@ -53,6 +55,7 @@ impl Probe {
             filter: Filter::default(),
             calls: Mutex::default(),
             taken: Mutex::default(),
+            words: Mutex::default(),
             held: Mutex::default(),
             released: Notify::new(),
             busy: Mutex::default(),
@@ -80,6 +83,11 @@ impl Probe {
         self.taken.lock().unwrap().get(&room).cloned().unwrap_or_default()
     }
 
+    /// What the messages said that it has taken, where they said something.
+    pub fn words(&self, room: u64) -> BTreeMap<Seq, Option<String>> {
+        self.words.lock().unwrap().get(&room).cloned().unwrap_or_default()
+    }
+
     pub fn hold(&self, room: u64) {
         self.held.lock().unwrap().insert(room);
     }
@@ -94,8 +102,16 @@ impl Probe {
         self.busy.lock().unwrap().1.clone()
     }
 
-    fn take(&self, room: u64, seqs: impl Iterator<Item = Seq>) {
-        self.taken.lock().unwrap().entry(room).or_default().extend(seqs);
+    fn take(&self, page: &Page, upto: Seq) {
+        let entries = || page.entries.iter().filter(|entry| entry.seq <= upto);
+        let mut words = self.words.lock().unwrap();
+        for entry in entries() {
+            if let Fact::Posted { content, .. } = &entry.fact {
+                let said = content.as_ref().map(|content| content.text.clone());
+                words.entry(page.room.get()).or_default().insert(entry.seq, said);
+            }
+        }
+        self.taken.lock().unwrap().entry(page.room.get()).or_default().extend(entries().map(|entry| entry.seq));
     }
 }
 
@@ -144,23 +160,22 @@ impl Consumer for Probe {
             }
             released.await;
         }
-        let up_to = |seq: Seq| seqs.iter().copied().filter(move |one| *one <= seq);
         match (self.script)(count, &seqs) {
             Act::Take => {
-                self.take(room, seqs.iter().copied());
+                self.take(page, Seq::MAX);
                 Ok(Delivered::All)
             }
             Act::Part(seq) => {
-                self.take(room, up_to(seq));
+                self.take(page, seq);
                 Ok(Delivered::UpTo(seq))
             }
             Act::Later(seq, pause) => {
-                self.take(room, up_to(seq));
+                self.take(page, seq);
                 Ok(Delivered::Later(seq, pause))
             }
             Act::Away => Err(Undelivered::Unavailable("nobody answers".to_owned())),
             Act::Refuse(seq) => {
-                self.take(room, up_to(seq - 1));
+                self.take(page, seq - 1);
                 Err(Undelivered::Refused { seq, reason: "410".to_owned() })
             }
             Act::Panic => panic!("a consumer was told to panic"),
