@@ -17,8 +17,8 @@ use crate::rng::Rng;
 /// The user that they all are.
 const STRANGER: u64 = 20;
 /// Rooms of theirs, and how many of them may begin with a full bucket.
-const ROOMS: u64 = 5;
-const FULL: usize = 3;
+const ROOMS: u64 = 9;
+const FULL: usize = 7;
 
 /// Opens their rooms. Some end where a bucket of the log does, so that the next entry begins another.
 pub async fn open(cluster: &Arc<Cluster>, rng: &Rng) -> Vec<u64> {
@@ -29,7 +29,7 @@ pub async fn open(cluster: &Arc<Cluster>, rng: &Rng) -> Vec<u64> {
         let opened = crate::run::insist(cluster, STRANGER, create).await;
         rooms.push(opened["id"].as_u64().unwrap());
     }
-    if rng.chance(600) {
+    if rng.chance(800) {
         for room in &rooms[..FULL] {
             cluster.fill(RoomId::new(*room), LOG_BUCKET).await;
         }
