@@ -131,10 +131,8 @@ async fn duplicates(
     candidates.dedup();
     let mut duplicates: Vec<(usize, Seq)> = Vec::new();
     for (at, seq) in candidates {
-        // The log's row decides: a hash may be another pair's.
         let entry = &append.entries[at];
-        let there = log::one(db, append.room, seq).await?;
-        if there.is_some_and(|there| there.by == entry.by && there.client_id == entry.client_id) {
+        if log::is_named(db, append.room, seq, (entry.by, &entry.client_id)).await? {
             duplicates.push((at, seq));
         }
     }

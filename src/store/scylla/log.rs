@@ -187,6 +187,17 @@ async fn wake(db: &Db, room: RoomId) -> Result<Option<Waking>, StoreError> {
     Ok(Some(Waking { snapshot, tail, fence }))
 }
 
+/// Whether an entry is the one that a sender gave this client id. The log's row decides: a hash may be another pair's.
+pub(super) async fn is_named(
+    db: &Db,
+    room: RoomId,
+    seq: Seq,
+    (by, client_id): (UserId, &ClientId),
+) -> Result<bool, StoreError> {
+    let there = one(db, room, seq).await?;
+    Ok(there.is_some_and(|there| there.by == by && there.client_id == *client_id))
+}
+
 async fn find(
     db: &Db,
     room: RoomId,
@@ -197,33 +208,22 @@ async fn find(
         return Ok(None);
     }
     let hash = known_log::hash(by, client_id);
-    // The log's row decides: a hash may be another pair's.
-    let made = async |candidates: Vec<Seq>| {
-        for seq in candidates {
-            let there = one(db, room, seq).await?;
-            if there.is_some_and(|there| there.by == by && there.client_id == *client_id) {
-                return Ok(Some(seq));
-            }
+    let in_memory = if upto < Seq::MAX { db.known_logs.pairs_upto(room, hash, upto).await } else { None };
+    let (mut candidates, generations, hints) = match in_memory {
+        Some((candidates, generations)) => (candidates, generations, None),
+        None => {
+            let hints = hints(db, room).await?;
+            let generations = if hints.indexed == 0 { 0 } else { known_log::generation(hints.indexed) + 1 };
+            (Vec::new(), 0..generations, Some(hints))
         }
-        Ok::<_, StoreError>(None)
     };
-    let indexed = async |generations: std::ops::Range<u64>| {
-        let pairs = append::indexed(db, room, generations, &[hash]).await?;
-        made(pairs.into_iter().map(|(_, seq)| seq).collect()).await
-    };
-    if upto < Seq::MAX
-        && let Some((candidates, generations)) = db.known_logs.pairs_upto(room, hash, upto).await
-    {
-        return match made(candidates).await? {
-            Some(seq) => Ok(Some(seq)),
-            None => indexed(generations).await,
-        };
+    candidates.extend(append::indexed(db, room, generations, &[hash]).await?.into_iter().map(|(_, seq)| seq));
+    for seq in candidates {
+        if is_named(db, room, seq, (by, client_id)).await? {
+            return Ok(Some(seq));
+        }
     }
-    let hints = hints(db, room).await?;
-    let generations = 0..if hints.indexed == 0 { 0 } else { known_log::generation(hints.indexed) + 1 };
-    if let Some(seq) = indexed(generations).await? {
-        return Ok(Some(seq));
-    }
+    let Some(hints) = hints else { return Ok(None) };
     // What is not indexed yet is looked for in the log itself.
     let last = end(db, room, hints.last, false).await?;
     for bucket in bucket(hints.indexed + 1)..=bucket(last.max(1)) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parlance::store::Sqlite;
 use parlance::store::sqlite::{BackupError, Options, backup};
 use parlance_actors::ports::Store;
+use parlance_schema::Seq;
 
 use crate::store::sample::{self, append, client_id, numbers, post};
 
@@ -60,7 +61,7 @@ async fn a_copy_while_writing_is_consistent_and_of_another_epoch() {
             if let Some(waking) = restored_store.wake(*room).await.unwrap() {
                 assert_eq!(waking.tail.len() as u64, last);
                 let own = client_id(format!("own-{last}"));
-                assert_eq!(restored_store.find(*room, by, &own, u64::MAX).await.unwrap(), Some(last));
+                assert_eq!(restored_store.find(*room, by, &own, Seq::MAX).await.unwrap(), Some(last));
             }
             assert!(last >= *end);
             *end = last;

@@ -139,14 +139,8 @@ impl Store {
         };
         let entry = |seq: &Seq| done(RoomId::new(1), &self.log[*seq as usize - 1]);
         let client_id = |rng: &mut Rng, key: &(UserId, ClientId)| {
-            (
-                key.clone(),
-                if rng.chance(unread) {
-                    Err(Unread)
-                } else {
-                    Ok(self.keys.get(key).filter(|seq| *seq <= settled).map(entry))
-                },
-            )
+            let there = self.keys.get(key).filter(|seq| *seq <= settled).map(entry);
+            (key.clone(), if rng.chance(unread) { Err(Unread) } else { Ok(there) })
         };
         let look = |rng: &mut Rng, seq: Seq| {
             if rng.chance(unread) {
