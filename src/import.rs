@@ -33,7 +33,7 @@ pub use job::Tally;
 pub use source::{Format, Input};
 
 use bar::Bar;
-use job::{Job, Phase};
+use job::{Job, Phase, What};
 
 /// Rows of a report.
 const REPORT_ROWS_MAX: u64 = 10_000;
@@ -116,6 +116,12 @@ impl Options {
             batch_entries: 32_768,
         }
     }
+
+    /// The files that there are, in the order in which they are read.
+    fn files(&self) -> Vec<(What, &Input)> {
+        let all = [Some(&self.users), self.chats.as_ref(), self.participants.as_ref(), self.messages.as_ref()];
+        What::ALL.into_iter().zip(all).filter_map(|(what, input)| Some((what, input?))).collect()
+    }
 }
 
 /// What came of an import.
@@ -156,7 +162,7 @@ pub async fn run(
         }
         job.finish(now).await?;
     } else if before {
-        job.check_same(&options.users).await?;
+        job.check_same(options).await?;
     } else {
         let users = users::import(&mut job, options).await?;
         let rooms = chats::plan(&mut job, options, &users).await?;

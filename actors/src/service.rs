@@ -8,7 +8,7 @@ use parlance_schema::answer::{Answer, FromAnswer};
 use parlance_schema::node::{NodeId, NodeState};
 use parlance_schema::op::{Op, Operation};
 use parlance_schema::user::Principal;
-use parlance_schema::{Fault, MessageId, RoomId, TenantId};
+use parlance_schema::{Fault, MessageId, RoomId};
 use serde::Serialize;
 
 use crate::link::{Link, Receiver};
@@ -36,12 +36,12 @@ pub trait Service: Send + Sync {
     /// As for [`Service::connect`]; `not_found` when the user is not a member.
     async fn enter(&self, link: Arc<Link>, after: Option<After>) -> Result<Box<dyn Receiver>, Fault>;
 
-    /// Whether there is something, in a tenant, that somebody may not be allowed to see: for services that tell what isn't
-    /// yours from what isn't there.
+    /// Whether there is something in somebody's tenant that they may not see: for services that tell what isn't yours from what isn't
+    /// there. Of a message in a room of theirs nothing is told.
     ///
     /// # Errors
     /// When the store fails.
-    async fn is_there(&self, tenant: TenantId, what: What) -> Result<bool, Fault>;
+    async fn is_there(&self, who: Principal, what: What) -> Result<bool, Fault>;
 
     /// A new connection's id.
     fn next_session(&self) -> u64;

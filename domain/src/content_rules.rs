@@ -9,7 +9,7 @@ use parlance_schema::limits::{
 
 mod visible;
 
-pub use visible::is_blank;
+pub use visible::{is_blank, is_visible};
 
 /// Checks what a message says: something that can be seen, and not too much.
 ///

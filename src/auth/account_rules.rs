@@ -1,6 +1,6 @@
 //! What usernames, e-mail addresses, names and passwords must look like.
 
-use parlance_domain::content_rules::is_blank;
+use parlance_domain::content_rules::{is_blank, is_visible};
 use parlance_schema::Fault;
 use parlance_schema::limits::{
     EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, USERNAME_CHARS_MAX,
@@ -14,6 +14,9 @@ const USERNAME_CHARS_MIN: usize = 3;
 const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 /// Bytes of one label of a domain (RFC 1035, 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
+
+/// How many times as long a password may be that is given as letters and marks, of which the kept form has one character.
+const TAKEN_APART_MAX: usize = 4;
 
 /// Checks a username, and gives it the form in which it is kept: 3 to 50 letters and digits of any script, dots, underscores
 /// and hyphens, and not a plain number.
@@ -53,17 +56,17 @@ pub(crate) fn email(text: &str) -> Result<(), Fault> {
             "an e-mail address must have 1 to {EMAIL_LOCAL_BYTES_MAX} bytes before the '@'"
         )));
     }
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "\"(),:;<>@[\\]".contains(c);
+    let odd = |c: char| c.is_whitespace() || !is_visible(c) || "\"(),:;<>@[\\]".contains(c);
     if local.chars().any(odd) || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
         return Err(Fault::invalid(
-            "the part of an e-mail address before the '@' must have no spaces, brackets or quotes, and no dot at its beginning, at its end or twice in a row",
+            "the part of an e-mail address before the '@' must have no spaces, brackets, quotes or invisible characters, and no dot at its beginning, at its end or twice in a row",
         ));
     }
     let label = |l: &str| {
         (1..=LABEL_BYTES_MAX).contains(&l.len())
             && !l.starts_with('-')
             && !l.ends_with('-')
-            && l.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && l.chars().all(|c| (c.is_alphanumeric() && is_visible(c)) || c == '-')
     };
     if !domain.split('.').all(label) {
         return Err(Fault::invalid(
@@ -102,19 +105,17 @@ pub(super) fn sent(field: &str, text: &str, chars_max: usize) -> Result<(), Faul
 
 /// Checks a new password of somebody with these names: its length, its characters, and that it is not easily guessed.
 pub(super) fn password<'a>(secret: &Secret, names: impl IntoIterator<Item = &'a str>) -> Result<(), Fault> {
-    if !fits(secret.reveal()) {
+    let prepared = if may_be(secret) { Some(super::precis::opaque(secret.reveal())?) } else { None };
+    let Some(password) = prepared.filter(|password| fits(password)) else {
         return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
-    }
-    let password = super::precis::opaque(secret.reveal())?;
-    if !fits(&password) {
-        return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
-    }
+    };
     super::password_strength::check(&password, names)
 }
 
-/// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones.
+/// Whether a password could be somebody's: those that came from elsewhere may be shorter than new ones, and taken apart into letters and
+/// marks one is longer than in the form that is counted.
 pub(super) fn may_be(secret: &Secret) -> bool {
-    (1..=PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
+    (1..=TAKEN_APART_MAX * PASSWORD_BYTES_MAX).contains(&secret.reveal().len())
 }
 
 /// Whether a password is long enough to be a new one, and no longer than any.
@@ -167,6 +168,9 @@ mod tests {
                 "abc\n",
                 "<script>",
                 "\u{3164}\u{3164}\u{3164}",
+                "\u{13441}\u{13441}\u{13441}",
+                "bob\u{13442}",
+                "bob\u{16fe4}",
                 &longer,
             ],
         );
@@ -194,6 +198,10 @@ mod tests {
                 "a@b..org",
                 "a\n@b.org",
                 "<a>@b.org",
+                "ada\u{200b}@b.org",
+                "ada\u{202e}@b.org",
+                "\u{3164}@b.org",
+                "a@b\u{3164}.org",
                 &long_local,
                 &too_long,
             ],
@@ -213,9 +221,18 @@ mod tests {
 
     #[test]
     fn passwords_count_bytes() {
+        // Thirty Korean syllables, each given as three letters: 270 bytes, of which 90 are kept.
+        let taken_apart: String = "\u{1100}\u{1102}\u{1103}\u{1105}\u{1106}\u{1107}\u{1109}\u{110b}\u{110c}\u{1112}"
+            .chars()
+            .flat_map(|first| {
+                [first, '\u{1161}', '\u{11a8}', first, '\u{1169}', '\u{11ab}', first, '\u{116e}', '\u{11af}']
+            })
+            .collect();
+        assert_eq!(taken_apart.len(), 270);
+        assert!(may_be(&Secret::from(taken_apart.as_str())));
         check(
             |text| password(&Secret::from(text), ["amirabella"]),
-            &["12fh5678", "äöüß", &"abcq-wz9".repeat(32)],
+            &["12fh5678", "äöüß", &"abcq-wz9".repeat(32), &taken_apart],
             &[
                 "12fh567",
                 "",

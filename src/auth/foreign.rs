@@ -130,12 +130,15 @@ impl Accounts {
         Ok(user)
     }
 
-    /// Makes the account of a subject: under its name where that is free and a username, else under one made of its id.
+    /// Makes the account of a subject: under its name where that is free and a username, else under one made of its id, with a number
+    /// after it where somebody has taken that as well.
     async fn make_subject(&self, issuer: &str, subject: &str, user: UserId) -> Result<(), Fault> {
         let full_name =
             if account_rules::full_name(subject).is_ok() { subject.to_owned() } else { format!("{issuer} {user}") };
         let own = account_rules::username(subject).ok();
-        for username in own.into_iter().chain([format!("{issuer}-{user}")]) {
+        let made =
+            (1..=NAMES_TRIED).map(|n| if n == 1 { format!("{issuer}-{user}") } else { format!("{issuer}-{user}-{n}") });
+        for username in own.into_iter().chain(made) {
             let account = Account {
                 id: user,
                 tenant: TENANT_DEFAULT,
@@ -169,5 +172,7 @@ impl Accounts {
     }
 }
 
+/// Names that are tried for a subject whose own one is no username or somebody else's.
+const NAMES_TRIED: u32 = 20;
 /// Subjects remembered at once; beyond that, all are forgotten.
 const SUBJECTS_MAX: usize = 100_000;

@@ -8,6 +8,7 @@ use icu_properties::props::{
     BidiClass, CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, HangulSyllableType, JoiningType,
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
+use parlance_domain::content_rules::is_visible;
 use parlance_schema::Fault;
 
 /// Marks that may follow one another in a name without a letter between them (UTS 39, 5.4).
@@ -165,7 +166,7 @@ fn is_letter_or_digit(c: char) -> bool {
         HangulSyllableType::NotApplicable | HangulSyllableType::LVSyllable | HangulSyllableType::LVTSyllable
     );
     let exception = matches!(c, '\u{640}' | '\u{7fa}' | '\u{302e}' | '\u{302f}' | '\u{3031}'..='\u{3035}' | '\u{303b}');
-    category && !part && !exception && is_its_own_form(c)
+    category && !part && !exception && is_visible(c) && is_its_own_form(c)
 }
 
 /// Whether a character is no compatibility form of others. The Thai and Lao vowel AM are by their tables, but belong to

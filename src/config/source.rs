@@ -69,6 +69,10 @@ impl Places<'_> {
     pub(super) fn mistyped(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         let (setting, why) = (error.path().to_string(), error.inner().to_string());
         let why = if why.starts_with("invalid value: integer") { "the number is too large".to_owned() } else { why };
+        let why = match why.split_once(", expected struct ") {
+            Some((found, _)) => format!("{found}, expected a section with settings of its own"),
+            None => why,
+        };
         // Of an unknown one the path ends at the section that it stands in.
         let unknown = why.split('`').nth(1).map(|name| format!("{setting}.{name}"));
         let unknown = unknown.map(|name| name.trim_start_matches('.').to_owned());

@@ -121,7 +121,7 @@ async fn enter(deps: &Deps, link: &Arc<Link>, rooms: Rooms) -> Result<Box<dyn Re
     let Rooms::One(room, after) = rooms else { return deps.service.connect(link.clone()).await };
     match deps.service.enter(link.clone(), after).await {
         Err(fault) if fault.code == Code::NotFound => {
-            let there = deps.service.is_there(link.principal.tenant, What::Room(room)).await?;
+            let there = deps.service.is_there(link.principal, What::Room(room)).await?;
             Err(if there { Fault::forbidden("you are not a member of this room") } else { fault })
         }
         entered => entered,

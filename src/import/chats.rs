@@ -13,7 +13,7 @@ use super::people::People;
 use super::source::{Column, Input, Next, Row, Rows};
 use super::{Bar, Error, Options, field};
 
-const CHAT_COLUMNS: [Column; 6] = [
+pub(super) const CHAT_COLUMNS: [Column; 6] = [
     Column { names: &["id", "chat_id"], required: true },
     Column { names: &["name"], required: false },
     Column { names: &["chat_type", "type"], required: true },
@@ -21,7 +21,7 @@ const CHAT_COLUMNS: [Column; 6] = [
     Column { names: &["updated_at"], required: false },
     Column { names: &["is_active"], required: false },
 ];
-const PARTICIPANT_COLUMNS: [Column; 4] = [
+pub(super) const PARTICIPANT_COLUMNS: [Column; 4] = [
     Column { names: &["user_id"], required: true },
     Column { names: &["chat_id"], required: true },
     Column { names: &["joined_at"], required: false },
@@ -333,7 +333,7 @@ fn name(chat: &mut Chat) -> String {
     }
     let fits = |c: char| if c.is_control() { ' ' } else { c };
     let near: String = chat.name.chars().map(fits).take(ROOM_NAME_CHARS_MAX).collect();
-    let name = if near.trim().is_empty() { format!("Chat {}", chat.id) } else { near };
+    let name = if check_room_name(&near).is_err() { format!("Chat {}", chat.id) } else { near };
     chat.changes.push(format!("a name has 1 to {ROOM_NAME_CHARS_MAX} characters; it is {name} now"));
     name
 }

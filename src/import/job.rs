@@ -9,8 +9,8 @@ use parlance_schema::limits::ID_MAX;
 use parlance_schema::{Millis, TenantId};
 use serde::{Deserialize, Serialize};
 
-use super::source::{Input, Next, Rows};
-use super::{Error, Options, REPORT_ROWS_MAX, users};
+use super::source::{Column, Next, Rows};
+use super::{Error, Options, REPORT_ROWS_MAX, chats, messages, users};
 
 /// The name of the first import from this service.
 const NAME: &str = "chat-service";
@@ -100,6 +100,9 @@ pub(super) struct Progress {
     pub finished_at: Option<Millis>,
     pub phase: Phase,
     pub tenant: TenantId,
+    /// The files that it was begun with; empty in one that was written before they were noted.
+    #[serde(default)]
+    pub files: Vec<What>,
     /// Digests of the files, as far as they are known.
     pub digests: BTreeMap<What, u64>,
     pub tallies: [Tally; 4],
@@ -203,28 +206,42 @@ impl Job {
                 if number > IMPORTS_MAX {
                     return Err(Error::Other(format!("there were {IMPORTS_MAX} imports already")));
                 }
-                Ok(Self { store, name: name(number), step: 0, progress: Progress::new(options.tenant, now), unused })
+                Ok(Self { store, name: name(number), step: 0, progress: Progress::new(options, now), unused })
             }
         }
     }
 
     fn resume(self, options: &Options) -> Result<Self, Error> {
-        if self.progress.tenant == options.tenant {
-            return Ok(self);
+        if self.progress.tenant != options.tenant {
+            let tenant = self.progress.tenant;
+            return Err(Error::Other(format!(
+                "the import that is here goes to tenant {tenant}: say --tenant {tenant}"
+            )));
         }
-        let tenant = self.progress.tenant;
-        Err(Error::Other(format!("the import that is here goes to tenant {tenant}: say --tenant {tenant}")))
+        let given: Vec<What> = options.files().into_iter().map(|(what, _)| what).collect();
+        let known = !self.progress.files.is_empty();
+        if known && self.progress.phase < Phase::Done && !options.abandon && given != self.progress.files {
+            let files: Vec<&str> = self.progress.files.iter().map(|what| what.word()).collect();
+            return Err(Error::Other(format!(
+                "the import that was begun here has these files: {}; it goes on with the same files only",
+                files.join(", ")
+            )));
+        }
+        Ok(self)
     }
 
-    /// Refuses another users' file than that of an import that has come to its end.
-    pub async fn check_same(&self, users: &Input) -> Result<(), Error> {
-        let mut rows = Rows::open(users, &users::COLUMNS)?;
-        while !matches!(rows.next()?, Next::End) {}
-        if self.progress.digests.get(&What::Users) == Some(&rows.digest()) {
-            return Ok(());
+    /// Refuses other files than those of an import that has come to its end.
+    pub async fn check_same(&self, options: &Options) -> Result<(), Error> {
+        for (what, input) in options.files() {
+            let mut rows = Rows::open(input, columns(what))?;
+            while !matches!(rows.next()?, Next::End) {}
+            if self.progress.digests.get(&what) != Some(&rows.digest()) {
+                let why =
+                    "an import of other files has come to its end here; --again brings these in as well, as new users";
+                return Err(Error::Other(why.to_owned()));
+            }
         }
-        let why = "an import of other files has come to its end here; --again brings these in as well, as new users";
-        Err(Error::Other(why.to_owned()))
+        Ok(())
     }
 
     /// Notes a file's digest, and refuses another one than before.
@@ -328,12 +345,13 @@ fn number(name: &str) -> u32 {
 }
 
 impl Progress {
-    fn new(tenant: TenantId, now: Millis) -> Self {
+    fn new(options: &Options, now: Millis) -> Self {
         Self {
+            files: options.files().into_iter().map(|(what, _)| what).collect(),
             began_at: now,
             finished_at: None,
             phase: Phase::Users,
-            tenant,
+            tenant: options.tenant,
             digests: BTreeMap::new(),
             tallies: [Tally::default(); 4],
             notes: [0; 2],
@@ -341,6 +359,16 @@ impl Progress {
             room: 0,
             messages: 0,
         }
+    }
+}
+
+/// The columns of a file.
+const fn columns(what: What) -> &'static [Column] {
+    match what {
+        What::Users => &users::COLUMNS,
+        What::Chats => &chats::CHAT_COLUMNS,
+        What::Participants => &chats::PARTICIPANT_COLUMNS,
+        What::Messages => &messages::COLUMNS,
     }
 }
 

@@ -19,7 +19,7 @@ use super::{Bar, Error, Options, field, ordered_pool};
 /// Characters of a message's type.
 const WORD_CHARS_MAX: usize = 32;
 
-const COLUMNS: [Column; 10] = [
+pub(super) const COLUMNS: [Column; 10] = [
     Column { names: &["id", "message_id"], required: true },
     Column { names: &["chat_id"], required: true },
     Column { names: &["sender_id", "user_id"], required: true },

@@ -215,7 +215,7 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
             false
         }
     });
-    let full_name = full_name(text(FULL_NAME)?.filter(|name| !is_blank(name)).unwrap_or(&username), &mut changes);
+    let full_name = full_name(text(FULL_NAME)?.unwrap_or_default(), &username, &mut changes);
     let active = match text(IS_ACTIVE)?.map(field::truth) {
         None => true,
         Some(Ok(active)) => active,
@@ -281,10 +281,14 @@ fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
     name
 }
 
-/// The name to show, cut and without control characters.
-fn full_name(text: &str, changes: &mut Vec<String>) -> String {
+/// The name to show, cut and without control characters; the username where nothing of it shows.
+fn full_name(text: &str, username: &str, changes: &mut Vec<String>) -> String {
+    if is_blank(text) {
+        return username.to_owned();
+    }
     let Err(fault) = account_rules::full_name(text) else { return text.to_owned() };
     changes.push(format!("{}; it was cut to fit", fault.detail));
     let fits = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(FULL_NAME_CHARS_MAX).map(fits).collect()
+    let cut: String = text.chars().take(FULL_NAME_CHARS_MAX).map(fits).collect();
+    if is_blank(&cut) { username.to_owned() } else { cut }
 }

@@ -54,6 +54,34 @@ async fn an_expired_token_closes_and_a_renewed_one_does_not() {
     assert_eq!(late, Some(Got::Close(4401)), "an expired token does not connect");
 }
 
+/// Logging out, and a refresh token that is used twice, end one login: the connections of the user's others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_ends_closes_its_own_connections_alone() {
+    let (_folder, setup) = folder();
+    let server = setup.start().await;
+    let names = json!({"username": "anna", "password": "correct horse battery"});
+    let (status, other) = server.post("/v1/auth/register", "", &names).await;
+    assert_eq!(status, 201, "{other}");
+    let mut staying = Raw::ready(server.address(), other["access_token"].as_str().unwrap()).await;
+    for end in ["logout", "refresh"] {
+        let (_, login) = server.post("/v1/auth/login", "", &names).await;
+        let mut ending = Raw::ready(server.address(), login["access_token"].as_str().unwrap()).await;
+        let body = json!({"refresh_token": login["refresh_token"]});
+        let (status, answer) = server.post(&format!("/v1/auth/{end}"), "", &body).await;
+        assert!(status < 300, "{answer}");
+        if end == "refresh" {
+            let (status, _) = server.post("/v1/auth/refresh", "", &body).await;
+            assert_eq!(status, 401, "a refresh token that is used twice");
+        }
+        assert_eq!(ending.closed().await, 4401, "{end}");
+        staying.ok(json!({"op": "ping"})).await;
+    }
+    let body = json!({"refresh_token": other["refresh_token"]});
+    let (status, answer) = server.post("/v1/auth/logout", "", &body).await;
+    assert_eq!(status, 204, "{answer}");
+    assert_eq!(staying.closed().await, 4401);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_pings_stays_and_who_is_silent_goes() {
     let (_folder, setup) = folder();

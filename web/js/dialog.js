@@ -13,7 +13,7 @@ let counter = 0;
 export function openDialog(title, { side = false, closed } = {}) {
   const id = `dialog-${(counter += 1)}`;
   const opener = document.activeElement;
-  const heading = el('h2', { id }, title);
+  const heading = el('h2', { id, dir: 'auto' }, title);
   const body = el('div.dialog-body');
   const notes = el('div.dialog-toasts', { role: 'status', 'aria-live': 'polite' });
   const dialog = el('dialog', { 'aria-labelledby': id, class: side ? 'side' : '' });

@@ -90,6 +90,7 @@ export class History {
   /** Tries again what could not be loaded. @param {number} id */
   again(id) {
     this.#loadErrors.delete(id);
+    this.#sought = null;
     this.client.touch();
     this.reconnected();
   }

@@ -63,7 +63,7 @@ export function fillMessage(node, state, message, { first, quoted, restricted },
   const deleted = message.content === null;
   node.className = `message ${mine ? 'mine' : 'theirs'} ${first ? 'first' : ''} ${deleted ? 'deleted' : ''}`;
   node.dataset.seq = message.seq;
-  const stamp = el('time', { datetime: new Date(message.at).toISOString(), title: exact(message.at) }, timeOfDay(message.at));
+  const stamp = el('time', { dir: 'auto', datetime: new Date(message.at).toISOString(), title: exact(message.at) }, timeOfDay(message.at));
   const edited = message.edited_at && !deleted
     ? el('button.edited', { type: 'button', data: { part: 'edited' }, title: `Edited ${exact(message.edited_at)}`, onclick: () => actions.history(message) }, 'edited') : null;
   const body = deleted ? [el('p.para', {}, el('span.words.soft', {}, 'Message deleted'))] : render(message.content, mentions(state, message));

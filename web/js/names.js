@@ -6,12 +6,20 @@
  * @param {string} text
  */
 export const fold = (text) =>
-  text.normalize('NFC').replace(/[\uff01-\uff5e]/g, (c) => String.fromCharCode(c.charCodeAt(0) - 0xfee0))
+  text.normalize('NFC').replace(/[\uff01-\uffee]/g, (c) => c.normalize('NFKC'))
     .toUpperCase().toLowerCase().replaceAll('ς', 'σ').normalize('NFC');
 
-/** After a letter or digit it is an address, not a mention. Marks belong to letters: vowel signs, accents. */
-const AT = /(?<![\p{L}\p{N}\p{M}_])@([\p{L}\p{N}\p{M}_.-]+)/gu;
-const AT_END = /(?<![\p{L}\p{N}\p{M}_])@([\p{L}\p{N}\p{M}_.-]*)$/u;
+/** Scripts that are written without spaces: after their letters a mention can begin. */
+const UNSPACED = '[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}]';
+/**
+ * After any other letter or digit it is an address, not a mention. Marks belong to letters (vowel signs, accents), but for the two that
+ * make an emoji of a sign or digit.
+ */
+const SIGN = `(?<!(?!${UNSPACED})[\\p{L}\\p{N}](?:(?![\\ufe0f\\u20e3])\\p{M})*_*)[@＠]`;
+/** What names consist of; joiners shape letters in some scripts. */
+const NAME = '[\\p{L}\\p{N}\\p{M}\\u200c\\u200d_.-]';
+const AT = new RegExp(`${SIGN}(${NAME}+)`, 'gu');
+const AT_END = new RegExp(`${SIGN}(${NAME}*)$`, 'u');
 
 /**
  * The mentions in a text, each the longest name that fits: what follows an `@` is tried whole, then without its last part, where
@@ -25,7 +33,7 @@ export function mentionsIn(text, find) {
     for (let name = match[1]; name; name = shorter(name)) {
       const who = find(name);
       if (who === null || who === undefined) continue;
-      found.push({ index: match.index, text: `@${name}`, who });
+      found.push({ index: match.index, text: `${match[0][0]}${name}`, who });
       break;
     }
   }

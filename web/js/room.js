@@ -1,6 +1,7 @@
 // One room: its head, its messages, who is writing, and the composer.
 
 import { copy, say, toast } from './announce.js';
+import { isolate } from './bidi.js';
 import { Composer } from './composer.js';
 import { explain } from './codes.js';
 import { openDetails } from './details.js';
@@ -149,7 +150,7 @@ export class RoomView {
       mine && { label: 'Who has read it', run: () => toast(readers.length ? `Read by ${list(readers)}.` : 'Nobody has read it yet.') },
       erases && (mine || ADMINS.has(room.view.role)) && {
         label: 'Delete', danger: true,
-        run: () => confirm('Delete the message?', `“${summary(message.content)}” will be erased for everybody.`, 'Delete', () => client.delete(id, message.seq)),
+        run: () => confirm('Delete the message?', `“${isolate(summary(message.content))}” will be erased for everybody.`, 'Delete', () => client.delete(id, message.seq)),
       },
     ]);
   }

@@ -39,7 +39,7 @@ function inline(text, mention) {
   for (const match of text.matchAll(INLINE)) {
     const [whole, code, url] = match;
     const [address, rest] = url === undefined ? ['', ''] : trimUrl(url);
-    out.push(...mentioned(text.slice(done, match.index), mention), code === undefined ? link(address, address) : el('code', {}, code));
+    out.push(...mentioned(text.slice(done, match.index), mention), code === undefined ? link(address, address) : el('code', { dir: 'ltr' }, code));
     done = match.index + whole.length - rest.length;
   }
   out.push(...mentioned(text.slice(done), mention));

@@ -11,7 +11,7 @@ use parlance_schema::limits::CREDITS;
 use parlance_schema::op::Op;
 use parlance_schema::push::Push;
 use parlance_schema::user::Principal;
-use parlance_schema::{Code, Fault, RoomId, TenantId};
+use parlance_schema::{Code, Fault, RoomId};
 use ractor::ActorRef;
 
 use super::actor::Msg;
@@ -78,10 +78,6 @@ impl Handle {
     }
 
     fn check_connections(&self, link: &Link) -> Result<(), Fault> {
-        if self.tree.registries.shared.cluster.is_single_node() {
-            // News that a token is void can't be lost on the way here.
-            link.liveness.keep_token(None);
-        }
         if self.tree.registries.shared.draining.load(Ordering::Acquire) {
             return Err(Fault::new(Code::Restarting, "the server is restarting: reconnect and resume").after(100));
         }
@@ -135,7 +131,7 @@ impl Service for Handle {
         }
     }
 
-    async fn is_there(&self, tenant: TenantId, what: What) -> Result<bool, Fault> {
+    async fn is_there(&self, who: Principal, what: What) -> Result<bool, Fault> {
         let room = match what {
             What::Room(room) => Some(room),
             What::Message(id) => {
@@ -144,7 +140,9 @@ impl Service for Handle {
         };
         let Some(room) = room else { return Ok(false) };
         let found = self.tree.registries.shared.read_room(room).await.map_err(ops::unavailable)?;
-        Ok(found.is_some_and(|(state, _)| state.tenant == tenant))
+        let Some((state, _)) = found.filter(|(state, _)| state.tenant == who.tenant) else { return Ok(false) };
+        // Of a message that is hidden from somebody who is in the room nothing is told.
+        Ok(matches!(what, What::Room(_)) || state.readable_from(&who).is_none())
     }
 
     fn next_session(&self) -> u64 {

@@ -13,7 +13,9 @@ pub fn is_blank(text: &str) -> bool {
     !text.chars().any(is_visible)
 }
 
-fn is_visible(c: char) -> bool {
+/// Whether a character has a glyph of its own, or shapes one.
+#[must_use]
+pub fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_graphic();
     }

@@ -52,11 +52,11 @@ pub async fn in_chat<O: Operation>(call: &Call, chat: RoomId, operation: O) -> R
 }
 
 async fn hidden(call: &Call, what: What, fault: Fault) -> Failure {
-    let tenant = match call.who() {
-        Ok(who) => who.tenant,
+    let who = match call.who() {
+        Ok(who) => who,
         Err(fault) => return fault.into(),
     };
-    match call.deps.service.is_there(tenant, what).await {
+    match call.deps.service.is_there(who, what).await {
         Ok(true) => Fault::forbidden("you are not in this chat").into(),
         Ok(false) => fault.into(),
         Err(fault) => fault.into(),

@@ -9,7 +9,7 @@ const users = (...names) => finder(names.map((username, i) => ({ id: i + 1, user
 const named = (text, find) => mentionsIn(text, find).map(({ who, text: name }) => `${name}=${who.id}`);
 
 test('names are equal without regard to case, composition and width', () => {
-  for (const [a, b] of [['ben', 'BEN'], ['García', 'GARCÍA'], ['garcía', 'garci\u0301a'], ['straße', 'STRASSE'], ['οδος', 'ΟΔΟΣ'], ['οδοσβ', 'ΟΔΟΣΒ'], ['ｂｅｎ', 'Ben'], ['한국인', '한국인'.normalize('NFD')]]) {
+  for (const [a, b] of [['ben', 'BEN'], ['García', 'GARCÍA'], ['garcía', 'garci\u0301a'], ['straße', 'STRASSE'], ['οδος', 'ΟΔΟΣ'], ['οδοσβ', 'ΟΔΟΣΒ'], ['ｂｅｎ', 'Ben'], ['ｶﾞｶﾅ', 'ガカナ'], ['한국인', '한국인'.normalize('NFD')]]) {
     assert.equal(fold(a), fold(b), `${a} ${b}`);
   }
   assert.notEqual(fold('ben'), fold('bén'));
@@ -22,6 +22,13 @@ test('a mention is found whatever its case, and whatever stands around it', () =
   }
   for (const text of ['anna@ben', 'anna@ben.org', '@benjamin', '@be', '@', '@.ben', '@@', 'é@ben', 'e\u0301@ben']) {
     assert.deepEqual(named(text, find), [], text);
+  }
+  const more = users('ben', 'می‌خواهم', 'カナ');
+  for (const text of ['❤️@ben', '☀️@ben', '1️⃣@ben', '👍🏽@ben', '请@ben', 'こんにちは@ben', 'สวัสดี@ben', '＠ben', '_@ben_', '**@ben**', '@می‌خواهم', '@ｶﾅ']) {
+    assert.equal(named(text, more).length, 1, text);
+  }
+  for (const text of ['1@ben', 'a_@ben', 'привет@ben', '안녕@ben', 'שלום@ben']) {
+    assert.deepEqual(named(text, more), [], text);
   }
   assert.deepEqual(named('@ben, @Cleo and @ben', find), ['@ben=1', '@Cleo=2', '@ben=1']);
 });

@@ -9,7 +9,7 @@ use parlance::dialect::chat_service::wire::Frames;
 use parlance::gateway::native::{Json, Msgpack};
 use parlance_actors::link::{Link, Receiver};
 use parlance_actors::node::Victim;
-use parlance_actors::service::{After, Service};
+use parlance_actors::service::{After, Service, What};
 use parlance_actors::wire::Wire;
 use parlance_schema::{MessageId, RoomId};
 use serde_json::{Value, json};
@@ -261,6 +261,23 @@ async fn an_edit_of_an_earlier_message_is_a_number_and_nothing_else() {
     late.reach(room, 8).await;
     let shown: Vec<&Value> = late.entries(room).collect();
     assert_eq!((&shown[4]["fact"], &shown[4]["target"]), (&json!("edited"), &json!(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_hidden_message_is_there_is_not_told() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    bed.perform(1, json!({"op": "configure", "room": room, "history": "since_joined"})).await.unwrap();
+    let hidden = bed.perform(1, send(room, "before")).await.unwrap()["id"].as_u64().unwrap();
+    bed.perform(1, json!({"op": "add", "room": room, "users": [LATE]})).await.unwrap();
+    let is_there = async |who, what| bed.node.is_there(principal(who), what).await.unwrap();
+    let message = What::Message(MessageId::new(hidden));
+    assert!(!is_there(LATE, message).await, "a member who may not read it");
+    assert!(is_there(6, message).await, "somebody who is not in the room");
+    assert!(!is_there(101, message).await, "somebody of another tenant");
+    for who in [LATE, 6] {
+        assert!(is_there(who, What::Room(RoomId::new(room))).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]

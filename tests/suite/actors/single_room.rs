@@ -6,11 +6,10 @@ use parlance::dialect::chat_service::wire::Frames;
 use parlance::gateway::native::Json;
 use parlance_actors::node::Victim;
 use parlance_actors::service::{After, Service, What};
-use parlance_schema::id::TENANT_DEFAULT;
-use parlance_schema::{MessageId, RoomId, TenantId};
+use parlance_schema::{MessageId, RoomId};
 use serde_json::{Value, json};
 
-use super::bed::{Bed, Client, eventually, pass, send};
+use super::bed::{Bed, Client, eventually, pass, principal, send};
 
 async fn entered(bed: &Bed, id: u64, room: u64) -> Client {
     bed.enter(id, room, Arc::new(Json), None).await.unwrap()
@@ -111,13 +110,13 @@ async fn whoever_is_removed_gets_that_and_is_closed() {
         let refused = bed.enter(id, room, Arc::new(Json), None).await.map(|_| ()).unwrap_err();
         assert_eq!(refused.code.word(), "not_found", "{id} in {room}");
     }
-    let there = async |tenant, what| bed.node.is_there(tenant, what).await.unwrap();
+    let there = async |who, what| bed.node.is_there(principal(who), what).await.unwrap();
     let id = say(&bed, 1, room, "a").await;
     for what in [What::Room(RoomId::new(room)), What::Message(MessageId::new(id))] {
-        assert!(there(TENANT_DEFAULT, what).await && !there(TenantId::new(2), what).await);
+        assert!(there(3, what).await && !there(100, what).await);
     }
-    assert!(!there(TENANT_DEFAULT, What::Room(RoomId::new(999))).await);
-    assert!(!there(TENANT_DEFAULT, What::Message(MessageId::new(999))).await);
+    assert!(!there(3, What::Room(RoomId::new(999))).await);
+    assert!(!there(3, What::Message(MessageId::new(999))).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,6 +106,11 @@ impl Served {
         Ok(Socket(socket))
     }
 
+    /// The id of a native account.
+    async fn native_id(&self, token: &str) -> u64 {
+        self.get("/v1/me", token).await.1["id"].as_u64().unwrap()
+    }
+
     async fn stop(self) {
         self.running.stop().await;
     }
@@ -304,4 +309,20 @@ fn more_wires_than_relays_keep_frames_for_are_refused() {
     let list = [&notices::DIALECT as &'static Dialect; 7];
     let error = Dialects::open(&list, &Default::default()).map(drop).unwrap_err();
     assert!(error.contains("9 wires"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subject_is_let_in_whoever_has_the_name_that_is_made_for_it() {
+    let served = Served::new("").await;
+    let first = served.register("first").await;
+    let last = served.native_id(&first).await;
+    // One of these is the name that would be made for the next subject.
+    for id in last + 6..=last + 10 {
+        served.register(&format!("notices-{id}")).await;
+    }
+    let id = served.id(&token(SECRET, "42")).await;
+    let (_, found) = served.get(&format!("/v1/users?q=notices-{id}"), &first).await;
+    let made = found["users"].as_array().unwrap().iter().find(|user| user["id"] == id).unwrap();
+    assert_eq!(made["username"], format!("notices-{id}-2"));
+    served.stop().await;
 }

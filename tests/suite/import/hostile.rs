@@ -88,6 +88,9 @@ async fn a_quote_that_is_not_closed_swallows_nothing_in_silence() {
         (row(1, "\"") + &row(2, "two"), 0, 2),
         (row(1, "\"a\" b") + &row(2, "two"), 1, 1),
         (row(1, "\"a\"\"") + &row(2, "two"), 0, 2),
+        // What it would swallow has no sender, or an id that is none.
+        (open.clone() + &format!("2,10,,the disk is 5\",{AT}\n") + &row(3, "three"), 1, 2),
+        (open.clone() + &format!("x,10,1,the disk is 5\",{AT}\n") + &row(3, "three"), 1, 2),
     ] {
         for end in ["\n", "\r\n"] {
             let (done, no, report) = messages(&text.replace('\n', end)).await;

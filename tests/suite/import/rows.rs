@@ -2,6 +2,7 @@
 
 use parlance_actors::ports::store::Who;
 use parlance_schema::UserId;
+use parlance_schema::entry::Fact;
 use parlance_schema::id::TENANT_DEFAULT;
 
 use super::{Format, Options, Service, import, input, picture, run};
@@ -52,6 +53,38 @@ async fn names_that_cannot_be_kept_are_changed_and_told() {
         assert!(done.report.contains(told), "{told}: {}", done.report);
     }
     assert!(done.said.contains("refused: users row 8 (id 7): another user"), "{}", done.said);
+}
+
+#[tokio::test]
+async fn names_that_show_nothing_are_no_names() {
+    let blank = "\u{200b}".repeat(100);
+    let users = format!("1,ada,,{blank}Ada,true,,\n2,bob,,\u{3164},true,,\n");
+    let chats = format!(
+        "10,\u{200b},group,,,true\n11,{blank}Sales,group,,,true\n12,\u{3164}\u{2800}\u{ad}\u{7},group,,,true\n"
+    );
+    let participants = "1,10,,true\n1,11,,true\n1,12,,true\n".to_owned();
+    let done = import(&Service { users, chats, participants, messages: String::new() }).await;
+    for (id, name) in [(1, "ada"), (2, "bob")] {
+        let account = done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
+        assert_eq!(account.full_name, name);
+    }
+    for chat in [10, 11, 12] {
+        let Fact::Created { name, .. } = &done.log(chat).await[0].fact else { panic!("room {chat} was not opened") };
+        assert_eq!(*name, format!("Chat {chat}"));
+    }
+}
+
+#[tokio::test]
+async fn an_import_goes_on_with_all_of_its_files_alone() {
+    let (folder, bed) = (tempfile::tempdir().unwrap(), memory());
+    let store = &bed.store;
+    let whole = Service::small().write(folder.path());
+    run(store, &Options { chats: None, participants: None, messages: None, ..whole.clone() }).await.unwrap();
+    let refused = run(store, &whole).await.unwrap_err().to_string();
+    assert!(refused.contains("--again"), "more files than it had: {refused}");
+    run(store, &Options { again: true, ..whole.clone() }).await.unwrap();
+    let (summary, _) = run(store, &whole).await.unwrap();
+    assert!(summary.before);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use parlance_schema::op::Op;
 use parlance_schema::user::Status;
 use parlance_schema::user::{Principal, UserView};
 use parlance_schema::view::{BanView, Done, MemberView, OpenInvite, PresenceView, RoomView, StatsView};
-use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, TenantId, UserId};
+use parlance_schema::{ClientId, Fault, MessageId, Millis, RoomId, UserId};
 use tokio::sync::Semaphore;
 
 /// The account `user`.
@@ -96,7 +96,7 @@ impl Service for FakeNode {
         Err(Fault::busy("no connections here"))
     }
 
-    async fn is_there(&self, _: TenantId, _: What) -> Result<bool, Fault> {
+    async fn is_there(&self, _: Principal, _: What) -> Result<bool, Fault> {
         Ok(false)
     }
 
