@@ -1,8 +1,9 @@
 // Completing @names in the composer: a list box that the text field points into.
 
 import { el } from './dom.js';
-import { mentionPrefix, finder, fold, mentionsIn } from './names.js';
+import { fold, mentionPrefix } from './names.js';
 import { avatar, nameOf } from './people.js';
+import { prose } from './text.js';
 
 const SHOWN = 6;
 let counter = 0;
@@ -32,7 +33,7 @@ export class Mentions {
   }
 
   get #query() {
-    return mentionPrefix(this.input.value.slice(0, this.input.selectionStart));
+    return mentionPrefix(prose(this.input.value.slice(0, this.input.selectionStart)));
   }
 
   #look() {

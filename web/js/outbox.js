@@ -14,7 +14,12 @@ import { FaultError } from './codes.js';
  * @property {number} [seq] The entry that did it, once answered.
  * @property {string} [fault] The code of the refusal.
  * @property {string} [detail] What the refusal says.
+ * @property {boolean} [unresolved] Whom it mentions has to be found before it is sent.
+ * @property {boolean} [doubted] The server said that somebody whom it mentions is no member.
  */
+
+/** Whether a message is refused for whom it mentions. @param {any} error */
+const refusesMentions = (error) => error.code === 'invalid' && /\bmention/.test(error.message);
 
 const gone = () => new FaultError({ code: 'not_found', detail: '', retry: 'never' });
 
@@ -33,6 +38,7 @@ export class Outbox {
    * @param {object} parts
    * @param {{ save: (item: Item) => void, remove: (ids: string[]) => void }} parts.storage Where unanswered commands outlive the tab.
    * @param {(op: string, fields: object) => Promise<any>} parts.request Rejects with a FaultError, or when disconnected.
+   * @param {(item: Item) => Promise<number[]>} [parts.mentions] The members that a message mentions; rejects when disconnected.
    * @param {() => boolean} parts.live Whether requests can be made.
    * @param {() => void} parts.changed
    * @param {() => void} [parts.authenticate] Asks for a new token.
@@ -40,8 +46,8 @@ export class Outbox {
    * @param {(items: Item[], error: Error) => void} [parts.lost] These are over, were not done, and nothing else says so.
    * @param {(f: () => void, ms: number) => any} [parts.later]
    */
-  constructor({ storage, request, live, changed, authenticate = () => {}, shows = () => true, lost = () => {}, later = setTimeout }) {
-    Object.assign(this, { storage, request, live, changed, authenticate, shows, lost, later });
+  constructor({ storage, request, mentions = async () => [], live, changed, authenticate = () => {}, shows = () => true, lost = () => {}, later = setTimeout }) {
+    Object.assign(this, { storage, request, mentions, live, changed, authenticate, shows, lost, later });
   }
 
   /** Takes over what a tab that is gone left. It may or may not have been done: it is sent again. @param {Item[]} items */
@@ -64,9 +70,9 @@ export class Outbox {
     for (const item of this.unsent) this.storage.save(item);
   }
 
-  /** Puts a command in, and sends it as soon as can be. @returns {Promise<any>} The answer. */
-  submit(op, room, fields, at = Math.max(Date.now(), (this.items.at(-1)?.at ?? 0) + 1)) {
-    const item = { client_id: clientId(), room, op, fields, at, state: 'waiting' };
+  /** Puts a command in, and sends it as soon as can be. @param {{ at?: number, unresolved?: boolean }} [more] @returns {Promise<any>} The answer. */
+  submit(op, room, fields, { at = Math.max(Date.now(), (this.items.at(-1)?.at ?? 0) + 1), unresolved = false } = {}) {
+    const item = { client_id: clientId(), room, op, fields, at, state: 'waiting', ...(unresolved && { unresolved }) };
     this.items = [...this.items, item];
     const answer = new Promise((resolve, reject) => this.#waiters.set(item.client_id, { resolve, reject }));
     this.storage.save(item);
@@ -144,7 +150,9 @@ export class Outbox {
     const id = item.client_id;
     this.#change(id, { state: 'sending' });
     try {
-      const answer = await this.request(item.op, { ...item.fields, client_id: id });
+      const fields = item.unresolved ? await this.#resolve(item) : item.fields;
+      if (!fields) return;
+      const answer = await this.request(item.op, { ...fields, client_id: id });
       this.#settle(id, 'resolve', answer);
       // A message stays to be seen until its entry is pushed; anything else is over.
       if (item.op === 'send') this.#change(id, { state: 'sent', seq: answer.seq });
@@ -155,8 +163,26 @@ export class Outbox {
     this.flush();
   }
 
-  #failed(item, error) {
-    const id = item.client_id;
+  /** Finds whom a message mentions. @param {Item} item @returns {Promise<object|null>} Its fields; null once it was given up. */
+  async #resolve(item) {
+    const fields = { ...item.fields, mentions: await this.mentions(item) };
+    if (!this.items.some((i) => i.client_id === item.client_id)) return null;
+    this.#change(item.client_id, { fields, unresolved: false });
+    return fields;
+  }
+
+  /** Who is mentioned is looked up once more; after that nobody is. The words stay. */
+  #doubt({ client_id, fields, doubted }) {
+    this.#change(client_id, { state: 'waiting', doubted: true, unresolved: !doubted, fields: doubted ? { ...fields, mentions: [] } : fields });
+  }
+
+  #failed({ client_id: id }, error) {
+    const item = this.items.find((i) => i.client_id === id);
+    if (!item) return;
+    if (item.op === 'send' && item.fields.mentions?.length && refusesMentions(error)) {
+      this.#doubt(item);
+      return;
+    }
     const retry = error instanceof FaultError ? error.retry : 'reconnect';
     if (retry === 'never' || retry === 'refresh') {
       if (item.op === 'send' && this.shows(item.room)) {
@@ -195,7 +221,7 @@ export class Outbox {
     const item = this.items.find((i) => i.client_id === id);
     // Whether it is on its way just now matters to this tab alone; that it was answered, or refused, to the next one as well.
     if (item && change.state === 'sent') this.storage.remove([id]);
-    else if (item && (change.state === 'failed' || 'fault' in change)) this.storage.save(item);
+    else if (item && (change.state === 'failed' || 'fault' in change || 'fields' in change)) this.storage.save(item);
     this.changed();
   }
 

@@ -2,7 +2,7 @@
 
 import { plain } from './bidi.js';
 import { el } from './dom.js';
-import { mentionsIn } from './names.js';
+import { finder, mentionsIn } from './names.js';
 
 const FENCE = /```([\w+#.-]*)\n([\s\S]*?)\n?```/g;
 const INLINE = /`([^`\n]+)`|(https?:\/\/[^\s<>"]+)/gu;
@@ -31,6 +31,12 @@ function link(url, label) {
   const href = safeUrl(url);
   return href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, el('bdi', {}, label)) : label;
 }
+
+/** A text without its code and addresses, in which an `@` mentions nobody. @param {string} text */
+export const prose = (text) => text.replace(FENCE, '\n').replace(INLINE, (whole, code, url) => (code === undefined ? ` ${trimUrl(url)[1]}` : ' '));
+
+/** Those whom a text mentions. @template {{ id: number, username: string }} T @param {string} text @param {T[]} users @returns {number[]} */
+export const mentionedIn = (text, users) => [...new Set(mentionsIn(prose(text), finder(users)).map(({ who }) => who.id))];
 
 /** @param {string} text @param {(name: string) => { me: boolean }|null} mention */
 function inline(text, mention) {

@@ -7,10 +7,11 @@ import { Outbox } from '../../../web/js/outbox.js';
 
 /** An outbox on a connection that the test answers by hand. */
 function rig({ kept = new Map(), live = true } = {}) {
-  const r = { kept, live, sent: [], later: [], renewals: 0 };
+  const r = { kept, live, sent: [], later: [], asked: [], renewals: 0 };
   r.box = new Outbox({
     storage: { save: (item) => kept.set(item.client_id, structuredClone(item)), remove: (ids) => ids.forEach((id) => kept.delete(id)) }, changed: () => {},
     request: (op, fields) => new Promise((resolve, reject) => r.sent.push({ op, ...fields, resolve, reject })),
+    mentions: (item) => new Promise((resolve, reject) => r.asked.push({ item, resolve, reject })),
     live: () => r.live, authenticate: () => { r.renewals += 1; }, later: (run, ms) => r.later.push({ run, ms }),
   });
   r.send = (text, room = 5) => r.box.submit('send', room, { room, content: { text } });
@@ -158,7 +159,7 @@ test('leaving a room is done where that is seen before the answer', async () => 
 
 test('what another tab left goes in where it was written, and once', async () => {
   const r = rig({ live: false });
-  r.box.submit('send', 5, { content: { text: 'second' } }, 20);
+  r.box.submit('send', 5, { content: { text: 'second' } }, { at: 20 });
   const left = { client_id: 'left', room: 5, op: 'send', fields: { content: { text: 'first' } }, at: 10, state: 'sending' };
   const refused = { ...left, client_id: 'refused', at: 30, state: 'failed', fault: 'muted' };
   r.box.adopt([left, refused]);
@@ -193,4 +194,73 @@ test('messages written in the same millisecond keep their order', () => {
   const again = rig({ live: false });
   again.box.adopt([...r.kept.values()].reverse());
   assert.deepEqual(again.box.pending(5).map((i) => i.fields.content.text), ['a', 'b', 'c']);
+});
+
+const outsider = () => new FaultError({ code: 'invalid', detail: 'every mentioned user must be a member of the room', retry: 'never' });
+const mention = (r, mentions, more) => r.box.submit('send', 5, { room: 5, content: { text: '@ben @cleo' }, mentions }, more);
+
+test('whom a message mentions is found before it is sent, where the members were not known when it was written', async () => {
+  const r = rig();
+  mention(r, [], { unresolved: true });
+  r.send('next');
+  assert.deepEqual([r.sent, r.asked.length], [[], 1]);
+  r.asked[0].resolve([2, 3]);
+  await settled();
+  assert.deepEqual([r.sent.length, r.sent[0].mentions], [1, [2, 3]]);
+  assert.deepEqual([...r.kept.values()][0].fields.mentions, [2, 3]);
+});
+
+test('a message whose mentions can’t be found yet waits for the next connection, also in another tab', async () => {
+  const r = rig();
+  mention(r, [], { unresolved: true });
+  r.live = false;
+  r.asked[0].reject(new Disconnected());
+  await settled();
+  const other = rig();
+  other.box.adopt([...r.kept.values()]);
+  assert.deepEqual([other.sent, other.asked.length], [[], 1]);
+  r.back();
+  assert.equal(r.asked.length, 2);
+});
+
+test('a message that was given up while its mentions were looked for is not sent', async () => {
+  const r = rig();
+  mention(r, [], { unresolved: true }).catch(() => {});
+  r.box.dropRoom(5);
+  r.asked[0].resolve([2]);
+  await settled();
+  assert.deepEqual([r.sent, r.box.items], [[], []]);
+});
+
+test('a message that mentions somebody who has left is sent without that mention', async () => {
+  const r = rig();
+  mention(r, [2, 3]);
+  r.sent[0].reject(outsider());
+  await settled();
+  assert.equal(r.box.items[0].state, 'sending');
+  r.asked[0].resolve([3]);
+  await settled();
+  const [first, second] = r.sent;
+  assert.deepEqual([second.mentions, second.content, second.client_id], [[3], first.content, first.client_id]);
+});
+
+test('a message whose mentions are refused again is sent without any, and refused for good after that', async () => {
+  const r = rig();
+  mention(r, [2, 3]).catch(() => {});
+  for (const mentions of [[2, 3], [2], []]) {
+    assert.deepEqual(r.sent.at(-1).mentions, mentions);
+    r.sent.at(-1).reject(outsider());
+    await settled();
+    r.asked.shift()?.resolve([2]);
+    await settled();
+  }
+  assert.deepEqual([r.sent.length, r.box.items[0].state], [3, 'failed']);
+});
+
+test('another reason to refuse a message with mentions is told', async () => {
+  const r = rig();
+  mention(r, [2]).catch(() => {});
+  r.sent[0].reject(new FaultError({ code: 'invalid', detail: 'a message must have a text', retry: 'never' }));
+  await settled();
+  assert.deepEqual([r.asked.length, r.box.items[0].state], [0, 'failed']);
 });
