@@ -1,17 +1,19 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected } from './codes.js';
-import { changesMembers, find, isNote, messageOf, trimmed, trimRecent, withMembers } from './fold.js';
+import { changesMembers, find, isNote, messageOf, trimmed, trimRecent } from './fold.js';
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
 import { accountOf, Persistence } from './persistence.js';
 import { named } from './notes.js';
 import { Outbox } from './outbox.js';
+import { Roster } from './roster.js';
 import { Connection } from './socket.js';
 import { storage } from './storage.js';
 import * as store from './store.js';
 import { Tabs } from './tabs.js';
+import { mentionedIn } from './text.js';
 
 const TYPING_EVERY_MS = 3_000;
 
@@ -22,7 +24,6 @@ const TYPING_EVERY_MS = 3_000;
  */
 export class Client extends EventTarget {
   #frame = false;
-  #wantUsers = new Set();
   #typed = new Map();
   #reads = new Map();
   #stale = new Set();
@@ -52,7 +53,7 @@ export class Client extends EventTarget {
     this.drafts = new Drafts(this.persistence, this.account);
     this.outbox = new Outbox({
       storage: { save: (item) => this.persistence.saveCommand(this.account, this.tabs.id, item), remove: (ids) => this.persistence.removeCommands(this.account, ids) },
-      request: (op, fields) => this.connection.request(op, fields), live: () => this.connection.live, changed: () => this.#changed(),
+      request: (op, fields) => this.connection.request(op, fields), mentions: (item) => this.roster.mentioned(item), live: () => this.connection.live, changed: () => this.#changed(),
       authenticate: () => this.#reauthenticate(), shows: (room) => Boolean(this.state.rooms[room]),
       lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
@@ -60,6 +61,7 @@ export class Client extends EventTarget {
     this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
     this.persistence.addEventListener('lost', () => this.outbox.saveAll());
     this.history = new History(this);
+    this.roster = new Roster(this);
     /** Why a room's members could not be loaded. @type {Map<number, Error>} */
     this.loadErrors = new Map();
   }
@@ -156,7 +158,7 @@ export class Client extends EventTarget {
     const { rooms } = await this.connection.request('rooms');
     this.set(store.withViews(this.state, rooms));
     for (const room of rooms) this.outbox.shown(room.id, this.state.rooms[room.id]?.seq ?? 0);
-    this.#loadUsers(rooms.flatMap((room) => [room.peer, room.last_message?.by]));
+    this.loadUsers(rooms.flatMap((room) => [room.peer, room.last_message?.by]));
     this.#loadPresence(rooms);
     if (this.visibleStatus !== 'online') this.#sendStatus();
   }
@@ -185,7 +187,7 @@ export class Client extends EventTarget {
     this.loadUsersOf([entry]);
     // Once it says that one is no member any more, there is nothing to ask for.
     const out = this.#isOut(entry);
-    if (!out && changesMembers(entry) && this.state.rooms[room]?.members) this.loadMembers(room);
+    if (!out && changesMembers(entry) && (this.state.rooms[room]?.members || this.history.open === room)) this.loadMembers(room);
     // Whether somebody who was banned had been a member, the entry doesn't tell.
     if (!out && (entry.fact === 'banned' || this.state.rooms[room]?.previewStale)) this.refresh(room);
     if (!this.history.busy(room)) this.change(room, this.history.open === room ? trimRecent : trimmed);
@@ -213,7 +215,7 @@ export class Client extends EventTarget {
     try {
       const view = await this.connection.request('room', { room: id });
       this.set(store.withViews(this.state, [view]));
-      this.#loadUsers([view.peer, view.last_message?.by]);
+      this.loadUsers([view.peer, view.last_message?.by]);
       if (view.peer) this.#loadPresence([view]);
       return null;
     } catch (error) {
@@ -223,48 +225,28 @@ export class Client extends EventTarget {
     }
   }
 
-  async loadMembers(id) {
-    const asked = Date.now();
-    try {
-      const { members } = await this.connection.request('members', { room: id });
-      this.change(id, (room) => withMembers(room, members));
-      this.set(store.withAnsweredPresence(this.state, members, asked));
-      this.#loadUsers(members.map((m) => m.user));
-      this.loadErrors.delete(id);
-    } catch (error) {
-      // Over the next connection it is asked for again.
-      if (!(error instanceof Disconnected)) this.loadErrors.set(id, error);
-    }
-    this.touch();
+  /** @param {number} id */
+  loadMembers(id) {
+    return this.roster.loadMembers(id);
   }
 
-  /** Asks for users that aren't known yet, together. @param {(number|null|undefined)[]} ids */
-  #loadUsers(ids) {
-    const had = this.#wantUsers.size;
-    for (const id of ids) if (id && !this.state.users[id]) this.#wantUsers.add(id);
-    if (had || !this.#wantUsers.size) return;
-    queueMicrotask(async () => {
-      const ids = [...this.#wantUsers].slice(0, 200);
-      this.#wantUsers.clear();
-      await this.connection.request('users', { ids }).then(({ users }) => this.set(store.withUsers(this.state, users))).catch(() => {});
-    });
-  }
-
+  /** @param {(number|null|undefined)[]} ids */
   loadUsers(ids) {
-    this.#loadUsers(ids);
+    this.roster.loadUsers(ids);
   }
 
   /** Gets to know all whom entries name. @param {any[]} entries */
   loadUsersOf(entries) {
-    this.#loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
+    this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
   }
 
-  /** @param {number} room @param {{ text: string, reply_to?: number, mentions?: number[] }} message */
-  send(room, { text, reply_to, mentions = [] }) {
-    const fields = { room, content: { text }, mentions };
+  /** @param {number} room @param {{ text: string, reply_to?: number|null }} message */
+  send(room, { text, reply_to }) {
+    const people = this.roster.people(room);
+    const fields = { room, content: { text }, mentions: mentionedIn(text, people ?? []) };
     if (reply_to) fields.reply_to = reply_to;
     this.#typed.delete(room);
-    this.outbox.submit('send', room, fields).catch(() => {
+    this.outbox.submit('send', room, fields, { unresolved: !people && /[@＠]/.test(text) }).catch(() => {
       // A refused message stays in its place, with the reason and what can be done.
     });
   }

@@ -122,7 +122,7 @@ export class Composer {
     const text = this.input.value.trim();
     if (!text || [...text].length > CHARS_MAX) return;
     if (this.#edit) return this.#save(this.#edit, text);
-    this.client.send(this.room, { text, reply_to: this.#reply?.seq, mentions: this.mentions.named(text) });
+    this.client.send(this.room, { text, reply_to: this.#reply?.seq });
     this.#strip(null);
     this.#set('');
     return this.events.sent();

@@ -27,16 +27,12 @@ export class Mentions {
     return (members ?? []).map((m) => this.client.state.users[m.user]).filter(Boolean);
   }
 
-  /** The members that a text names. @param {string} text @returns {number[]} */
-  named(text) {
-    return [...new Set(mentionsIn(text, finder(this.#members)).map(({ who }) => who.id))];
-  }
-
   get #query() {
     return mentionPrefix(prose(this.input.value.slice(0, this.input.selectionStart)));
   }
 
   #look() {
+    if (this.#query !== undefined) this.client.roster.needMembers(this.room);
     const query = this.#query === undefined ? undefined : fold(this.#query);
     const fits = (u) => [u.username, u.full_name ?? '', ...(u.full_name ?? '').split(/\s+/)].some((n) => fold(n).startsWith(query));
     this.#found = query === undefined ? [] : this.#members.filter((u) => u.id !== this.client.me && fits(u)).slice(0, SHOWN);

@@ -1,0 +1,117 @@
+// What the page asks for, and when: members that could not be loaded, and whom a message mentions.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Disconnected, FaultError } from '../../../web/js/codes.js';
+import { newRoom, withMembers } from '../../../web/js/fold.js';
+
+// What the browser's parts of the model look for when they are made; none is used here.
+const page = { document: { visibilityState: 'visible' }, window: new EventTarget(), navigator: {} };
+for (const [name, value] of Object.entries(page)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+const { Client } = await import('../../../web/js/client.js');
+
+const ROOM = 5;
+const USERS = [[1, 'anna'], [2, 'ben'], [3, 'cleo']].map(([id, username]) => ({ id, username, full_name: '' }));
+const member = (user) => ({ user, role: 'member', read: 0, status: 'online' });
+const settled = async () => {
+  for (let i = 0; i < 5; i += 1) await new Promise((done) => setImmediate(done));
+};
+
+/** A client in one room, on a connection that answers from `answers`: an error, or a function of the request's fields. */
+function rig({ members = null } = {}) {
+  const client = new Client({ session: { login: { user: { ...USERS[0], created_at: 1 } } }, api: {} });
+  const asked = [];
+  const answers = {
+    members: () => ({ members: [1, 2, 3].map(member) }),
+    users: ({ ids }) => ({ users: USERS.filter((u) => ids.includes(u.id)) }),
+    send: () => ({ seq: 9 }),
+  };
+  client.persistence = { saveCommand: () => {}, removeCommands: () => {} };
+  client.connection = {
+    live: true, state: { name: 'live' },
+    request: async (op, fields) => {
+      asked.push({ op, ...fields });
+      const answer = answers[op];
+      if (answer instanceof Error) throw answer;
+      return answer(fields);
+    },
+  };
+  client.set({ ...client.state, rooms: { [ROOM]: newRoom(ROOM) } });
+  if (members) client.change(ROOM, (room) => withMembers(room, members.map(member)));
+  const sent = () => asked.filter((a) => a.op === 'send').map((a) => a.mentions);
+  return { client, asked, answers, sent, of: (op) => asked.filter((a) => a.op === op).length };
+}
+
+test('a mention that is written before the members are known is none the less one', async () => {
+  const { client, sent } = rig();
+  client.send(ROOM, { text: 'hello @ben' });
+  await settled();
+  assert.deepEqual(sent(), [[2]]);
+});
+
+test('a mention whose member is known by number alone is none the less one', async () => {
+  const { client, sent } = rig({ members: [1, 2] });
+  client.send(ROOM, { text: 'hello @ben' });
+  await settled();
+  assert.deepEqual(sent(), [[2]]);
+});
+
+test('a message without a mention asks for nothing', async () => {
+  const { client, asked } = rig();
+  client.send(ROOM, { text: 'hello' });
+  await settled();
+  assert.deepEqual(asked.map((a) => a.op), ['send']);
+});
+
+test('members that can’t be loaded keep no message back; a lost connection does', async () => {
+  const refused = rig();
+  refused.answers.members = new FaultError({ code: 'internal', detail: '', retry: 'never' });
+  refused.client.send(ROOM, { text: 'hello @ben' });
+  await settled();
+  assert.deepEqual(refused.sent(), [[]]);
+  const lost = rig();
+  lost.answers.members = new Disconnected();
+  lost.client.send(ROOM, { text: 'hello @ben' });
+  lost.client.connection.live = false;
+  await settled();
+  assert.deepEqual([lost.sent(), lost.client.outbox.items[0].state], [[], 'waiting']);
+});
+
+test('of people who have left meanwhile the mentions are dropped', async () => {
+  const { client, answers, sent } = rig();
+  client.set({ ...client.state, users: Object.fromEntries(USERS.map((u) => [u.id, u])) });
+  client.change(ROOM, (room) => withMembers(room, [1, 2, 3].map(member)));
+  answers.members = () => ({ members: [1, 3].map(member) });
+  answers.send = ({ mentions }) => {
+    if (mentions.includes(2)) throw new FaultError({ code: 'invalid', detail: 'every mentioned user must be a member of the room', retry: 'never' });
+    return { seq: 9 };
+  };
+  client.send(ROOM, { text: '@ben @cleo' });
+  await settled();
+  assert.deepEqual(sent(), [[2, 3], [3]]);
+});
+
+test('members that could not be loaded are asked for again when they are needed, and by themselves where the server says so', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { client, answers, of } = rig();
+  const { members } = answers;
+  answers.members = new FaultError({ code: 'internal', detail: '', retry: 'never' });
+  await client.loadMembers(ROOM);
+  assert.equal(of('members'), 1);
+  answers.members = new FaultError({ code: 'busy', detail: '', retry: 'later', retry_after_ms: 700 });
+  await client.roster.needMembers(ROOM);
+  assert.equal(of('members'), 2);
+  answers.members = members;
+  t.mock.timers.tick(700);
+  await settled();
+  assert.deepEqual([of('members'), client.state.rooms[ROOM].members.length, client.loadErrors.size], [3, 3, 0]);
+  await client.roster.needMembers(ROOM);
+  assert.equal(of('members'), 3);
+});
+
+test('all users that are wanted at once are asked for, however many they are', async () => {
+  const { client, asked } = rig();
+  client.loadUsers(Array.from({ length: 450 }, (_, i) => i + 10));
+  await settled();
+  assert.deepEqual(asked.map((a) => a.ids.length), [200, 200, 50]);
+});
