@@ -1,6 +1,6 @@
 // Loading windows of messages: the latest, those before and after, and those around a quoted one.
 
-import { find, isNote, mergeAround, mergePage, withExtra, withNotes } from './fold.js';
+import { find, isNote, mergeAround, mergePage, WINDOW_MAX, withExtra, withNotes } from './fold.js';
 
 const PAGE = 50;
 const AROUND = 25;
@@ -72,19 +72,23 @@ export class History {
     this.membersOf = null;
     this.#sought = null;
     const there = this.client.state.rooms[room];
-    // A window that was left somewhere else shows neither what is new nor the end.
-    if (there?.loaded && there.view && !this.#isWhereToBegin(there)) this.begin(there);
+    // A window that was left somewhere else shows neither what is new nor the end; without a connection it is better than nothing.
+    if (this.client.connection.live && there?.loaded && there.view && !this.#isWhereToBegin(there)) {
+      this.client.change(room, (now) => ({ ...now, loaded: false }));
+      this.begin(there);
+    }
     this.reconnected();
   }
 
   #isWhereToBegin({ view, items, atStart, atEnd }) {
     if (!view.unread) return atEnd;
-    return atStart || (items[0]?.seq <= view.read && (atEnd || items.at(-1).seq > view.read));
+    const reaches = atEnd || items.some((m) => m.seq > view.read && m.by !== this.client.me);
+    return reaches && (atStart || items[0]?.seq <= view.read);
   }
 
   /** Loads where one goes on reading. @param {import('./types.js').Room} room */
   begin(room) {
-    return room.view?.unread ? this.around(room.id, room.view.read) : this.latest(room.id);
+    return room.view?.unread ? this.around(room.id, room.view.read, true) : this.latest(room.id);
   }
 
   /** Tries again what could not be loaded. @param {number} id */
@@ -227,12 +231,20 @@ export class History {
     });
   }
 
-  /** Moves the window to where a number is. */
-  around(id, seq) {
+  /** Moves the window to where a number is. @param {number} id @param {number} seq @param {boolean} [unread] As far as somebody else's message after it. */
+  around(id, seq, unread = false) {
     return this.#load(id, async (page) => {
-      const [older, newer] = await Promise.all([page({ before: seq + 1, limit: AROUND }), page({ after: seq, limit: PAGE })]);
+      const [older, first] = await Promise.all([page({ before: seq + 1, limit: AROUND }), page({ after: seq, limit: PAGE })]);
+      const newer = unread ? await this.#toOthers(page, first) : first;
       return { merge: (room) => mergeAround(room, older, newer), items: [...older.items, ...newer.items], after: begin(older), last: newer.more ? newer.items.at(-1).seq : undefined };
     }, true);
+  }
+
+  /** Goes on from a page that has nothing but one's own messages: the first unread one comes after them. */
+  async #toOthers(page, { items, more }) {
+    if (!more || items.length >= WINDOW_MAX || items.some((m) => m.by !== this.client.me)) return { items, more };
+    const next = await page({ after: items.at(-1).seq, limit: PAGE });
+    return this.#toOthers(page, { items: [...items, ...next.items], more: next.more });
   }
 
   /** Fetches a quoted message that is outside the window, once. */

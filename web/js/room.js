@@ -38,7 +38,8 @@ export class RoomView {
     this.missing = el('div.blank.missing', { hidden: true }, icon('search'), el('p', {}, 'There is no such chat, or you are not a member of it.'),
       el('a.button', { href: '#/' }, 'Back to the chats'));
     this.node.append(this.missing);
-    this.marked = false;
+    /** Of which of the room's logs the first unread message is marked. */
+    this.marked = null;
     this.timeline.onscroll = () => this.read();
     client.history.show(id);
   }
@@ -58,8 +59,8 @@ export class RoomView {
     const room = this.client.state.rooms[this.id];
     this.client.history.reconnected();
     this.#renderMissing(this.client.history.missing(this.id));
-    if (room?.view && !this.marked) {
-      this.marked = true;
+    if (room?.view && this.marked !== room.generation) {
+      this.marked = room.generation;
       this.timeline.markUnread();
     }
     this.#renderHead(room);
@@ -69,9 +70,9 @@ export class RoomView {
     this.read();
   }
 
-  /** Back in front of it: what came meanwhile is new. */
+  /** Back in front of it: what came meanwhile is new, and is gone on with from its beginning. */
   shown() {
-    if (this.timeline.atBottom) this.timeline.markUnread();
+    if (this.timeline.atBottom) this.timeline.settleAnew();
     this.render();
   }
 

@@ -93,7 +93,13 @@ export class Timeline {
     if (this.state.textContent !== text) this.state.textContent = text;
   }
 
-  /** When the room was just opened: to the line above the first unread message, or down to the newest one. */
+  /** What came while nobody looked was put in at the end, and may reach beyond the screen. */
+  settleAnew() {
+    this.markUnread();
+    this.#settled = false;
+  }
+
+  /** When the room was just opened, or comes to the front: to the line above the first unread message, or down to the newest one. */
   #settle() {
     this.#settled = true;
     this.#bottom();
