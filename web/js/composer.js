@@ -3,6 +3,8 @@
 import { toast } from './announce.js';
 import { explain } from './codes.js';
 import { el, icon, iconButton } from './dom.js';
+import { NOTHING } from './drafts.js';
+import { find } from './fold.js';
 import { Mentions } from './mentions.js';
 import { palette } from './menu.js';
 import { restriction } from './permissions.js';
@@ -14,15 +16,17 @@ const CHARS_MAX = 10_000;
 const COUNT_FROM = 9_000;
 
 export class Composer {
-  #reply = null;
-  #edit = null;
+  /** The draft that the text field shows. @type {import('./drafts.js').Draft} */
+  #shown = NOTHING;
+  /** The message that is answered or changed, as it was known last. @type {import('./types.js').Message|null} */
+  #about = null;
+  /** What the strip shows. @type {any[]} */
+  #strip = [];
 
   /** @param {import('./client.js').Client} client @param {number} room @param {{ sent: () => void, editLast: () => void }} events */
   constructor(client, room, events) {
     Object.assign(this, { client, room, events });
     this.input = el('textarea', { rows: '1', 'aria-label': 'Message', placeholder: 'Write a message', dir: 'auto', enterkeyhint: 'send', autocapitalize: 'sentences' });
-    this.input.value = client.drafts.now(room);
-    this.#restore();
     this.mentions = new Mentions(client, room, this.input);
     this.strip = el('div.strip', { hidden: true });
     this.count = el('span.count', { 'aria-live': 'polite' });
@@ -39,15 +43,24 @@ export class Composer {
     this.input.addEventListener('input', () => this.#changed());
     this.input.addEventListener('keydown', (event) => this.#key(event));
     this.input.addEventListener('blur', () => client.typing(room, false));
+    this.#show();
+    this.#restore();
     requestAnimationFrame(() => this.#grow());
+  }
+
+  /** What is being written, in whichever view of the room. */
+  get #draft() {
+    return this.client.drafts.now(this.room);
   }
 
   render() {
     const room = this.client.state.rooms[this.room];
     const text = restriction(this.client, room)?.text ?? '';
-    if (this.closed.textContent === text) return;
-    this.closed.textContent = text;
-    this.#close(Boolean(text));
+    if (this.closed.textContent !== text) {
+      this.closed.textContent = text;
+      this.#close(Boolean(text));
+    }
+    this.#show();
   }
 
   /** What is hidden loses the focus; it comes back to where one was writing, unless one went on elsewhere. */
@@ -72,32 +85,55 @@ export class Composer {
     if (event.key === 'Enter' && !event.shiftKey && !coarse) {
       event.preventDefault();
       this.#submit();
-    } else if (event.key === 'Escape' && (this.#reply || this.#edit)) {
+    } else if (event.key === 'Escape' && (this.#draft.reply || this.#draft.edit)) {
       event.preventDefault();
       this.cancel();
-    } else if (event.key === 'ArrowUp' && !this.input.value && !this.#edit) {
+    } else if (event.key === 'ArrowUp' && !this.input.value && !this.#draft.edit) {
       event.preventDefault();
       this.events.editLast();
     }
   }
 
   #changed() {
+    this.#measure();
+    this.error.textContent = '';
+    const { value } = this.input;
+    const draft = this.#draft;
+    this.#shown = this.client.drafts.write(this.room, draft.edit ? { ...draft, edit: { ...draft.edit, text: value } } : { ...draft, text: value });
+    if (!draft.edit) this.client.typing(this.room, value.trim() !== '');
+  }
+
+  #measure() {
     this.#grow();
     const chars = [...this.input.value].length;
     this.count.textContent = chars > COUNT_FROM ? `${Math.abs(CHARS_MAX - chars)} characters ${chars > CHARS_MAX ? 'too many' : 'left'}` : '';
     this.count.classList.toggle('over', chars > CHARS_MAX);
-    this.error.textContent = '';
-    if (this.#edit) return;
-    this.client.drafts.write(this.room, this.input.value);
-    this.client.typing(this.room, this.input.value.trim() !== '');
   }
 
   /** Takes what was kept of an earlier tab, unless one has begun to write. */
   async #restore() {
-    const before = this.input.value;
-    const text = await this.client.drafts.read(this.room);
-    if (this.#edit || this.input.value !== before || text === before) return;
-    this.#set(text);
+    const before = this.#draft;
+    const kept = await this.client.drafts.read(this.room);
+    if (this.#draft === before) this.#put(kept);
+  }
+
+  /** @param {import('./drafts.js').Draft} draft */
+  #put(draft) {
+    this.client.drafts.write(this.room, draft);
+    this.#show();
+  }
+
+  /** Shows what is being written where that changed otherwise than by writing. */
+  #show() {
+    const draft = this.#draft;
+    const text = draft.edit?.text ?? draft.text;
+    if (draft !== this.#shown && text !== this.input.value) {
+      this.input.value = text;
+      this.input.setSelectionRange(text.length, text.length);
+      this.#measure();
+    }
+    this.#shown = draft;
+    this.#showStrip(draft);
   }
 
   #grow() {
@@ -112,68 +148,97 @@ export class Composer {
     this.#changed();
   }
 
-  #set(text) {
-    this.input.value = text;
-    this.input.setSelectionRange(text.length, text.length);
-    this.#changed();
-  }
-
-  async #submit() {
+  #submit() {
     const text = this.input.value.trim();
     if (!text || [...text].length > CHARS_MAX) return;
-    if (this.#edit) return this.#save(this.#edit, text);
-    this.client.send(this.room, { text, reply_to: this.#reply?.seq });
-    this.#strip(null);
-    this.#set('');
-    return this.events.sent();
+    const { reply, edit } = this.#draft;
+    if (edit) {
+      this.#save(edit, text);
+      return;
+    }
+    this.client.send(this.room, { text, reply_to: reply });
+    this.#put(NOTHING);
+    this.events.sent();
   }
 
-  async #save(message, text) {
-    this.cancel();
-    if (text === message.content.text) return;
-    try {
-      await this.client.edit(this.room, message, text);
-    } catch (error) {
-      toast(`Not changed: ${explain(error)}`, { label: 'Edit again', run: () => this.edit(message, text) });
+  async #save(edit, text) {
+    const message = this.#find(edit.seq);
+    if (!message) {
+      this.error.textContent = 'The message is not loaded yet. Try again in a moment.';
+      return;
     }
+    this.cancel();
+    if (text === message.content?.text) return;
+    try {
+      await this.client.edit(this.room, { ...message, revision: edit.revision }, text);
+    } catch (error) {
+      this.#refused(edit, text, `Not changed: ${explain(error)}`);
+    }
+  }
+
+  /** What was refused is there to be changed again, unless one is writing something else by now. */
+  #refused({ seq, revision }, text, why) {
+    const edit = { seq, revision: this.#find(seq)?.revision ?? revision, text };
+    const draft = this.#draft;
+    if (draft.edit || draft.text) {
+      toast(why, { label: 'Edit again', run: () => this.#put({ ...this.#draft, edit }) }, { stays: true });
+      return;
+    }
+    this.#put({ ...draft, edit });
+    // Where one looks at something else, it is there when one comes back.
+    if (this.node.isConnected) this.error.textContent = why;
+    else toast(why);
+    this.client.touch();
   }
 
   /** Answers a message. */
   reply(message) {
-    this.#leaveEdit();
-    this.#reply = message;
-    this.#strip(`Reply to ${nameIn(this.client.state, message.by)}`, message);
+    this.#about = message;
+    this.#put({ ...this.#draft, reply: message.seq, edit: null });
     this.input.focus();
   }
 
-  /** Changes one's own message. @param {any} message @param {string} [text] */
-  edit(message, text = message.content.text) {
-    this.#reply = null;
-    this.#edit = message;
-    this.#strip('Edit message', message);
-    this.#set(text);
+  /** Changes one's own message. @param {any} message */
+  edit(message) {
+    this.#about = message;
+    this.#put({ ...this.#draft, edit: { seq: message.seq, revision: message.revision, text: message.content.text } });
     this.input.focus();
   }
 
-  /** Gives an answer or a change up; the draft comes back. */
+  /** Gives a change up, so that the draft comes back, or an answer. */
   cancel() {
-    this.#leaveEdit();
-    this.#strip(null);
+    const draft = this.#draft;
+    this.error.textContent = '';
+    this.#put(draft.edit ? { ...draft, edit: null } : { ...draft, reply: null });
     this.input.focus();
   }
 
-  #leaveEdit() {
-    if (!this.#edit) return;
-    this.#edit = null;
-    this.#set(this.client.drafts.now(this.room));
+  /** A message that is answered or changed, as far as it is known; else it is asked for. @param {number} seq */
+  #find(seq) {
+    const room = this.client.state.rooms[this.room];
+    const found = room && find(room, seq);
+    if (found) this.#about = found;
+    else if (room && this.#about?.seq !== seq) this.client.history.quote(this.room, seq);
+    return this.#about?.seq === seq ? this.#about : undefined;
   }
 
-  #strip(title, message) {
-    if (!title) this.#reply = null;
-    this.strip.hidden = !title;
-    this.button.setAttribute('aria-label', this.#edit ? 'Save' : 'Send');
-    if (!title) return this.strip.replaceChildren();
-    return this.strip.replaceChildren(el('div.strip-text', {}, el('strong', {}, title), el('span', { dir: 'auto' }, summary(message.content))),
-      iconButton('close', 'Cancel', () => this.cancel()));
+  /** What is answered or changed; hidden where one may not write. */
+  #showStrip({ reply, edit, text }) {
+    const seq = edit?.seq ?? reply;
+    const message = seq ? this.#find(seq) : undefined;
+    if (message && !message.content) {
+      // It was deleted: there is nothing to answer or change any more.
+      this.#put(edit ? { text: text || edit.text, reply, edit: null } : { text, reply: null, edit });
+      return;
+    }
+    const title = edit ? 'Edit message' : !reply ? '' : message ? `Reply to ${nameIn(this.client.state, message.by)}` : 'Reply';
+    this.strip.hidden = !title || this.bar.hidden;
+    const shows = [title, message?.content];
+    if (shows.every((part, i) => part === this.#strip[i])) return;
+    this.#strip = shows;
+    this.button.setAttribute('aria-label', edit ? 'Save' : 'Send');
+    this.strip.replaceChildren(...(title ? [
+      el('div.strip-text', {}, el('strong', {}, title), el('span', { dir: 'auto' }, message ? summary(message.content) : '')),
+      iconButton('close', 'Cancel', () => this.cancel())] : []));
   }
 }

@@ -249,8 +249,9 @@ export class History {
 
   /** Fetches a quoted message that is outside the window, once. */
   quote(id, seq) {
-    const key = `${id}:${seq}`;
     const room = this.client.state.rooms[id];
+    // What was reset is forgotten, and asked for anew.
+    const key = `${id}:${room?.generation}:${seq}`;
     if (!room || find(room, seq) || this.#quotes.has(key)) return;
     this.#quotes.add(key);
     this.client.connection.request('message', { room: id, seq }).then((message) => {

@@ -146,15 +146,15 @@ export class Persistence extends EventTarget {
     return rows.map((row) => row.item);
   }
 
-  /** @param {string} account @param {number} room @returns {Promise<string>} */
+  /** @param {string} account @param {number} room @returns {Promise<import('./drafts.js').Draft>} */
   async draft(account, room) {
     const row = await this.#run('drafts', 'readonly', (store) => done(store.get([account, room])));
-    return row?.text ?? '';
+    return { text: row?.text ?? '', reply: row?.reply ?? null, edit: row?.edit ?? null };
   }
 
-  /** @param {string} account @param {number} room @param {string} text Empty: none. */
-  saveDraft(account, room, text) {
-    return this.#write('drafts', (store) => (text ? store.put({ account, room, text }) : store.delete([account, room])));
+  /** @param {string} account @param {number} room @param {import('./drafts.js').Draft} draft One that says nothing is not kept. */
+  saveDraft(account, room, { text, reply, edit }) {
+    return this.#write('drafts', (store) => (text || reply || edit ? store.put({ account, room, text, reply, edit }) : store.delete([account, room])));
   }
 
   /** Forgets all of an account. @param {string} account */

@@ -1,0 +1,168 @@
+// Writing: an answer and a change stay until they are sent or given up, wherever one looks meanwhile.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { FaultError } from '../../../web/js/codes.js';
+import { Drafts } from '../../../web/js/drafts.js';
+import { newRoom } from '../../../web/js/fold.js';
+import { fakePage } from '../support/page.mjs';
+
+const page = fakePage();
+const { Composer } = await import('../../../web/js/composer.js');
+
+const ME = 1;
+const settled = async () => {
+  for (let i = 0; i < 4; i += 1) await new Promise((done) => setImmediate(done));
+};
+const message = (seq, by, text, more = {}) => ({ seq, by, revision: 0, content: { text }, mentions: [], ...more });
+
+/** A room with a message of somebody else (1) and one of one's own (2). */
+function rig({ kept = new Map(), items = [message(1, 2, 'question'), message(2, ME, 'mine')] } = {}) {
+  const r = { kept, sent: [], edits: [], asked: [], refuse: null };
+  const persistence = { available: true, draft: async (_, room) => kept.get(room) ?? { text: '', reply: null, edit: null }, saveDraft: (_, room, draft) => kept.set(room, draft) };
+  r.client = {
+    me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a'),
+    state: { me: ME, users: { 2: { id: 2, username: 'ben', full_name: '' } }, rooms: { 5: { ...newRoom(5), view: {}, loaded: true, items, members: [{ user: ME }] } } },
+    history: { quote: (room, seq) => r.asked.push(seq) }, roster: { needMembers: () => {} }, typing: () => {}, touch: () => {},
+    send: (room, fields) => r.sent.push(fields),
+    edit: async (room, { seq, revision }, text) => {
+      r.edits.push({ seq, revision, text });
+      if (r.refuse) throw r.refuse;
+    },
+  };
+  r.change = (change) => { r.client.state.rooms[5] = { ...r.client.state.rooms[5], ...change }; };
+  r.open = () => {
+    const composer = new Composer(r.client, 5, { sent: () => {}, editLast: () => {} });
+    page.body.append(composer.node);
+    composer.render();
+    return composer;
+  };
+  return r;
+}
+const type = (composer, text) => {
+  composer.input.value = text;
+  composer.input.dispatch('input');
+};
+const submit = (composer) => composer.bar.dispatch('submit');
+const strip = (composer) => (composer.strip.hidden ? null : composer.strip.textContent);
+const item = (r, seq) => r.client.state.rooms[5].items.find((m) => m.seq === seq);
+
+test('whom a draft answers is known when one comes back, and in the next tab', async () => {
+  const r = rig();
+  const composer = r.open();
+  type(composer, 'yes');
+  composer.reply(item(r, 1));
+  for (const next of [r.open(), rig({ kept: r.kept }).open()]) {
+    await settled();
+    assert.deepEqual([next.input.value, strip(next)], ['yes', 'Reply to benquestion']);
+  }
+  const last = r.open();
+  submit(last);
+  assert.deepEqual(r.sent, [{ text: 'yes', reply_to: 1 }]);
+  await settled();
+  assert.deepEqual([last.input.value, strip(last), r.kept.get(5)], ['', null, { text: '', reply: null, edit: null }]);
+});
+
+test('a change that is being written is there when one comes back, and in the next tab, with the draft behind it', async () => {
+  const r = rig();
+  const composer = r.open();
+  type(composer, 'a draft');
+  composer.reply(item(r, 1));
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  for (const next of [r.open(), rig({ kept: r.kept }).open()]) {
+    await settled();
+    assert.deepEqual([next.input.value, strip(next)], ['mine, better', 'Edit messagemine']);
+  }
+  const last = r.open();
+  submit(last);
+  await settled();
+  assert.deepEqual(r.edits, [{ seq: 2, revision: 0, text: 'mine, better' }]);
+  assert.deepEqual([last.input.value, strip(last)], ['a draft', 'Reply to benquestion']);
+});
+
+test('what is answered or changed is loaded where it lies outside of the window', async () => {
+  const r = rig({ kept: new Map([[5, { text: 'yes', reply: 7, edit: null }]]) });
+  const composer = r.open();
+  await settled();
+  assert.equal(strip(composer), 'Reply');
+  assert.ok(r.asked.length > 0 && r.asked.every((seq) => seq === 7));
+  r.change({ extras: { 7: message(7, 2, 'long ago') } });
+  composer.render();
+  assert.equal(strip(composer), 'Reply to benlong ago');
+});
+
+test('a refused change is put back to be written again, with the reason', async () => {
+  const r = rig();
+  const composer = r.open();
+  r.refuse = new FaultError({ code: 'stale', detail: '', retry: 'refresh' });
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  submit(composer);
+  assert.equal(composer.input.value, '');
+  r.change({ items: [item(r, 1), message(2, ME, 'changed elsewhere', { revision: 1 })] });
+  await settled();
+  assert.deepEqual([composer.input.value, strip(composer)], ['mine, better', 'Edit messagechanged elsewhere']);
+  assert.match(composer.error.textContent, /^Not changed: The message was changed/);
+  r.refuse = null;
+  submit(composer);
+  await settled();
+  assert.deepEqual([r.edits.at(-1), composer.input.value, composer.error.textContent], [{ seq: 2, revision: 1, text: 'mine, better' }, '', '']);
+});
+
+test('a refused change takes nothing from what one is writing by then, and waits to be taken up', async () => {
+  const r = rig();
+  const composer = r.open();
+  r.refuse = new FaultError({ code: 'internal', detail: '', retry: 'never' });
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  submit(composer);
+  type(composer, 'next');
+  await settled();
+  assert.equal(composer.input.value, 'next');
+  page.getElementById('toasts').button('Edit again').dispatch('click');
+  assert.equal(composer.input.value, 'mine, better');
+  composer.cancel();
+  assert.equal(composer.input.value, 'next');
+});
+
+test('a change that is refused when one looks elsewhere is there when one comes back', async () => {
+  const r = rig();
+  const composer = r.open();
+  r.refuse = new FaultError({ code: 'internal', detail: '', retry: 'never' });
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  submit(composer);
+  composer.node.remove();
+  const next = r.open();
+  await settled();
+  next.render();
+  assert.deepEqual([next.input.value, strip(next)], ['mine, better', 'Edit messagemine']);
+});
+
+test('what is deleted is neither answered nor changed any more; the words stay', async () => {
+  const r = rig();
+  const composer = r.open();
+  composer.reply(item(r, 1));
+  type(composer, 'yes');
+  r.change({ items: [message(1, 2, '', { content: null }), item(r, 2)] });
+  composer.render();
+  assert.deepEqual([composer.input.value, strip(composer)], ['yes', null]);
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  r.change({ items: [message(2, ME, '', { content: null })] });
+  composer.render();
+  assert.deepEqual([composer.input.value, strip(composer)], ['yes', null]);
+});
+
+test('who is muted is shown nothing that is answered or changed, until the mute ends', async () => {
+  const r = rig();
+  const composer = r.open();
+  composer.reply(item(r, 1));
+  r.change({ members: [{ user: ME, muted_until: 0 }] });
+  composer.render();
+  assert.equal(strip(composer), null);
+  r.change({ members: [{ user: ME }] });
+  composer.render();
+  assert.equal(strip(composer), 'Reply to benquestion');
+});
