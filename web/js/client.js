@@ -1,6 +1,6 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
-import { Disconnected } from './codes.js';
+import { Disconnected, Offline } from './codes.js';
 import { changesMembers, find, isNote, messageOf, trimmed, trimRecent } from './fold.js';
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
@@ -27,6 +27,8 @@ export class Client extends EventTarget {
   #typed = new Map();
   #reads = new Map();
   #stale = new Set();
+  /** Groups that are being made. @type {Map<string, Promise<any>>} */
+  #creating = new Map();
 
   /** @param {{ session: import('./session.js').Session, api: import('./api.js').Api }} parts */
   constructor({ session, api }) {
@@ -272,10 +274,17 @@ export class Client extends EventTarget {
     return this.outbox.submit(op, room, { room, ...fields });
   }
 
-  /** @returns {Promise<number>} The room. */
+  /** Makes a group; asked again while that is under way, it is the same one. @returns {Promise<number>} The room. */
   async create(name, members, history) {
-    const view = await this.outbox.submit('create', 0, { kind: 'group', name, members, history });
-    return this.#opened(view);
+    const key = JSON.stringify([name, members, history]);
+    if (!this.#creating.has(key)) this.#creating.set(key, this.#now('create', { kind: 'group', name, members, history }).finally(() => this.#creating.delete(key)));
+    return this.#opened(await this.#creating.get(key));
+  }
+
+  /** A command without a room, in which nobody could see that it waits for a connection. */
+  async #now(op, fields) {
+    if (!this.connection.live) throw new Offline();
+    return this.outbox.submit(op, 0, fields);
   }
 
   async direct(user) {
@@ -283,7 +292,7 @@ export class Client extends EventTarget {
   }
 
   async join(code) {
-    const { room } = await this.outbox.submit('join', 0, { code });
+    const { room } = await this.#now('join', { code });
     return room;
   }
 
@@ -327,7 +336,11 @@ export class Client extends EventTarget {
 
   /** Chooses a status, for all tabs. */
   setStatus(status) {
-    storage.setItem(this.statusKey, status);
+    try {
+      storage.setItem(this.statusKey, status);
+    } catch {
+      // The browser has no room for it: the other tabs go by what they had.
+    }
     this.#choose(status);
   }
 

@@ -20,6 +20,14 @@ export class Disconnected extends Error {
   }
 }
 
+/** There is no connection, and what was wanted is nothing to be done at some later time. */
+export class Offline extends Error {
+  constructor() {
+    super('You are not connected at the moment. Try again once you are.');
+    this.name = 'Offline';
+  }
+}
+
 /**
  * What a closed connection asks for: a new token, staying away, or coming back with a growing pause.
  * @param {number} code @returns {'authenticate'|'stop'|'back'}
@@ -59,6 +67,7 @@ export function explain(error) {
   if (error instanceof FaultError) return SENTENCES[error.code] ?? sentence(error.message);
   if (error instanceof Disconnected) return 'The connection was lost before the server answered. Try again.';
   if (error?.name === 'TimeoutError') return 'The server did not answer in time. Try again.';
+  if (error?.name === 'QuotaExceededError') return 'This browser has no room left for what this site has to keep. Delete some of its data, or some files, then try again.';
   if (error instanceof TypeError) return 'The server can’t be reached. Check your connection, then try again.';
   return error?.message ?? 'Something went wrong. Try again.';
 }

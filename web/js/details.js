@@ -24,12 +24,13 @@ export function openDetails(client, id) {
     if (!now?.view) return close();
     title.textContent = roomName(client.state, now);
     renderMembers(client, now, members, cache);
-    state.show(client.loadErrors.get(id) ?? !now.members);
+    state.show(client.loadErrors.get(id) ?? (!now.members && (client.connection.live || 'Waiting for the connection…')));
     return tools.render(now);
   };
   const onEntry = ({ detail }) => detail.room === id && tools.onEntry(detail.entry);
   const { dialog, body, close } = openDialog(roomName(client.state, room), { side: true, closed: () => {
     client.removeEventListener('change', render);
+    client.removeEventListener('connection', render);
     client.removeEventListener('entry', onEntry);
   } });
   const title = dialog.querySelector('h2');
@@ -43,13 +44,14 @@ export function openDetails(client, id) {
   const tools = new Tools(client, dialog, close);
   body.append(el('h3', {}, 'Members'), state.node, members, tools.node);
   client.addEventListener('change', render);
+  client.addEventListener('connection', render);
   client.addEventListener('entry', onEntry);
   if (client.connection.live) client.loadMembers(id);
   render();
 }
 
-/** What one may do with the room as a whole; made anew when one's role changes, or the room is closed or opened. */
-class Tools {
+/** What one may do with the room as a whole; made anew when one's role changes, or that of the account, or the room is closed or opened. */
+export class Tools {
   #of = '';
   #parts = [];
 
@@ -60,7 +62,7 @@ class Tools {
 
   render(room) {
     const { kind, role, archived } = room.view;
-    const of = [kind, role, archived].join();
+    const of = [kind, role, archived, isReadonly(this.client)].join();
     if (of !== this.#of) {
       this.#of = of;
       const had = this.node.contains(document.activeElement);
@@ -95,7 +97,7 @@ function renderMembers(client, room, parent, cache) {
     const line = presenceText(state, member.user);
     const muted = isMuted(member);
     return {
-      key: `u${member.user}`, sig: [user, member.role, muted, line, room.view.role, room.view.archived],
+      key: `u${member.user}`, sig: [user, member.role, muted, line, room.view.role, room.view.archived, isReadonly(client)],
       make: () => el('li.member'),
       fill: (node) => {
         const role = member.role === 'member' ? '' : member.role === 'owner' ? ' · owner' : ' · admin';

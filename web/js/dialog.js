@@ -4,6 +4,8 @@ import { notesHost } from './announce.js';
 import { explain } from './codes.js';
 import { el, iconButton } from './dom.js';
 
+/** A form that has no answer after this says that it waits for one. */
+const WAIT_MS = 2_000;
 let counter = 0;
 
 /**
@@ -48,17 +50,21 @@ export const closeDialogs = () => document.querySelectorAll('dialog').forEach((d
 export function form({ label, children, danger = false, submit, failed = () => false }) {
   const error = el('p.form-error', { role: 'alert' });
   const button = el('button.button', { type: 'submit', class: danger ? 'danger' : 'primary' }, label);
-  const node = el('form.form', { novalidate: true }, ...children, error, el('div.form-actions', {}, button));
+  const waits = el('p.field-note.form-wait', { role: 'status' });
+  const node = el('form.form', { novalidate: true }, ...children, error, waits, el('div.form-actions', {}, button));
   node.addEventListener('submit', async (event) => {
     event.preventDefault();
     if (button.getAttribute('aria-disabled')) return;
     button.setAttribute('aria-disabled', 'true');
     error.textContent = '';
+    const slow = setTimeout(() => { waits.textContent = 'Waiting for the server…'; }, WAIT_MS);
     try {
       await submit();
     } catch (problem) {
       if (!failed(problem)) error.textContent = explain(problem);
     } finally {
+      clearTimeout(slow);
+      waits.textContent = '';
       button.removeAttribute('aria-disabled');
     }
   });

@@ -56,7 +56,9 @@ export const iconButton = (name, label, onclick, props = {}) =>
 /** A labelled field with a place for its error. */
 export function field(label, props = {}, hint) {
   const id = props.id ?? `f${(counter += 1)}`;
-  const input = el(props.tag ?? 'input', { ...props, tag: null, id });
+  // Addresses, numbers and passwords run from left to right.
+  const words = !props.tag && !props.readonly && ['text', 'search'].includes(props.type ?? 'text');
+  const input = el(props.tag ?? 'input', { dir: words ? 'auto' : null, ...props, tag: null, id });
   const note = el('p.field-note', { id: `${id}-note` }, hint ?? '');
   if (hint) input.setAttribute('aria-describedby', note.id);
   const box = el('div.field', {}, el('label', { for: id }, label), input, note);

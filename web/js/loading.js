@@ -5,7 +5,7 @@ import { el } from './dom.js';
 
 /**
  * @param {string} what As the subject of a sentence: `The members`. @param {() => void} again
- * @returns {{ node: HTMLElement, show: (state: Error|boolean|null|undefined) => void }} `show`: an error, true while it loads, else nothing.
+ * @returns {{ node: HTMLElement, show: (state: Error|string|boolean|null|undefined) => void }} `show`: an error, what it waits for, true while it loads, else nothing.
  */
 export function loading(what, again) {
   const text = el('p');
@@ -14,7 +14,7 @@ export function loading(what, again) {
   const show = (state) => {
     node.hidden = !state;
     button.hidden = !(state instanceof Error);
-    const words = state instanceof Error ? `${what} could not be loaded. ${explain(state)}` : 'Loading…';
+    const words = state instanceof Error ? `${what} could not be loaded. ${explain(state)}` : typeof state === 'string' ? state : 'Loading…';
     if (text.textContent !== words) text.textContent = words;
   };
   show(true);

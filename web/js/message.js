@@ -84,14 +84,14 @@ function tools(message, actions, restricted) {
   return el('div.tools', { role: 'group', 'aria-label': 'Message' }, ...(restricted ? [] : [react, reply]), more);
 }
 
-/** Fills the row of a message that isn't in the log yet. @param {HTMLElement} node @param {any} state @param {import('./outbox.js').Item} item @param {{ quoted?: any, first: boolean }} context @param {Actions} actions */
-export function fillPending(node, state, item, { quoted, first }, actions) {
+/** Fills the row of a message that isn't in the log yet. @param {HTMLElement} node @param {any} state @param {import('./outbox.js').Item} item @param {{ quoted?: any, first: boolean, restricted?: string|null }} context @param {Actions} actions */
+export function fillPending(node, state, item, { quoted, first, restricted }, actions) {
   const { content, reply_to, mentions: named } = item.fields;
   const failed = item.state === 'failed';
   node.className = `message mine pending ${failed ? 'failed' : ''} ${first ? 'first' : ''}`;
   const status = failed
     ? el('div.unsent', { role: 'alert' }, el('span', {}, `Not sent: ${item.reason}`),
-      el('button.text-button', { type: 'button', data: { part: 'retry' }, onclick: () => actions.retry(item.client_id) }, 'Try again'),
+      restricted ? null : el('button.text-button', { type: 'button', data: { part: 'retry' }, onclick: () => actions.retry(item.client_id) }, 'Try again'),
       el('button.text-button', { type: 'button', data: { part: 'discard' }, onclick: () => actions.discard(item.client_id) }, 'Discard'))
     : null;
   node.replaceChildren(el('div.column', {},

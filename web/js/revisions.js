@@ -23,6 +23,6 @@ export async function openRevisions(client, message) {
 async function fill(client, message, list) {
   const { revisions } = await client.connection.request('revisions', { room: message.room, seq: message.seq });
   list.replaceChildren(...revisions.toReversed().map((r) => el('li', {},
-    el('div.soft', {}, r.revision === 0 ? 'As sent' : `Edit ${r.revision}`, ' · ', el('time', { datetime: new Date(r.at).toISOString() }, exact(r.at))),
+    el('div.soft', {}, r.revision === 0 ? 'As sent' : `Edit ${r.revision}`, ' · ', el('time', { dir: 'auto', datetime: new Date(r.at).toISOString() }, exact(r.at))),
     el('div.bubble', {}, ...(r.content ? render(r.content, () => null) : [el('p', {}, 'Erased')])))));
 }

@@ -28,7 +28,7 @@ export class Sidebar {
     this.plus = plus;
     this.list = el('ul.rooms');
     this.empty = el('div.empty', {});
-    const search = el('input.filter', { type: 'search', 'aria-label': 'Filter chats', placeholder: 'Filter chats', autocomplete: 'off' });
+    const search = el('input.filter', { type: 'search', 'aria-label': 'Filter chats', placeholder: 'Filter chats', autocomplete: 'off', dir: 'auto' });
     search.addEventListener('input', () => {
       this.#filter = search.value.trim().toLocaleLowerCase();
       this.render();
@@ -82,7 +82,7 @@ export class Sidebar {
         link.replaceChildren(roomAvatar(state, room), el('span.room-text', {},
           el('span.room-top', {},
             el('span.room-name', { dir: 'auto' }, roomName(state, room)),
-            last ? el('time.room-time', { datetime: new Date(last.at).toISOString(), title: exact(last.at) }, brief(last.at)) : null),
+            last ? el('time.room-time', { dir: 'auto', datetime: new Date(last.at).toISOString(), title: exact(last.at) }, brief(last.at)) : null),
           el('span.room-bottom', {}, this.#preview(state, room, typing),
             view.unread ? el('span.badge', {}, el('span.unseen', {}, ', '), String(view.unread > 999 ? '999+' : view.unread), el('span.unseen', {}, ' unread')) : null)));
       },
@@ -94,6 +94,7 @@ export class Sidebar {
     const last = view.last_message;
     if (!last) return el('span.room-last', {}, view.archived ? 'Archived' : 'No messages yet');
     const who = last.by === this.client.me ? 'You' : view.kind === 'direct' ? null : nameOf(state, last.by).split(' ')[0];
-    return el('span.room-last', {}, ...(who ? [el('bdi', {}, who), ': '] : []), el('bdi', {}, summary(last.content)));
+    // The words are a box of their own: what doesn't fit is left out at their end, on whichever side that is.
+    return el('span.room-last.said', {}, who ? el('span.room-who', {}, el('bdi', {}, who), ': ') : null, el('span.room-words', { dir: 'auto' }, summary(last.content)));
   }
 }

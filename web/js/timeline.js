@@ -178,7 +178,7 @@ export class Timeline {
       key: `n${entry.seq}`, sig: [noteText(state, entry)],
       make: () => el('li.note', { data: { note: entry.fact } }),
       fill: (node) => node.replaceChildren(...noteParts(state, entry).map((part) => (part.name ? el('bdi', {}, part.name) : part)), ' ',
-        el('time', { datetime: new Date(entry.at).toISOString(), title: exact(entry.at) }, timeOfDay(entry.at))),
+        el('time', { dir: 'auto', datetime: new Date(entry.at).toISOString(), title: exact(entry.at) }, timeOfDay(entry.at))),
     };
   }
 
@@ -198,11 +198,12 @@ export class Timeline {
 
   #pending(state, room, item, first) {
     const quoted = item.fields.reply_to ? find(room, item.fields.reply_to) : undefined;
+    const restricted = restriction(this.client, room)?.kind ?? null;
     const reason = item.state === 'failed' ? explain(new FaultError({ code: item.fault, detail: item.detail ?? item.fault })) : null;
     return {
-      key: `c${item.client_id}`, sig: ['pending', item.state, reason, quoted, first],
+      key: `c${item.client_id}`, sig: ['pending', item.state, reason, quoted, first, restricted, item.fields.mentions],
       make: () => el('li', { tabindex: '-1' }),
-      fill: (node) => fillPending(node, state, { ...item, reason }, { quoted, first }, this.actions),
+      fill: (node) => fillPending(node, state, { ...item, reason }, { quoted, first, restricted }, this.actions),
     };
   }
 

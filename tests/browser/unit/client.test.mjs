@@ -9,6 +9,7 @@ import { newRoom, withMembers } from '../../../web/js/fold.js';
 const page = { document: { visibilityState: 'visible' }, window: new EventTarget(), navigator: {} };
 for (const [name, value] of Object.entries(page)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 const { Client } = await import('../../../web/js/client.js');
+const { storage } = await import('../../../web/js/storage.js');
 
 const ROOM = 5;
 const USERS = [[1, 'anna'], [2, 'ben'], [3, 'cleo']].map(([id, username]) => ({ id, username, full_name: '' }));
@@ -114,4 +115,40 @@ test('all users that are wanted at once are asked for, however many they are', a
   client.loadUsers(Array.from({ length: 450 }, (_, i) => i + 10));
   await settled();
   assert.deepEqual(asked.map((a) => a.ids.length), [200, 200, 50]);
+});
+
+test('a group is not made, and no invite used, without a connection: that is said at once', async () => {
+  const { client, asked } = rig();
+  client.connection.live = false;
+  await assert.rejects(client.create('Group', [], 'all'), /not connected/);
+  await assert.rejects(client.join('code'), /not connected/);
+  assert.deepEqual([asked, client.outbox.items], [[], []]);
+});
+
+test('a group that is being made is not made twice', async () => {
+  const { client, asked, answers } = rig();
+  let answer;
+  answers.create = () => new Promise((resolve) => { answer = resolve; });
+  const first = client.create('Group', [2], 'all');
+  const second = client.create('Group', [2], 'all');
+  const other = client.create('Other', [2], 'all');
+  await settled();
+  answer({ id: 7 });
+  assert.equal(await first, 7);
+  assert.equal(await second, 7);
+  await settled();
+  answer({ id: 8 });
+  assert.equal(await other, 8);
+  assert.deepEqual(asked.map((a) => a.name), ['Group', 'Other']);
+  client.create('Group', [2], 'all');
+  await settled();
+  assert.equal(asked.length, 3);
+});
+
+test('a status that can’t be kept is chosen all the same', (t) => {
+  const { client } = rig();
+  client.connection.request = async () => ({});
+  t.mock.method(storage, 'setItem', () => { throw new Error('full'); });
+  client.setStatus('away');
+  assert.equal(client.status, 'away');
 });
