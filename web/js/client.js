@@ -283,8 +283,15 @@ export class Client extends EventTarget {
 
   /** A command without a room, in which nobody could see that it waits for a connection. */
   async #now(op, fields) {
-    if (!this.connection.live) throw new Offline();
+    if (!(await this.#connected())) throw new Offline();
     return this.outbox.submit(op, 0, fields);
+  }
+
+  /** Whether there is a connection, once the one that is being made is there or isn't. */
+  #connected() {
+    const { name } = this.connection.state;
+    if (name !== 'connecting' && name !== 'resuming') return this.connection.live;
+    return new Promise((resolve) => this.addEventListener('connection', () => resolve(this.#connected()), { once: true }));
   }
 
   async direct(user) {

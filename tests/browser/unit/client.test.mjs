@@ -119,10 +119,26 @@ test('all users that are wanted at once are asked for, however many they are', a
 
 test('a group is not made, and no invite used, without a connection: that is said at once', async () => {
   const { client, asked } = rig();
-  client.connection.live = false;
+  Object.assign(client.connection, { live: false, state: { name: 'waiting' } });
   await assert.rejects(client.create('Group', [], 'all'), /not connected/);
   await assert.rejects(client.join('code'), /not connected/);
   assert.deepEqual([asked, client.outbox.items], [[], []]);
+});
+
+test('what needs a connection waits for the one that is being made, and no longer', async () => {
+  for (const [next, outcome] of [['live', /^7$/], ['waiting', /not connected/], ['stopped', /not connected/]]) {
+    const { client, answers } = rig();
+    answers.create = () => ({ id: 7 });
+    const become = (name) => {
+      Object.assign(client.connection, { live: name === 'live', state: { name } });
+      client.dispatchEvent(new CustomEvent('connection', { detail: client.connection.state }));
+    };
+    become('connecting');
+    const made = client.create('Group', [], 'all').catch((error) => error.message);
+    become('resuming');
+    become(next);
+    assert.match(String(await made), outcome);
+  }
 });
 
 test('a group that is being made is not made twice', async () => {
