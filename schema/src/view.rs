@@ -31,7 +31,7 @@ pub struct RoomView {
     pub role: Option<MemberRole>,
     /// The first number that the caller may read.
     pub first: Seq,
-    /// Everything up to this number was read by the caller.
+    /// Everything up to this number was read by the caller, or was there before they joined.
     pub read: Seq,
     /// Others' messages after that.
     pub unread: u64,

@@ -34,7 +34,8 @@ const CHAT_DOCS: &str = "chat/docs";
 const CHAT_TAG: &str = "/docs/#/chat-service";
 /// What Swagger UI has for logging in with OAuth: there is none here, and the policy refuses the script in that page.
 const OAUTH: &str = "oauth2-redirect";
-/// Swagger UI and ReDoc set styles on elements; the first draws its icons from data URLs.
+/// Swagger UI and ReDoc set styles on elements, as browsers do to show a file that is no page; the first draws its icons from data
+/// URLs.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -66,8 +67,9 @@ pub async fn serve(method: &str, path: &str, headers: &HeaderMap) -> Result<Resp
     let asset = match name.strip_prefix("docs") {
         Some("") => return redirect(method, "/docs/"),
         Some(rest) if rest.starts_with('/') => docs(&rest[1..]),
-        _ if name == CHAT_DOCS => return redirect(method, CHAT_TAG),
+        _ if name.strip_suffix('/').unwrap_or(name) == CHAT_DOCS => return redirect(method, CHAT_TAG),
         _ if name == REDOC => web("redoc/index.html"),
+        _ if name.strip_suffix('/') == Some(REDOC) => return redirect(method, "/redoc"),
         _ => web(name),
     };
     match asset {
@@ -125,8 +127,9 @@ fn web(name: &str) -> Option<Arc<Asset>> {
     kept(name, || {
         let file = Web::get(name)?;
         let bytes = if name == ENTRY { bundled(file.data) } else { shared(file.data) };
-        let policy = if name.starts_with("redoc/") { DOCS_POLICY } else { PAGE_POLICY };
-        Some(Asset::new(bytes, mime(name), Some(policy)))
+        let mime = mime(name);
+        let page = mime.starts_with("text/html") && !name.starts_with("redoc/");
+        Some(Asset::new(bytes, mime, Some(if page { PAGE_POLICY } else { DOCS_POLICY })))
     })
 }
 

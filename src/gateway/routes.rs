@@ -34,8 +34,8 @@ use crate::api::{idempotency_key, query};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// JSON is no page: nothing in it may load or run, and nobody may frame it.
-const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// JSON and text are no pages: nothing in them may load or run, and nobody may frame them. Browsers style the text that they show.
+const API_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 struct Gate {
     deps: Arc<Deps>,

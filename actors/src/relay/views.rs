@@ -26,7 +26,8 @@ impl State {
         let folded = self.folded.as_ref().ok_or_else(no_room)?;
         let member = folded.members.get(&who.user);
         let joined = member.map_or(0, |member| member.joined);
-        // A mark from an earlier membership tells nothing, and what was sent before one joined is not unread.
+        // A mark from an earlier membership tells nothing, and what was sent before one joined is not unread: who has no mark
+        // begins to read where they joined.
         let mark = self.marks.get(&who.user).filter(|mark| mark.seq >= joined).copied().unwrap_or_default();
         let unread = member.map_or(0, |member| {
             let own = member.own.saturating_sub(mark.own);
@@ -44,7 +45,7 @@ impl State {
                 members: folded.members.len(),
                 role: member.map(|member| member.role),
                 first,
-                read: mark.seq,
+                read: mark.seq.max(joined),
                 unread,
                 messages: folded.posts.saturating_sub(match folded.history {
                     History::SinceJoined => member.map_or(0, |member| member.posts_before),

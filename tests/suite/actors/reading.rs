@@ -74,6 +74,24 @@ async fn unread_is_what_others_wrote_after_the_mark() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_joins_later_begins_to_read_where_they_joined() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    for text in ["a", "b"] {
+        bed.perform(1, send(room, text)).await.unwrap();
+    }
+    bed.perform(1, json!({"op": "add", "room": room, "users": [3]})).await.unwrap();
+    let joined = bed.log(room).await.len() as u64;
+    assert_eq!(unread(&bed, 3, room).await, (joined, 0));
+    bed.perform(1, send(room, "c")).await.unwrap();
+    assert_eq!(unread(&bed, 3, room).await, (joined, 1));
+    bed.perform(3, json!({"op": "read", "room": room, "seq": 1})).await.unwrap();
+    assert_eq!(unread(&bed, 3, room).await, (joined, 1), "what was there before is read as it is");
+    bed.perform(3, json!({"op": "read", "room": room, "seq": joined + 1})).await.unwrap();
+    assert_eq!(unread(&bed, 3, room).await, (joined + 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mark_is_counted_exactly_while_its_owner_goes_on_writing() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;

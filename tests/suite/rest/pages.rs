@@ -185,6 +185,31 @@ async fn redoc_needs_no_outside_host() {
 }
 
 #[tokio::test]
+async fn documentation_is_found_with_a_slash_at_the_end_too() {
+    let gate = Gate::new().await;
+    for (path, to) in [("/redoc/", "/redoc"), ("/chat/docs/", "/docs/#/chat-service")] {
+        let got = gate.send_with("GET", path, None, &[("accept", "text/html")]).await;
+        assert_eq!((got.status, got.header("location")), (308, to), "{path}");
+    }
+    assert_eq!(gate.send_with("GET", "/redoc//", None, &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn browsers_may_style_what_is_no_page() {
+    let gate = Gate::new().await;
+    for path in ["/robots.txt", "/app.css", "/js/main.js", "/icon.svg", "/metrics", "/openapi.json", "/health"] {
+        let got = gate.send_with("GET", path, None, &[]).await;
+        let policy = got.header("content-security-policy");
+        assert!(policy.contains("style-src") && policy.contains("'unsafe-inline'"), "{path}: {policy}");
+        assert!(!policy.contains("script-src"), "{path}: {policy}");
+    }
+    for path in ["/", "/nothing"] {
+        let got = gate.send_with("GET", path, None, &[("accept", "text/html")]).await;
+        assert!(!got.header("content-security-policy").contains("unsafe"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn swagger_ui_needs_no_outside_host() {
     let gate = Gate::new().await;
     let got = gate.send_with("GET", "/docs", None, &[]).await;

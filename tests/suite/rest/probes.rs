@@ -93,6 +93,7 @@ async fn json_is_neither_kept_nor_framed() {
         assert_eq!(got.header("cache-control"), "no-store", "{path}");
         assert_eq!(got.header("x-content-type-options"), "nosniff");
         assert_eq!(got.header("referrer-policy"), "no-referrer");
-        assert_eq!(got.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+        assert_eq!(got.header("content-security-policy"), policy);
     }
 }
