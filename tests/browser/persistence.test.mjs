@@ -109,6 +109,28 @@ test('a draft outlives its tab, and goes when it is sent', async () => {
   await next.page.close();
 });
 
+test('an answer and a change that are being written outlive their tab', async () => {
+  const field = (w) => w.page.getByRole('textbox', { name: 'Message' });
+  const said = `to be answered ${count}`;
+  await anna.send(said);
+  await arrived(said);
+  await anna.message(said).hover();
+  await anna.message(said).getByRole('button', { name: 'Reply' }).click();
+  await field(anna).pressSequentially(`an answer ${count}`);
+  await anna.more(said, 'Edit');
+  await field(anna).fill('something else');
+  await anna.page.close();
+  anna = await tab();
+  await until(async () => (await field(anna).inputValue()) === 'something else', 'the change');
+  await anna.page.locator('.strip', { hasText: 'Edit message' }).waitFor();
+  await field(anna).press('Escape');
+  await anna.page.locator('.strip', { hasText: 'Reply to' }).waitFor();
+  assert.equal(await field(anna).inputValue(), `an answer ${count}`);
+  await field(anna).press('Enter');
+  await arrived(`an answer ${count}`);
+  await anna.page.locator('.strip').waitFor({ state: 'hidden' });
+});
+
 test('what one account left is neither shown nor sent under another one, and logging out forgets it', async () => {
   const w = await Window.open(browser, server.next());
   await w.register('carl', 'Carl');

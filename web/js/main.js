@@ -146,8 +146,12 @@ class App {
     const name = room.view ? `“${roomNameIn(state, room)}”` : 'a room';
     const how = { kicked: 'removed you from', banned: 'banned you from' }[entry?.fact];
     if (this.#view?.id === room.id) location.hash = '#/';
-    if (how) toast(`${nameIn(state, entry.by)} ${how} ${name}.`);
-    else toast(entry ? `You left ${name}.` : `You are no longer a member of ${name}.`);
+    const text = how ? `${nameIn(state, entry.by)} ${how} ${name}.` : entry ? `You left ${name}.` : `You are no longer a member of ${name}.`;
+    const draft = this.client.drafts.now(room.id);
+    const written = draft.edit?.text || draft.text;
+    // What was being written there is out of reach.
+    if (written.trim()) toast(text, { label: 'Copy what you wrote', run: () => copy(written) }, { stays: true });
+    else toast(text);
   }
 
   /** What was written is not thrown away without a word, nor without a way to have it back: one note for all, until it is closed. */
