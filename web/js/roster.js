@@ -64,11 +64,13 @@ export class Roster {
     this.#wanted.clear();
     this.#asking = null;
     for (let at = 0; at < wanted.length; at += USERS_MAX) {
-      await this.client.connection.request('users', { ids: wanted.slice(at, at + USERS_MAX) }).then(({ users }) => this.client.set(store.withUsers(this.client.state, users))).catch(() => {});
+      const ids = wanted.slice(at, at + USERS_MAX);
+      await this.client.connection.request('users', { ids })
+        .then(({ users }) => this.client.set(store.withUsers(this.client.state, users))).catch(() => {});
     }
   }
 
-  /** The members of a room, or undefined while not all of them are known. */
+  /** The members of a room, or undefined while not all of them are known. @param {number} id @returns {import('./types.js').User[]|undefined} */
   people(id) {
     const people = this.client.state.rooms[id]?.members?.map((m) => this.client.state.users[m.user]);
     return people?.every(Boolean) ? people : undefined;
