@@ -133,8 +133,8 @@ pub const USERNAME_CHARS_MAX: usize = 50;
 pub const FULL_NAME_CHARS_MAX: usize = 100;
 /// Bytes of an e-mail address (RFC 5321, 4.5.3.1.3).
 pub const EMAIL_BYTES_MAX: usize = 254;
-/// Shortest and longest password, in bytes.
-pub const PASSWORD_BYTES_MIN: usize = 8;
+/// Unicode scalar values that a password has at least.
+pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Seconds that an access token is good for.

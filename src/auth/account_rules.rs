@@ -3,7 +3,7 @@
 use parlance_domain::content_rules::{is_blank, is_visible};
 use parlance_schema::Fault;
 use parlance_schema::limits::{
-    EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, USERNAME_CHARS_MAX,
+    EMAIL_BYTES_MAX, FULL_NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, USERNAME_CHARS_MAX,
 };
 
 use crate::secret::Secret;
@@ -107,7 +107,9 @@ pub(super) fn sent(field: &str, text: &str, chars_max: usize) -> Result<(), Faul
 pub(super) fn password<'a>(secret: &Secret, names: impl IntoIterator<Item = &'a str>) -> Result<(), Fault> {
     let prepared = if may_be(secret) { Some(super::precis::opaque(secret.reveal())?) } else { None };
     let Some(password) = prepared.filter(|password| fits(password)) else {
-        return Err(Fault::invalid(format!("a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")));
+        return Err(Fault::invalid(format!(
+            "a password must have at least {PASSWORD_CHARS_MIN} characters, and at most {PASSWORD_BYTES_MAX} bytes"
+        )));
     };
     super::password_strength::check(&password, names)
 }
@@ -120,7 +122,7 @@ pub(super) fn may_be(secret: &Secret) -> bool {
 
 /// Whether a password is long enough to be a new one, and no longer than any.
 fn fits(password: &str) -> bool {
-    (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len())
+    password.len() <= PASSWORD_BYTES_MAX && password.chars().count() >= PASSWORD_CHARS_MIN
 }
 
 #[cfg(test)]
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_count_bytes() {
+    fn passwords_count_characters_and_bytes() {
         // Thirty Korean syllables, each given as three letters: 270 bytes, of which 90 are kept.
         let taken_apart: String = "\u{1100}\u{1102}\u{1103}\u{1105}\u{1106}\u{1107}\u{1109}\u{110b}\u{110c}\u{1112}"
             .chars()
@@ -232,9 +234,13 @@ mod tests {
         assert!(may_be(&Secret::from(taken_apart.as_str())));
         check(
             |text| password(&Secret::from(text), ["amirabella"]),
-            &["12fh5678", "äöüß", &"abcq-wz9".repeat(32), &taken_apart],
+            &["12fh5678", "äöüßéàçñ", "四つの無関係な言葉", &"abcq-wz9".repeat(32), &taken_apart],
             &[
                 "12fh567",
+                "вася",
+                "васяпет",
+                "正确的马电池钉",
+                "a\u{308}o\u{308}u\u{308}e\u{301}",
                 "",
                 &"xyzvw".repeat(52),
                 "password",

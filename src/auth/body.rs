@@ -15,7 +15,8 @@ pub struct Register {
     /// letters are written (RFC 8265).
     #[schema(min_length = 3, max_length = 50)]
     pub username: String,
-    /// 8 to 256 bytes; not a common one, a repetition, a row of keys, or little more than the user's names.
+    /// At least 8 characters, and at most 256 bytes; not one that is easy to guess: a common one, a repetition, a row of keys, a date, or
+    /// little more than the user's names.
     #[schema(value_type = String, format = Password, max_length = 256)]
     pub password: Secret,
     /// Shown to nobody else.
@@ -82,7 +83,7 @@ pub struct UpdateProfile {
 pub struct ChangePassword {
     /// The present password.
     pub old_password: Secret,
-    /// The one from now on, 8 to 256 bytes.
+    /// The one from now on, with at least 8 characters and at most 256 bytes.
     #[schema(value_type = String, format = Password, max_length = 256)]
     pub new_password: Secret,
 }

@@ -268,7 +268,7 @@ fn the_table_of_limits_is_the_code_s() {
         seconds(limits::SLOW_CLOSE_MS),
         format!("{}; {}", seconds(limits::HEARTBEAT_MS), seconds(limits::SILENCE_MS)),
         format!("{}; {}", seconds(limits::COMMAND_DEADLINE_MS), seconds(limits::OPERATION_DEADLINE_MS)),
-        format!("{}; {}", limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX),
+        format!("{}; {}", limits::PASSWORD_CHARS_MIN, limits::PASSWORD_BYTES_MAX),
         format!("{} s; {} s", grouped(limits::ACCESS_TOKEN_S), grouped(limits::REFRESH_TOKEN_S)),
     ];
     let text = read("docs/reference.md");

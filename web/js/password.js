@@ -1,20 +1,35 @@
-// Help with a new password before it is sent: what the server would refuse without looking at its list of common ones.
+// Help with a new password before it is sent: some of what the server refuses, and nothing that it doesn't.
 
 import { fold } from './names.js';
 
 export const PASSWORD_HINT = 'At least 8 characters, such as four unrelated words.';
-const BYTES_MIN = 8;
+const CHARS_MIN = 8;
 const DIFFERENT_MIN = 4;
-/** Characters besides a name below which a password is little more than that. */
+/** Characters besides the user's names below which a password is little more than those. */
 const BESIDE_MIN = 5;
-const ROWS = ['abcdefghijklmnopqrstuvwxyz', '1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', 'azertyuiop'];
-const COMMON = ['password', 'passwort', 'letmein', 'iloveyou', 'welcome', 'sunshine', 'princess', 'football', 'baseball', 'superman', 'trustno', 'dragon', 'monkey', 'master', 'admin'];
+const NAME_MIN = 3;
+const BETWEEN = /[ ._@-]/;
+const ROWS = ['abcdefghijklmnopqrstuvwxyz', '1234567890', 'qwertyuiop', 'asdfghjkl', 'qwertzuiop', 'azertyuiop', 'йцукенгшщзхъ', 'фывапролджэ'];
 
-/** Without what people put between the parts of a name. */
-const squeezed = (text) => text.replace(/[\s._-]/g, '');
-const without = (text, part) => [...text.replace(part, '')].length;
-const isRow = (text) => ROWS.some((row) => [row + row, [...(row + row)].reverse().join('')].some((keys) => keys.includes(text)));
-const isRepeated = (text) => /^(.{1,4}?)\1+$/u.test(text) || new Set(text).size < DIFFERENT_MIN;
+const backwards = (text) => [...text].reverse().join('');
+const isRow = (text) => ROWS.some((row) => row.includes(text) || backwards(row).includes(text));
+const isRepeated = (text) => /^(.{1,3}?)\1+$/u.test(text) || new Set(text).size < DIFFERENT_MIN;
+
+/** Each part of the names, and all parts together in either order; the longest first. @param {string[]} names */
+function partsOf(names) {
+  const all = names.flatMap((name) => {
+    const parts = fold(name).split(BETWEEN);
+    return [...parts, parts.join(''), parts.toReversed().join('')];
+  });
+  return all.filter((part) => [...part].length >= NAME_MIN).sort((a, b) => b.length - a.length);
+}
+
+/** Whether a password is names, forwards or backwards, with a few characters more. */
+function isLittleMore(text, names) {
+  const all = text.split(BETWEEN).join('');
+  const rest = partsOf(names).reduce((left, part) => left.replaceAll(part, '').replaceAll(backwards(part), ''), all);
+  return rest !== all && [...rest].length < BESIDE_MIN;
+}
 
 /**
  * Why a new password is too easy to guess, in words; empty where nothing speaks against it here.
@@ -22,12 +37,9 @@ const isRepeated = (text) => /^(.{1,4}?)\1+$/u.test(text) || new Set(text).size 
  */
 export function weakness(password, names = []) {
   const text = fold(password);
-  if (new TextEncoder().encode(password).length < BYTES_MIN) return 'Use at least 8 characters.';
+  if ([...password.normalize('NFC')].length < CHARS_MIN) return 'Use at least 8 characters.';
   if (isRepeated(text)) return 'This repeats the same few characters. Use more different ones.';
   if (isRow(text)) return 'This is a row of letters, digits or keys. Choose one that can’t be guessed.';
-  const own = names.flatMap((name) => [name, ...name.split(/[@\s]/)]).map((name) => squeezed(fold(name))).filter((name) => [...name].length >= 3);
-  if (own.some((name) => squeezed(text).includes(name) && without(squeezed(text), name) < BESIDE_MIN)) return 'This is little more than your name. Choose one that doesn’t contain it.';
-  const plain = text.replaceAll('0', 'o').replaceAll('1', 'i').replaceAll('@', 'a').replaceAll('$', 's');
-  if (COMMON.some((word) => plain.includes(word) && without(plain, word) < BESIDE_MIN)) return 'This is one of the most common passwords. Choose one that others don’t use.';
+  if (isLittleMore(text, names)) return 'This is little more than your name. Choose one that doesn’t contain it.';
   return '';
 }

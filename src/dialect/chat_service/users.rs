@@ -70,7 +70,7 @@ pub struct NewUser {
     username: String,
     /// The e-mail address; shown to nobody else.
     email: String,
-    /// 8 to 256 bytes.
+    /// At least 8 characters, and at most 256 bytes.
     password: Secret,
     /// The name to show; the username where it is absent.
     #[serde(default)]

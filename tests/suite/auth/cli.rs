@@ -102,7 +102,7 @@ async fn mistakes_are_told_in_words() {
     for (words, typed, told) in [
         ("user add ada --no-password", "", "taken"),
         ("user add 12345 --no-password", "", "plain number"),
-        ("user add bob --password-stdin", "short\n", "8 to 256 bytes"),
+        ("user add bob --password-stdin", "short\n", "at least 8 characters"),
         ("user add bob", "correct horse\n", "--password-stdin"),
         ("user add bob --no-password --password-stdin", "", "cannot be used with"),
         ("user role ada emperor", "", "readonly, user, manager"),
