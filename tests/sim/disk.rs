@@ -7,6 +7,7 @@
 mod feed;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,12 +107,14 @@ pub struct Disk {
     all: Mutex<All>,
     /// Rooms whose appends time out more often than others', and come late.
     late: Mutex<std::collections::BTreeSet<RoomId>>,
+    /// Appends that timed out and are still to come.
+    pub to_come: AtomicUsize,
     pub switches: Switches,
 }
 
 impl Disk {
     pub fn new(switches: Switches) -> Self {
-        Self { all: Mutex::default(), late: Mutex::default(), switches }
+        Self { all: Mutex::default(), late: Mutex::default(), to_come: AtomicUsize::new(0), switches }
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {

@@ -99,9 +99,11 @@ impl Store {
     fn apply_late(&self, append: Append) {
         let (disk, wait) = (self.disk.clone(), self.rng.between(5, 4_000));
         let wait = if disk.is_late(append.room) { 4 * wait } else { wait };
+        disk.to_come.fetch_add(1, SeqCst);
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
             let _ = disk.append(&append);
+            disk.to_come.fetch_sub(1, SeqCst);
         });
     }
 }
