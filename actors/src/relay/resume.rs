@@ -31,16 +31,14 @@ impl State {
             // A room that one is not in, and one that is not there, look the same.
             return Ok(Resumed { last: 0, ..self.resumed(0, Outcome::Gone) });
         };
-        let here = |sub: &Sub| sub.link.id == link.id && sub.until.is_none();
-        if matches!(from, From::Joining) && lock(&self.subs).iter().any(here) {
-            // The news came twice; to begin again would push entries again. Told so, the session does nothing.
-            return Ok(self.resumed(0, Outcome::Gone));
-        }
         let joined = member.map_or(1, |member| member.joined);
+        let here = |sub: &Sub| sub.link.id == link.id;
         let (position, outcome) = match from {
             From::Joining if self.pushes(link.id, joined) => {
                 return Err(Fault::already("this connection already receives this room's events"));
             }
+            // Who was removed before has the entries up to that one to come first. The session asks again.
+            From::Joining if lock(&self.subs).iter().any(here) => return Ok(self.resumed(0, Outcome::Gone)),
             // Found long after it was told: from now on, as after a reset.
             From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
             From::Joining => (joined - 1, Outcome::Live),

@@ -96,3 +96,24 @@ async fn who_was_removed_while_behind_gets_the_entry_that_says_so_and_nothing_af
     slow.drain();
     assert_eq!(slow.seqs(room).len(), 101);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_removed_while_behind_and_taken_in_again_gets_all_of_both_times() {
+    let bed = Bed::new().await;
+    let room = bed.group(1, &[2]).await;
+    let mut slow = bed.client(2).await;
+    let text = "x".repeat(9_000);
+    for n in 0..100 {
+        bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
+    }
+    assert!(slow.link.outbox.is_lagging());
+    bed.perform(1, json!({"op": "kick", "room": room, "user": 2})).await.unwrap();
+    bed.perform(1, json!({"op": "add", "room": room, "users": [2]})).await.unwrap();
+    bed.perform(1, send(room, "back")).await.unwrap();
+    pass(10).await;
+    slow.reach(room, 104).await;
+    assert_eq!(slow.seqs(room), (2..=104).collect::<Vec<_>>());
+    let told: Vec<&str> =
+        slow.pushes.iter().filter_map(|push| push["push"].as_str()).filter(|push| push.starts_with("room_")).collect();
+    assert_eq!(told, ["room_gone", "room_added"]);
+}
