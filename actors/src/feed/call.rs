@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parlance_schema::entry::Entry;
 use parlance_schema::limits::FEED_PAGE_ENTRIES_MAX;
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::{Millis, RoomId, Seq};
 
 use super::Registry;
 use crate::ports::consumer::{Consumer, Delivered, Page, Undelivered};
-use crate::ports::store::{Cursor, DueMark, Filter, Range, StoreError};
+use crate::ports::store::{Cursor, Filter, Range, StoreError};
 
 /// How long a consumer may take for a page.
 const DELIVER_MAX: Duration = Duration::from_secs(30);
@@ -39,8 +39,8 @@ pub(super) struct Call {
 pub(super) enum Outcome {
     /// Entries up to this number are done.
     UpTo(Seq),
-    /// So are these; for the rest, which come after this time, there is a mark.
-    Later(Seq, Duration),
+    /// So are these; the rest is to come after this pause, at this time by the wall clock.
+    Later(Seq, Duration, Millis),
     /// The destination takes nothing now.
     Unavailable(String),
     /// Entries before this number are done, and it is not taken.
@@ -100,22 +100,15 @@ impl Call {
             Ok(Err(_)) => Outcome::Panicked(first, page.entries.len() == 1),
             Ok(Ok(Ok(Delivered::All))) => Outcome::UpTo(last),
             Ok(Ok(Ok(Delivered::UpTo(seq)))) => Outcome::UpTo(seq.clamp(done, last)),
-            Ok(Ok(Ok(Delivered::Later(seq, pause)))) => self.later(seq.clamp(done, last), pause).await,
+            Ok(Ok(Ok(Delivered::Later(seq, pause)))) => self.later(seq.clamp(done, last), pause),
             Ok(Ok(Err(Undelivered::Unavailable(why)))) => Outcome::Unavailable(why),
             Ok(Ok(Err(Undelivered::Refused { seq, reason }))) => Outcome::Refused(seq.clamp(first, last), reason),
         }
     }
 
-    /// Writes a mark for what is to come later, before anything counts on it.
-    async fn later(&self, seq: Seq, pause: Duration) -> Outcome {
-        let registry = &self.registry;
+    fn later(&self, seq: Seq, pause: Duration) -> Outcome {
         let pause = pause.min(LATER_MAX);
-        let due = registry.shared.clock.now() + pause.as_millis() as u64;
-        let mark = DueMark { due, mark: registry.mark(self.room, registry.next()) };
-        match registry.shared.store.put_due(mark).await {
-            Ok(()) => Outcome::Later(seq, pause),
-            Err(error) => Outcome::Store(error.to_string()),
-        }
+        Outcome::Later(seq, pause, self.registry.shared.clock.now() + pause.as_millis() as u64)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlance_schema::limits::DEAD_LETTER_REASON_BYTES_MAX;
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::{Millis, RoomId, Seq};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
@@ -218,6 +218,7 @@ impl State {
         let Some(turn) = Turn::take(&self.registry.inboxes[self.consumer], id) else {
             return self.wait(me, id, PAUSE_MIN);
         };
+        self.registry.table().is_called(self.consumer, id);
         room.calling = true;
         self.calls += 1;
         let call = Call {
@@ -253,18 +254,18 @@ impl State {
                 room.moves_on();
                 metrics::counter!("parlance_feed_entries_total", "consumer" => self.label.clone())
                     .increment(seq - before);
-                self.got(id, generation, (before, seq), false);
+                self.got(id, generation, (before, seq), None);
                 self.ready.insert(id);
             }
-            Outcome::Later(seq, pause) => {
+            Outcome::Later(seq, pause, due) => {
                 room.moves_on();
-                self.got(id, generation, (before, seq), true);
+                self.got(id, generation, (before, seq), Some(due));
                 self.wait(me, id, pause);
             }
             Outcome::Refused(seq, reason) => {
                 let tries = room.refuses(seq);
                 let pause = pause(tries);
-                self.got(id, generation, (before, seq - 1), false);
+                self.got(id, generation, (before, seq - 1), None);
                 if tries >= TRIES_MAX { self.bury(me, id, generation, seq, reason) } else { self.wait(me, id, pause) }
             }
             Outcome::Panicked(seq, single) => {
@@ -306,7 +307,7 @@ impl State {
         me.send_after(pause, || Msg::Look);
     }
 
-    fn got(&self, room: RoomId, generation: u64, (before, seq): (Seq, Seq), later: bool) {
+    fn got(&self, room: RoomId, generation: u64, (before, seq): (Seq, Seq), later: Option<Millis>) {
         let mut table = self.registry.table();
         // The first time, it was the store that said where the consumer was.
         let kept = if table.done(self.consumer, room).is_none() { before } else { 0 };
@@ -343,7 +344,7 @@ impl State {
         if kept {
             room.moves_on();
             metrics::counter!("parlance_feed_dead_letters_total", "consumer" => self.label.clone()).increment(1);
-            self.got(id, generation, (0, seq), false);
+            self.got(id, generation, (0, seq), None);
             self.ready.insert(id);
         } else {
             self.wait(me, id, PAUSE_MIN);

@@ -7,7 +7,7 @@ use parlance_schema::{RoomId, Seq};
 use super::keeper::State;
 use super::table::Step;
 use super::{Registry, call};
-use crate::ports::store::{Cursor, Progress, StoreError, Thing, WorkMark};
+use crate::ports::store::{Cursor, DueMark, Progress, StoreError, Thing, WorkMark};
 
 /// Rooms that are looked after at the same time.
 const AT_ONCE: usize = 16;
@@ -102,6 +102,7 @@ impl Registry {
             Some((Verdict::Leave, last)) if last == end => self.leave(room).await?,
             _ => return Ok(()),
         }
+        self.keep_dues(room).await?;
         if !self.keep(room, Some((self.mark(room, at), end))).await? {
             // The log has gone on meanwhile.
             self.table().fenced(room, at, end, false);
@@ -110,6 +111,17 @@ impl Registry {
         let mut table = self.table();
         if table.removed(room, at) {
             self.forget(&table, room);
+        }
+        Ok(())
+    }
+
+    /// Writes marks for the times at which consumers want the rest, anew each time that the room's own is to go: another node may have
+    /// taken what was written before, with the log as it was then.
+    async fn keep_dues(&self, room: RoomId) -> Result<(), StoreError> {
+        let dues = self.table().dues(room);
+        for due in dues {
+            let due = due.max(self.shared.clock.now());
+            self.shared.store.put_due(DueMark { due, mark: self.mark(room, self.next()) }).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use parlance_domain::feed::{Rest, Unfinished, Verdict, judge};
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::{Millis, RoomId, Seq};
 use tokio::time::Instant;
 
 use crate::ports::store::{Cursor, Registered};
@@ -52,8 +52,8 @@ pub(super) struct Done {
     pub seq: Seq,
     /// Up to this number the store has it too.
     pub kept: Seq,
-    /// The rest is to come later, for which there is a mark.
-    pub later: bool,
+    /// When the rest is to come, if that is later: a mark for that time is written before the room's own goes.
+    pub later: Option<Millis>,
 }
 
 /// What is to be done about a room's mark, as the table sees it.
@@ -160,7 +160,18 @@ impl Table {
     /// The time has come for what consumers left for later.
     pub fn is_due(&mut self, room: RoomId) {
         let done = self.works.get_mut(&room).into_iter().flat_map(|work| work.done.values_mut());
-        done.for_each(|done| done.later = false);
+        done.for_each(|done| done.later = None);
+    }
+
+    /// A consumer is called for a room: what it wanted later, it is given now.
+    pub fn is_called(&mut self, consumer: usize, room: RoomId) {
+        let done = self.works.get_mut(&room).and_then(|work| work.done.get_mut(&consumer));
+        done.into_iter().for_each(|done| done.later = None);
+    }
+
+    /// When this node's consumers want the rest of a room.
+    pub fn dues(&self, room: RoomId) -> BTreeSet<Millis> {
+        (0..self.own.len()).filter_map(|consumer| self.done(consumer, room)?.later).collect()
     }
 
     /// The log goes so far; says whether that is of use to anybody.
@@ -273,7 +284,7 @@ impl Table {
         let one = |(at, _): (usize, &String)| {
             self.own(at)?;
             let done = self.done(at, room).unwrap_or_default();
-            Some(if done.later { Seq::MAX } else { done.seq })
+            Some(if done.later.is_some() { Seq::MAX } else { done.seq })
         };
         self.own.iter().enumerate().filter_map(one).min().unwrap_or(Seq::MAX)
     }
@@ -361,7 +372,7 @@ impl Table {
     pub fn oldest_s(&self, consumer: usize) -> f64 {
         let behind = |(room, work): &(&RoomId, &Work)| {
             let done = self.done(consumer, **room).unwrap_or_default();
-            !done.later && work.end.is_some_and(|end| done.seq < end)
+            done.later.is_none() && work.end.is_some_and(|end| done.seq < end)
         };
         let oldest = self.works.iter().filter(behind).map(|(_, work)| work.since).min();
         oldest.map_or(0.0, |since| since.elapsed().as_secs_f64())

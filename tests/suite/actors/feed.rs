@@ -274,6 +274,26 @@ async fn what_is_wanted_later_comes_then_whoever_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_wanted_later_has_a_mark_whatever_became_of_the_first() {
+    const DUE: u64 = START + 3_600_000;
+    let probe = Arc::new(Probe::scripted(move |_, seqs| {
+        if seqs.contains(&2) { Act::Later(1, Duration::from_secs(3_500)) } else { Act::Take }
+    }));
+    let store = populated().await;
+    let bed = node(&store, 1, &probe).await;
+    let id = bed.group(1, &[]).await;
+    say(&bed, id, 1).await;
+    let due = async || store.inner.due(room(id).get() as u8 % FEED_SHARDS, DUE, 10).await.unwrap();
+    eventually("the rest is wanted later", async || probe.taken(id) == [1]).await;
+    pass(300).await;
+    // A node whose clock is ahead takes the mark, gives what there is, and falls silent; then the room goes on.
+    store.inner.drop_due(&due().await).await.unwrap();
+    say(&bed, id, 1).await;
+    finished(&store).await;
+    assert_eq!((probe.taken(id), due().await.len()), (vec![1], 1), "nothing else leads to what came since");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_node_left_undone_is_given_by_its_next_start() {
     for marks_before in [false, true] {
         let (store, away) = (populated().await, Arc::new(Probe::scripted(|_, _| Act::Away)));

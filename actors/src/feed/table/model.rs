@@ -229,7 +229,7 @@ impl World {
 
     fn deliver(&mut self, at: usize) {
         let Some(end) = self.nodes[at].table.get(ROOM).and_then(|work| work.end) else { return };
-        let done = Done { generation: 1, seq: end, kept: end, later: false };
+        let done = Done { generation: 1, seq: end, kept: end, later: None };
         self.nodes[at].table.got(0, ROOM, done);
         let cursor = self.cursors.entry("own".to_owned()).or_default();
         *cursor = end.max(*cursor);
