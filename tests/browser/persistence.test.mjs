@@ -237,7 +237,8 @@ test('without Web Locks, as over plain http, a tab that is closed is followed by
   await first.page.locator('.banner', { hasText: PROMISE }).waitFor();
   await first.send(`without locks ${count}`);
   await first.page.close({ runBeforeUnload: true });
-  await second.message(`without locks ${count}`).waitFor();
+  // A lease of the tab that is closed, should it have one just then, holds for 15 s.
+  await second.message(`without locks ${count}`).waitFor({ timeout: 30_000 });
   await server.run();
   await arrived(`without locks ${count}`);
   await nothingPending(second);
