@@ -1,8 +1,10 @@
 //! Looking after this node's own marks: writing cursors, and taking marks away where all is done.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 use parlance_domain::feed::Verdict;
-use parlance_schema::{RoomId, Seq};
+use parlance_schema::{Millis, RoomId, Seq};
 
 use super::keeper::State;
 use super::table::Step;
@@ -96,13 +98,17 @@ impl Registry {
 
     async fn finish(&self, room: RoomId, at: u64, end: Seq) -> Result<(), StoreError> {
         let others = self.others_seq(room, end).await?;
-        let verdict = self.table().verdict(room, others);
+        let (verdict, dues) = {
+            let table = self.table();
+            // Who counts as done because it wants the rest later has a mark written for that, whatever it wants by then.
+            (table.verdict(room, others), table.dues(room))
+        };
         match verdict {
             Some((Verdict::Remove, last)) if last == end => {}
             Some((Verdict::Leave, last)) if last == end => self.leave(room).await?,
             _ => return Ok(()),
         }
-        self.keep_dues(room).await?;
+        self.keep_dues(room, dues).await?;
         if !self.keep(room, Some((self.mark(room, at), end))).await? {
             // The log has gone on meanwhile.
             self.table().fenced(room, at, end, false);
@@ -117,8 +123,7 @@ impl Registry {
 
     /// Writes marks for the times at which consumers want the rest, anew each time that the room's own is to go: another node may have
     /// taken what was written before, with the log as it was then.
-    async fn keep_dues(&self, room: RoomId) -> Result<(), StoreError> {
-        let dues = self.table().dues(room);
+    async fn keep_dues(&self, room: RoomId, dues: BTreeSet<Millis>) -> Result<(), StoreError> {
         for due in dues {
             let due = due.max(self.shared.clock.now());
             self.shared.store.put_due(DueMark { due, mark: self.mark(room, self.next()) }).await?;

@@ -38,7 +38,11 @@ impl State {
                 return Err(Fault::already("this connection already receives this room's events"));
             }
             // Who was removed before has the entries up to that one to come first. The session asks again.
-            From::Joining if lock(&self.subs).iter().any(here) => return Ok(self.resumed(0, Outcome::Gone)),
+            From::Joining if lock(&self.subs).iter().any(here) => {
+                return Err(Fault::busy(
+                    "this connection is still being sent what came before its user left the room: send the request again in a moment",
+                ));
+            }
             // Found long after it was told: from now on, as after a reset.
             From::Joining if self.last() - joined > RESUME_ENTRIES_MAX => (self.last(), Outcome::Live),
             From::Joining => (joined - 1, Outcome::Live),

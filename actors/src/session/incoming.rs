@@ -74,7 +74,7 @@ impl Receiver for Incoming {
         let request = Counted::new(&self.sessions.node.shared.meters.session_mailbox, Box::new((op, reply)));
         if let Err(Msg::Request(request)) = self.tell(link, Msg::Request(request)) {
             request.take().1.finish(Err(Fault::busy(
-                "the server had a short failure on this connection, which stays open: send the request again",
+                "the server could not take this request just now; the connection stays open: send the request again",
             )
             .after(50)));
         }

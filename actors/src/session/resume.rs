@@ -19,6 +19,9 @@ use crate::link::ticks;
 use crate::relay::From;
 use crate::room::ReplyTo;
 
+/// Between the last tries to have a new room pushed.
+const LAST_PAUSE_MS: u64 = 5_000;
+
 impl State {
     /// Subscribes to all of the user's rooms, each from the client's position.
     pub(super) fn resume(&self, me: &ActorRef<Msg>, reply: ReplyTo, positions: Vec<(RoomId, Position)>) {
@@ -75,7 +78,8 @@ impl State {
         let (sessions, link, me) = (self.sessions.clone(), self.link.clone(), me.clone());
         tokio::spawn(async move {
             // The relay may be restarting, or not have heard yet what the user was told.
-            for pause_ms in [50, 200, 1_000, 5_000, 0] {
+            let mut pauses = [50, 200, 1_000, LAST_PAUSE_MS].into_iter();
+            while !link.outbox.is_closed() {
                 match subscribe(&sessions.node.relays, &link, room, From::Joining).await {
                     Ok(resumed) if resumed.outcome != Outcome::Gone => {
                         if me.cast(Msg::Resumed(vec![resumed], None)).is_err() {
@@ -84,10 +88,17 @@ impl State {
                         return;
                     }
                     Err(fault) if fault.code == Code::Already => return,
-                    // The client finds the room at its next resume.
-                    outcome => tracing::info!(%room, session = link.id, ?outcome, "a new room can't be pushed"),
+                    outcome => {
+                        // What must be sent first takes as long as the client takes.
+                        let waits = matches!(&outcome, Err(fault) if fault.code == Code::Busy);
+                        let Some(pause_ms) = pauses.next().or(waits.then_some(LAST_PAUSE_MS)) else {
+                            // The client finds the room at its next resume.
+                            tracing::info!(%room, session = link.id, ?outcome, "a new room can't be pushed");
+                            return;
+                        };
+                        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                    }
                 }
-                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
         });
     }

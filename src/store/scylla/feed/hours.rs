@@ -19,6 +19,8 @@ const HOUR_MS: u64 = 3_600_000;
 const KEPT_HOURS: u64 = 72;
 /// How long a partition of an hour that is over is left alone once it was empty.
 const EMPTY_FOR: Duration = Duration::from_secs(600);
+/// How long after its hour a mark may be written still, by a process that was slow.
+const LATE_MS: u64 = 60_000;
 /// How long an hour counts as written down once this process did so.
 const WRITTEN_FOR: Duration = Duration::from_secs(1_800);
 
@@ -63,7 +65,7 @@ pub(super) async fn due(db: &Db, shard: u8, now: Millis, limit: usize) -> Result
     let hours = cql::rows::<(i64,)>(&db.session, &db.statements.hours, (int(now / HOUR_MS),)).await?;
     for (hour,) in hours {
         let hour = uint(hour)?;
-        let over = (hour + 1) * HOUR_MS < now;
+        let over = (hour + 1) * HOUR_MS + LATE_MS < now;
         if over && db.hours.empty.get(&(hour, shard)).is_some_and(|at| at.elapsed() < EMPTY_FOR) {
             continue;
         }
