@@ -5,7 +5,7 @@ use parlance_schema::user::{MeView, Principal, Role};
 use parlance_schema::{Fault, TenantId, UserId};
 
 use super::login::NewAccount;
-use super::{Accounts, account_rules, me_view, store_fault};
+use super::{Accounts, me_view, store_fault};
 use crate::secret::Secret;
 
 /// Who acts.
@@ -124,7 +124,7 @@ impl Accounts {
     pub async fn reset_password(&self, user: UserId, password: &Secret) -> Result<(), Fault> {
         let account = self.account(Who::Id(user)).await?.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let names = [account.username.as_str(), account.full_name.as_str()].into_iter().chain(account.email.as_deref());
-        account_rules::password(password, names)?;
+        self.hasher.check_new(password, names).await?;
         let hash = self.hasher.hash(password).await?;
         let (account, ()) = self
             .change(user, |account| {

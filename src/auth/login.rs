@@ -66,7 +66,7 @@ impl Accounts {
         full_name.as_deref().map_or(Ok(()), account_rules::full_name)?;
         if let Some(password) = &new.password {
             let names = [Some(username.as_str()), email.as_deref(), full_name.as_deref()];
-            account_rules::password(password, names.into_iter().flatten())?;
+            self.hasher.check_new(password, names.into_iter().flatten()).await?;
         }
         // Before a hash is spent on it.
         if self.account(Who::Username(new.tenant, &username)).await?.is_some() {

@@ -7,7 +7,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use parlance_schema::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::precis;
+use super::{account_rules, precis};
 use crate::config;
 use crate::secret::Secret;
 
@@ -69,6 +69,20 @@ impl Hasher {
             cores: Arc::new(Semaphore::new(cores)),
             dummy: dummy.into(),
         })
+    }
+
+    /// Checks a new password of somebody with these names: its length, its characters, and that it is not easily guessed. Estimating
+    /// that takes milliseconds, so it has its turn like a hash.
+    ///
+    /// # Errors
+    /// Which rule it breaks, and what to do; `busy` when too many wait.
+    pub(super) async fn check_new<'a>(
+        &self,
+        password: &Secret,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Fault> {
+        let (password, names) = (password.clone(), names.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        self.run(move || account_rules::password(&password, names.iter().map(String::as_str))).await?
     }
 
     /// Hashes a new password, to PHC form.

@@ -24,7 +24,7 @@ const JUDGED_CHARS_MAX: usize = 64;
 /// Characters of a password that is estimated in other forms as well, of which there are dozens at worst.
 const FORMS_CHARS_MAX: usize = 20;
 /// Signs that the library takes for letters, besides digits and the usual ones. It tries all combinations of their meanings, which takes
-/// a third of a second for a long password that has them all; there they stand for themselves.
+/// a third of a second for a long password that has them all; so but for the first form of a short one they stand for themselves.
 const RARELY_LETTERS: [char; 7] = ['(', '{', '[', '<', '|', '%', '+'];
 /// The power of ten that guesses increase by where the words of a password are set apart.
 const SPACES_LOG10: f64 = 3.0;
@@ -162,6 +162,7 @@ fn forms(judged: &str) -> Vec<(String, f64)> {
             let added = (signs - 0.5).max(0.0) + spaces;
             let elsewhere = LAYOUTS.iter().map(|(theirs, ours)| typed(&plain, theirs, ours));
             for form in std::iter::once(plain.clone()).chain(elsewhere) {
+                let form = form.replace(RARELY_LETTERS, "~");
                 if forms.iter().all(|(known, _)| *known != form) {
                     forms.push((form, added));
                 }
@@ -337,8 +338,10 @@ mod tests {
         let signs = "@{5<627%970|!$+31(8[4".repeat(13);
         let mixed = "74у$уé5й 1y yу!$yй9ён1нг".repeat(9);
         let short: String = mixed.chars().take(FORMS_CHARS_MAX).collect();
+        // Signs that may be letters, and letters that each keyboard has elsewhere.
+        let elsewhere = "4@({[<691!|7$5+аεקش가".to_owned();
         let _ = check("the lists are read once", NAMES);
-        for password in [signs, mixed, short, "aB3$xyz!".repeat(32)] {
+        for password in [signs, mixed, short, elsewhere, "aB3$xyz!".repeat(32)] {
             let began = std::time::Instant::now();
             assert_eq!(check(&password, NAMES), Ok(()), "{password}");
             // Tens of milliseconds without optimisations, on a machine that has nothing else to do.

@@ -96,7 +96,8 @@ impl Accounts {
         let account = account.ok_or_else(|| Fault::not_found("there is no such user"))?;
         let email = update.email.as_ref().unwrap_or(&account.email).as_deref();
         let full_name = update.full_name.as_deref().unwrap_or(&account.full_name);
-        account_rules::password(&change.new_password, [account.username.as_str(), full_name].into_iter().chain(email))?;
+        let names = [account.username.as_str(), full_name].into_iter().chain(email);
+        self.hasher.check_new(&change.new_password, names).await?;
         let stored = account.password;
         if !self.hasher.verify(&change.old_password, stored.as_deref()).await? {
             return Err(wrong());

@@ -15,11 +15,13 @@ const UNSPACED = '[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Sc
  * After any other letter or digit it is an address, not a mention. Marks belong to letters (vowel signs, accents), but for the two that
  * make an emoji of a sign or digit.
  */
-const SIGN = `(?<!(?!${UNSPACED})[\\p{L}\\p{N}](?:(?![\\ufe0f\\u20e3])\\p{M})*_*)[@＠]`;
+const SIGN = `(?<!(?!${UNSPACED})[\\p{L}\\p{N}](?:(?![\\ufe0f\\u20e3])\\p{M}){0,16}_{0,50})[@＠]`;
 /** What names consist of; joiners shape letters in some scripts. */
 const NAME = '[\\p{L}\\p{N}\\p{M}\\u200c\\u200d_.-]';
-const AT = new RegExp(`${SIGN}(${NAME}+)`, 'gu');
-const AT_END = new RegExp(`${SIGN}(${NAME}*)$`, 'u');
+/** Looked at of what may be a name, of which the longest has 50 characters: a message is searched in no time whatever is in it. */
+const NAME_MAX = 100;
+const AT = new RegExp(`${SIGN}(${NAME}{1,${NAME_MAX}})`, 'gu');
+const AT_END = new RegExp(`${SIGN}(${NAME}{0,${NAME_MAX}})$`, 'u');
 
 /**
  * The mentions in a text, each the longest name that fits: what follows an `@` is tried whole, then without its last part, where

@@ -76,11 +76,14 @@ export class Roster {
     return people?.every(Boolean) ? people : undefined;
   }
 
-  /** Whom a message mentions of those who are members now. Who can't be found out isn't mentioned; without a connection it waits. */
+  /**
+   * Whom a message mentions of those who are members now. Who can't be found out isn't mentioned; without a connection, or while the
+   * server can't say, it waits.
+   */
   async mentioned({ room, fields, doubted }) {
     if (doubted || !this.people(room)) {
       await this.#take(room).catch((error) => {
-        if (error instanceof Disconnected) throw error;
+        if (error instanceof Disconnected || error.retry === 'later') throw error;
       });
       // Who the members are may have got lost with it.
       if (!this.client.connection.live) throw new Disconnected();
