@@ -167,7 +167,7 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as json");
             Failure::from(Fault::internal(
-                "the server could not produce the response; check whether a change was done before you try again",
+                "the server could not produce the response; check whether your request took effect before you send it again",
             ))
             .response()
         }
@@ -225,8 +225,10 @@ fn failure(rejection: &Rejection) -> Failure {
     if rejection.is_not_found() {
         return Failure::no_route();
     }
-    Fault::internal("the server failed to handle the request: check whether a change was done before you try again")
-        .into()
+    Fault::internal(
+        "the server failed to handle the request: check whether your request took effect before you send it again",
+    )
+    .into()
 }
 
 /// A fault as a rejection, for filters that refuse a request.

@@ -214,7 +214,7 @@ fn in_json(expected: &str) -> String {
         _ if kind(&["a sequence", "sequence", "a tuple", "tuple", "an array", "fewer elements"]) => {
             "an array".to_owned()
         }
-        _ => "what the API documentation at /docs says".to_owned(),
+        _ => "of the type that the API documentation at /docs gives".to_owned(),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
         check(
             "data did not match any variant of untagged enum Body",
             "",
-            "the body must be what the API documentation at /docs says",
+            "the body must be of the type that the API documentation at /docs gives",
         );
     }
 

@@ -166,7 +166,7 @@ impl Accounts {
             Some(_) => Ok(()),
             None => Err(Fault::new(
                 Code::Exists,
-                "your token has a username that another person's account on this server already has: ask the server's operator to change one of the two usernames",
+                "the username in your token is already taken by another person's account on this server: ask the server's operator to change one of the two",
             )),
         }
     }

@@ -92,7 +92,7 @@ async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Respon
         let handled = AssertUnwindSafe(handle(&gate, found, request, &mut body)).catch_unwind().await;
         let response = handled.unwrap_or_else(|_| {
             Err(Fault::internal(
-                "the server failed to handle the request: check whether a change was done before you try again",
+                "the server failed to handle the request: check whether your request took effect before you send it again",
             )
             .into())
         });
@@ -154,7 +154,7 @@ async fn to_the_end(call: Call) -> Result<Response, Failure> {
     let task = tokio::spawn(rest::run(call).in_current_span());
     task.await.unwrap_or_else(|_| {
         Err(Fault::internal(
-            "the server failed to handle the request: check whether a change was done before you try again",
+            "the server failed to handle the request: check whether your request took effect before you send it again",
         )
         .into())
     })

@@ -282,12 +282,7 @@ fn admit(chat: &mut Chat, counts: &mut HashMap<UserId, usize>, piece: &mut Piece
     for (row, old, member) in std::mem::take(&mut chat.members) {
         let count = counts.entry(member.user).or_default();
         if admitted.len() >= MEMBERS_MAX {
-            piece.refuse(
-                What::Participants,
-                row,
-                Some(old),
-                format!("the room would have more than {MEMBERS_MAX} members, which is the limit"),
-            );
+            piece.refuse(What::Participants, row, Some(old), format!("a room can have at most {MEMBERS_MAX} members"));
         } else if *count >= ROOMS_PER_USER_MAX {
             piece.refuse(
                 What::Participants,

@@ -236,8 +236,7 @@ impl Job {
             let mut rows = Rows::open(input, columns(what))?;
             while !matches!(rows.next()?, Next::End) {}
             if self.progress.digests.get(&what) != Some(&rows.digest()) {
-                let why =
-                    "an import of other files has come to its end here; --again brings these in as well, as new users";
+                let why = "an import has come to its end here, of other files or given up half way; --again brings these in as well, as new users";
                 return Err(Error::Other(why.to_owned()));
             }
         }

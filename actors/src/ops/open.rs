@@ -42,7 +42,9 @@ pub(super) async fn create(
     if new.members.len() > MEMBERS_MAX {
         return Err(Fault::new(
             Code::RoomFull,
-            format!("the room would have more than {MEMBERS_MAX} members, which is the limit"),
+            format!(
+                "a room can have at most {MEMBERS_MAX} members, and this one would have more: add fewer people, or let somebody leave first"
+            ),
         ));
     }
     writer(who)?;

@@ -101,7 +101,7 @@ pub(super) async fn typing(node: &Registries, who: Principal, room: RoomId, on: 
 pub(super) async fn mark(node: &Registries, who: Principal, room: RoomId, seq: Seq) -> Result<Answer, Fault> {
     // Up to the end is any number that is larger, but a number all the same.
     if seq > ID_MAX {
-        return Err(Fault::invalid(format!("an entry's number must be at most {ID_MAX}")));
+        return Err(Fault::invalid(format!("`seq` must be at most {ID_MAX}")));
     }
     node.relays.mark(room, who, seq).await?;
     Ok(Answer::Empty {})

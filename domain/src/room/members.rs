@@ -24,7 +24,12 @@ pub(super) const fn weight(users: usize) -> usize {
 }
 
 pub(super) fn room_full() -> Fault {
-    Fault::new(Code::RoomFull, format!("the room would have more than {MEMBERS_MAX} members, which is the limit"))
+    Fault::new(
+        Code::RoomFull,
+        format!(
+            "a room can have at most {MEMBERS_MAX} members, and this one would have more: add fewer people, or let somebody leave first"
+        ),
+    )
 }
 
 /// Decides the opening of a room whose log is empty.

@@ -183,7 +183,7 @@ impl<R> Writer<R> {
     pub(super) fn unreadable(&mut self, ticket: Ticket) {
         if let Some(refused) = self.refusals.remove(ticket) {
             let fault = Fault::store_unavailable(
-                "the database can't be read right now, so the server can't tell whether an earlier attempt succeeded; send the request again later with the same `client_id` (over REST, the same `Idempotency-Key`)",
+                "the database can't be read right now, so the server can't check whether it has done this request before; send it again later with the same `client_id` (over REST, the same `Idempotency-Key`)",
             );
             let fault = not_done(refused.doubt, fault);
             self.reply(refused.ask.reply, Err(fault));
