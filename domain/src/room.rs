@@ -20,6 +20,7 @@ pub mod writer;
 
 pub use command_rules::{needs, weight, word};
 pub use decide::{Ask, decide};
+pub use members::room_full;
 pub use permissions::{may_write, no_room};
 pub use snapshot::Snapshot;
 pub use state::{Ban, Invite, Member, Mute, State};

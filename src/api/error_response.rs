@@ -225,6 +225,11 @@ fn failure(rejection: &Rejection) -> Failure {
     if rejection.is_not_found() {
         return Failure::no_route();
     }
+    unhandled()
+}
+
+/// What is answered where the server failed in the middle of a request.
+pub fn unhandled() -> Failure {
     Fault::internal(
         "the server failed to handle the request: check whether your request took effect before you send it again",
     )

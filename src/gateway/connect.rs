@@ -112,7 +112,7 @@ async fn connect(
     };
     let (session, delivery) = (deps.service.next_session(), mounted.socket.delivery);
     let link = Link::serving(room, delivery, session, who.principal, wire, who.expires_at);
-    link.liveness.keep_token(Some(token));
+    link.liveness.keep_token(token);
     let receiver = enter(deps, &link, rooms).await.inspect_err(Refusal::count_session)?;
     Ok((link, receiver))
 }

@@ -90,12 +90,7 @@ async fn answer(gate: Arc<Gate>, request: Request, mut body: Incoming) -> Respon
     let span = tracing::info_span!("http", %id, method, route = pattern);
     let handled = async {
         let handled = AssertUnwindSafe(handle(&gate, found, request, &mut body)).catch_unwind().await;
-        let response = handled.unwrap_or_else(|_| {
-            Err(Fault::internal(
-                "the server failed to handle the request: check whether your request took effect before you send it again",
-            )
-            .into())
-        });
+        let response = handled.unwrap_or_else(|_| Err(error_response::unhandled()));
         let response = response.unwrap_or_else(|failure| failure.styled(style));
         let (status, took) = (response.status().as_u16(), started.elapsed());
         if status >= 500 {
@@ -152,12 +147,7 @@ async fn handle(gate: &Gate, found: Found<'_>, request: Request, body: &mut Inco
 /// Runs what changes something in a task of its own, so that a client that hangs up doesn't leave it half done.
 async fn to_the_end(call: Call) -> Result<Response, Failure> {
     let task = tokio::spawn(rest::run(call).in_current_span());
-    task.await.unwrap_or_else(|_| {
-        Err(Fault::internal(
-            "the server failed to handle the request: check whether your request took effect before you send it again",
-        )
-        .into())
-    })
+    task.await.unwrap_or_else(|_| Err(error_response::unhandled()))
 }
 
 async fn authorize(gate: &Gate, mounted: &Mounted, headers: &HeaderMap) -> Result<Option<Authenticated>, Failure> {

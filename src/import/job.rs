@@ -218,7 +218,7 @@ impl Job {
                 "the import that is here goes to tenant {tenant}: say --tenant {tenant}"
             )));
         }
-        let given: Vec<What> = options.files().into_iter().map(|(what, _)| what).collect();
+        let given = given(options);
         let known = !self.progress.files.is_empty();
         if known && self.progress.phase < Phase::Done && !options.abandon && given != self.progress.files {
             let files: Vec<&str> = self.progress.files.iter().map(|what| what.word()).collect();
@@ -346,7 +346,7 @@ fn number(name: &str) -> u32 {
 impl Progress {
     fn new(options: &Options, now: Millis) -> Self {
         Self {
-            files: options.files().into_iter().map(|(what, _)| what).collect(),
+            files: given(options),
             began_at: now,
             finished_at: None,
             phase: Phase::Users,
@@ -359,6 +359,11 @@ impl Progress {
             messages: 0,
         }
     }
+}
+
+/// Which files there are.
+fn given(options: &Options) -> Vec<What> {
+    options.files().into_iter().map(|(what, _)| what).collect()
 }
 
 /// The columns of a file.

@@ -19,9 +19,9 @@ impl Liveness {
         self.expires.store(expires, Ordering::Relaxed);
     }
 
-    /// Keeps the token, or lets go of it.
-    pub fn keep_token(&self, token: Option<&str>) {
-        *self.kept() = token.map(Arc::from);
+    /// Keeps the token.
+    pub fn keep_token(&self, token: &str) {
+        *self.kept() = Some(token.into());
     }
 
     /// The token, where it is kept.

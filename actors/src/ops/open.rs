@@ -40,12 +40,7 @@ pub(super) async fn create(
     }
     parlance_domain::content_rules::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
-        return Err(Fault::new(
-            Code::RoomFull,
-            format!(
-                "a room can have at most {MEMBERS_MAX} members, and this one would have more: add fewer people, or let somebody leave first"
-            ),
-        ));
+        return Err(parlance_domain::room::room_full());
     }
     writer(who)?;
     known(node, who.tenant, &new.members).await?;

@@ -226,7 +226,7 @@ impl State {
                 Ok((principal, expires)) if principal == link.principal => {
                     link.liveness.renew(expires);
                     if link.liveness.token().is_some() {
-                        link.liveness.keep_token(Some(&token));
+                        link.liveness.keep_token(&token);
                     }
                     Ok(Answer::Empty {})
                 }

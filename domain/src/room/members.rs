@@ -23,7 +23,9 @@ pub(super) const fn weight(users: usize) -> usize {
     users * 9
 }
 
-pub(super) fn room_full() -> Fault {
+/// What somebody is told by whose command a room would have too many members.
+#[must_use]
+pub fn room_full() -> Fault {
     Fault::new(
         Code::RoomFull,
         format!(

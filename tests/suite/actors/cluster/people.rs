@@ -213,12 +213,12 @@ async fn revoked_tokens_close_connections_on_all_nodes() {
 async fn a_token_that_is_void_is_noticed_when_the_notice_was_lost() {
     let flock = Flock::with(2, Options { silence_ms: u64::MAX, ..Options::default() }).await;
     let mut client = flock.nodes[1].client(5).await;
-    client.link.liveness.keep_token(Some("5"));
+    client.link.liveness.keep_token("5");
     pass(90_000).await;
     client.drain();
     assert_eq!(client.close, None, "a good token was refused");
     // The same token is another one's now, as after a change of role.
-    client.link.liveness.keep_token(Some("6"));
+    client.link.liveness.keep_token("6");
     pass(85_000).await;
     client.drain();
     assert_eq!(client.close, Some(4_401));
