@@ -44,6 +44,12 @@ const type = (composer, text) => {
   composer.input.dispatch('input');
 };
 const submit = (composer) => composer.bar.dispatch('submit');
+/** Changes one's own message. */
+const submitChange = (r, composer) => {
+  composer.edit(item(r, 2));
+  type(composer, 'mine, better');
+  submit(composer);
+};
 const strip = (composer) => (composer.strip.hidden ? null : composer.strip.textContent);
 const item = (r, seq) => r.client.state.rooms[5].items.find((m) => m.seq === seq);
 
@@ -96,9 +102,7 @@ test('a refused change is put back to be written again, with the reason', async 
   const r = rig();
   const composer = r.open();
   r.refuse = new FaultError({ code: 'stale', detail: '', retry: 'refresh' });
-  composer.edit(item(r, 2));
-  type(composer, 'mine, better');
-  submit(composer);
+  submitChange(r, composer);
   assert.equal(composer.input.value, '');
   r.change({ items: [item(r, 1), message(2, ME, 'changed elsewhere', { revision: 1 })] });
   await settled();
@@ -114,9 +118,7 @@ test('a refused change takes nothing from what one is writing by then, and waits
   const r = rig();
   const composer = r.open();
   r.refuse = new FaultError({ code: 'internal', detail: '', retry: 'never' });
-  composer.edit(item(r, 2));
-  type(composer, 'mine, better');
-  submit(composer);
+  submitChange(r, composer);
   type(composer, 'next');
   await settled();
   assert.equal(composer.input.value, 'next');
@@ -130,9 +132,7 @@ test('a change that is refused when one looks elsewhere is there when one comes 
   const r = rig();
   const composer = r.open();
   r.refuse = new FaultError({ code: 'internal', detail: '', retry: 'never' });
-  composer.edit(item(r, 2));
-  type(composer, 'mine, better');
-  submit(composer);
+  submitChange(r, composer);
   composer.node.remove();
   const next = r.open();
   await settled();

@@ -5,6 +5,15 @@ use serde_json::json;
 
 use super::bed::{Bed, pass, send};
 
+/// Sends a hundred long messages, more than an outbox holds; gives the words that they have in common.
+async fn flood(bed: &Bed, room: u64) -> String {
+    let text = "x".repeat(9_000);
+    for n in 0..100 {
+        bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
+    }
+    text
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_slows_nobody_and_gets_everything_when_it_reads() {
     let bed = Bed::new().await;
@@ -50,10 +59,7 @@ async fn who_reads_nothing_for_too_long_is_closed_and_can_resume() {
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
     let mut slow = bed.client(2).await;
-    let text = "x".repeat(9_000);
-    for n in 0..100 {
-        bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
-    }
+    flood(&bed, room).await;
     assert!(slow.link.outbox.is_lagging());
     for _ in 0..=SLOW_CLOSE_MS / 1_000 + 11 {
         slow.link.liveness.heard(parlance_actors::link::ticks());
@@ -78,10 +84,7 @@ async fn who_was_removed_while_behind_gets_the_entry_that_says_so_and_nothing_af
     let room = bed.group(1, &[2, 3]).await;
     let mut slow = bed.client(2).await;
     let mut three = bed.client(3).await;
-    let text = "x".repeat(9_000);
-    for n in 0..100 {
-        bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
-    }
+    let text = flood(&bed, room).await;
     bed.perform(1, json!({"op": "kick", "room": room, "user": 2})).await.unwrap();
     for n in 0..10 {
         bed.perform(1, send(room, &format!("after {n} {text}"))).await.unwrap();
@@ -102,10 +105,7 @@ async fn who_was_removed_while_behind_and_taken_in_again_gets_all_of_both_times(
     let bed = Bed::new().await;
     let room = bed.group(1, &[2]).await;
     let mut slow = bed.client(2).await;
-    let text = "x".repeat(9_000);
-    for n in 0..100 {
-        bed.perform(1, send(room, &format!("{n} {text}"))).await.unwrap();
-    }
+    flood(&bed, room).await;
     assert!(slow.link.outbox.is_lagging());
     bed.perform(1, json!({"op": "kick", "room": room, "user": 2})).await.unwrap();
     bed.perform(1, json!({"op": "add", "room": room, "users": [2]})).await.unwrap();
