@@ -1,8 +1,11 @@
 //! The migration of accounts to keys that are the same however a name's letters are written ([`name_key`]).
 //!
 //! Names that used to be two may be one now. The account whose key is the new one already keeps its name, else the one that was
-//! made first; another is called by its name with its id appended, and an e-mail address that another has is left out.
+//! made first; another is called by its name with its id appended, or `user` with its id where that can't be appended, and an
+//! e-mail address that another has is left out.
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::BidiClass;
 use parlance_schema::limits::USERNAME_CHARS_MAX;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -31,7 +34,8 @@ pub(super) fn run(db: &Connection) -> rusqlite::Result<()> {
         while has(db, "username_key", &account, &name_key(&account.username))? {
             tries += 1;
             let more = if tries == 1 { String::new() } else { format!("-{tries}") };
-            account.username = with_ending(&wanted, &format!("-{}{more}", account.id), USERNAME_CHARS_MAX);
+            let named: &str = if takes_digits(&wanted) { &wanted } else { "user" };
+            account.username = with_ending(named, &format!("-{}{more}", account.id), USERNAME_CHARS_MAX);
         }
         if tries > 0 {
             tracing::warn!(user = account.id, username = account.username, "an account has another username now");
@@ -49,6 +53,11 @@ pub(super) fn run(db: &Connection) -> rusqlite::Result<()> {
         db.execute(sql, params![account.id, account.username, key, account.email, email_key, full_name_key])?;
     }
     Ok(())
+}
+
+/// Whether the digits 0 to 9 may stand in a name beside its own: Arabic-Indic ones don't allow that (RFC 5893, 2).
+fn takes_digits(name: &str) -> bool {
+    !name.chars().any(|c| CodePointMapData::<BidiClass>::new().get(c) == BidiClass::ArabicNumber)
 }
 
 /// The accounts whose keys are not what they should be, the first one that was made first.
@@ -96,6 +105,7 @@ mod tests {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(include_str!("../../../schema/sqlite/0001_initial.sql")).unwrap();
         let (composed, apart) = ("caf\u{e9}", "cafe\u{301}");
+        let digits = "\u{628}\u{650}\u{654}\u{661}";
         for (id, tenant, username, email) in [
             (1, 1, apart, Some("e\u{301}@example.org")),
             (2, 1, composed, Some("\u{e9}@example.org")),
@@ -104,6 +114,9 @@ mod tests {
             (5, 1, "Bob", Some("Bob@example.org")),
             (6, 2, apart, None),
             (7, 1, "ada-3", None),
+            (8, 1, "user-9", None),
+            (9, 1, "\u{628}\u{654}\u{650}\u{661}", None),
+            (10, 1, digits, None),
         ] {
             // As keys were: without regard to case, and no more.
             let key = username.to_lowercase();
@@ -125,6 +138,9 @@ mod tests {
             named(5, "Bob", "bob", Some("bob@example.org")),
             named(6, apart, composed, None),
             named(7, "ada-3", "ada-3", None),
+            named(8, "user-9", "user-9", None),
+            named(9, "user-9-2", "user-9-2", None),
+            named(10, digits, digits, None),
         ];
         assert_eq!(accounts(&db), expected);
         run(&db).unwrap();
