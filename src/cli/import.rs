@@ -8,6 +8,7 @@ use parlance_schema::TenantId;
 
 use super::input::Input;
 use super::{Backend, Failure};
+use crate::auth::keys;
 use crate::config::Config;
 use crate::import::{self, Format, Options};
 
@@ -68,7 +69,13 @@ pub(super) async fn execute(
 ) -> Result<(), Failure> {
     let Command::ChatService(args) = command;
     let store = backend.open_store(config).await?;
+    let not_read = not_read(&args, &config.data.dir)?;
     let options = options(&args, &config.data.dir, input)?;
+    if !not_read.is_empty() {
+        // A pipe that is closed must not pass for an import that was done.
+        let failed = |error: std::io::Error| Failure::Other(format!("standard output: {error}"));
+        writeln!(out, "not read: {}", not_read.join(", ")).map_err(failed)?;
+    }
     let done = import::run(store, &options, backend.clock().now(), out).await;
     // What was piped in is of no use any more, whatever came of it.
     let _ = std::fs::remove_file(piped(&config.data.dir));
@@ -131,8 +138,7 @@ fn options(args: &ChatService, data: &Path, input: &mut Input) -> Result<Options
     Ok(options)
 }
 
-/// The one file of a folder that has these rows. A second one, or one in a form that is not read, would be passed over in
-/// silence: either is an error.
+/// The one file of a folder that has these rows. A second one, or one in a form that is not read, is an error.
 fn in_folder(folder: &Path, what: &str) -> Result<Option<PathBuf>, Failure> {
     let failed = |error: std::io::Error| Failure::Other(format!("{}: {error}", folder.display()));
     let mut found = Vec::new();
@@ -162,8 +168,57 @@ fn in_folder(folder: &Path, what: &str) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
+/// The files of the folder that are not read, and need not be. One that may hold rows, by what its name ends in, could be one
+/// of the four under another name: that is an error, unless a flag names it, or flags name all four.
+fn not_read(args: &ChatService, data: &Path) -> Result<Vec<String>, Failure> {
+    let flags = [
+        ("users", args.users.as_ref()),
+        ("chats", args.chats.as_ref()),
+        ("participants", args.participants.as_ref()),
+        ("messages", args.messages.as_ref()),
+    ];
+    let Some(folder) = args.folder.as_ref().filter(|_| flags.iter().any(|(_, path)| path.is_none())) else {
+        return Ok(Vec::new());
+    };
+    let failed = |error: std::io::Error| Failure::Other(format!("{}: {error}", folder.display()));
+    let mut known: Vec<_> =
+        flags.iter().filter_map(|(_, path)| path.and_then(|path| path.canonicalize().ok())).collect();
+    // The server's own, where the folder is its data folder.
+    known.extend(data.join(keys::FILE).canonicalize().ok());
+    let mut others = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut parts = name.split('.');
+        let stem = parts.next().unwrap_or_default();
+        let is_one = flags.iter().any(|(what, _)| stem.eq_ignore_ascii_case(what));
+        // Hidden files are nobody's data.
+        if stem.is_empty() || is_one || path.is_dir() || path.canonicalize().is_ok_and(|path| known.contains(&path)) {
+            continue;
+        }
+        // message.csv.gz holds rows, too.
+        let rows = parts.any(|end| Format::of(&Path::new(stem).with_extension(end)).is_some());
+        others.push((!rows, name.replace(char::is_control, "?")));
+    }
+    // Those that may hold rows first.
+    others.sort();
+    let names = |all: &[(bool, String)]| all.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+    let (data, rest) = others.split_at(others.partition_point(|(idle, _)| !idle));
+    if data.is_empty() {
+        return Ok(names(rest));
+    }
+    Err(Failure::Other(format!(
+        "{}: {} would not be read: a folder's files are called users, chats, participants and messages. Move what is not \
+         one of them away, or name each file with --users, --chats, --participants and --messages",
+        folder.display(),
+        names(data).join(", ")
+    )))
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
 
     fn told(names: &[&str]) -> Result<Option<String>, String> {
@@ -178,7 +233,7 @@ mod tests {
     #[test]
     fn one_file_is_found_and_none_is_passed_over() {
         assert_eq!(told(&[]), Ok(None));
-        assert_eq!(told(&["chats.csv", "notes.txt", "users_old.csv"]), Ok(None));
+        assert_eq!(told(&["chats.csv", "notes.txt"]), Ok(None));
         for name in ["users.csv", "users.jsonl", "users.ndjson", "users.json", "Users.CSV"] {
             assert_eq!(told(&["chats.csv", name]), Ok(Some(name.to_owned())));
         }
@@ -191,5 +246,37 @@ mod tests {
             assert!(said.contains(name) && said.contains("--users"), "{said}");
         }
         assert!(in_folder(Path::new("/no/such/folder"), "users").is_err());
+    }
+
+    /// What is said of files beside the four, with these flags.
+    fn beside(names: &[&str], flags: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["users.csv", "Chats.jsonl", "participants.csv", "messages.csv"].iter().chain(names) {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("old.csv")).unwrap();
+        let path = folder.path().display().to_string();
+        let mut words = vec!["chat-service".to_owned(), path.clone()];
+        for (flag, name) in flags {
+            words.extend([format!("--{flag}"), format!("{path}/{name}")]);
+        }
+        let command = ChatService::augment_args(clap::Command::new("chat-service"));
+        let args = ChatService::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap();
+        not_read(&args, folder.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn files_of_other_names_are_told_and_those_that_may_hold_rows_refused() {
+        assert_eq!(beside(&[], &[]), Ok(Vec::new()));
+        let harmless = ["notes.txt", "README", ".users.csv", "._messages.csv", "keys.json"];
+        assert_eq!(beside(&harmless, &[]), Ok(vec!["README".to_owned(), "notes.txt".to_owned()]));
+        for name in ["message.csv", "users_old.csv", "user.JSON", "rooms.ndjson", "message.csv.gz", "users 2.csv"] {
+            let said = beside(&["notes.txt", name], &[]).unwrap_err();
+            assert!(said.contains(name) && said.contains("--messages") && !said.contains("notes.txt"), "{said}");
+        }
+        let all = [("users", "u.csv"), ("chats", "u.csv"), ("participants", "u.csv"), ("messages", "u.csv")];
+        assert!(beside(&["u.csv", "v.csv"], &all[..3]).unwrap_err().contains(": v.csv would not"));
+        assert_eq!(beside(&["u.csv", "v.csv"], &all), Ok(Vec::new()));
+        assert_eq!(beside(&["message.csv"], &[("messages", "message.csv")]), Ok(Vec::new()));
     }
 }
