@@ -1,6 +1,6 @@
 //! Bringing another service's data in: its users, chats, participants and messages, from files of rows.
 //!
-//! `source` reads rows, `field` what stands in them; `users` writes the accounts, `chats` decides which room each chat
+//! `source` reads rows, `fields` and `field` what stands in them; `users` writes the accounts, `chats` decides which room each chat
 //! becomes and who is in it, `messages` reads the messages, on the threads of `ordered_pool`, and has `sort` bring them into the
 //! rooms' order, `log_builder` makes a room's entries of them as its commands would have, `logs` writes them. Everything goes to
 //! the store in pieces, each with the progress of `job` in the same transaction; so an import that was ended at any point
@@ -10,6 +10,7 @@
 mod bar;
 mod chats;
 mod field;
+mod fields;
 mod job;
 mod log_builder;
 mod logs;

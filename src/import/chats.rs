@@ -8,6 +8,7 @@ use parlance_schema::command::Kind;
 use parlance_schema::limits::{MEMBERS_MAX, ROOM_NAME_CHARS_MAX, ROOMS_PER_USER_MAX};
 use parlance_schema::{RoomId, UserId};
 
+use super::fields::Fields;
 use super::job::{Job, Kept, Phase, Piece, What};
 use super::people::People;
 use super::source::{Column, Input, Next, Row, Rows};
@@ -74,6 +75,15 @@ impl Rooms {
     }
 }
 
+/// Somebody who is to be in a chat, as the row says.
+struct Candidate {
+    row: u64,
+    /// The id that the user had.
+    old: u64,
+    joining: Joining,
+    changes: Vec<String>,
+}
+
 /// A chat as its row says.
 struct Chat {
     row: u64,
@@ -83,7 +93,7 @@ struct Chat {
     created: u64,
     updated: u64,
     active: bool,
-    members: Vec<(u64, u64, Joining)>,
+    members: Vec<Candidate>,
     changes: Vec<String>,
 }
 
@@ -152,7 +162,7 @@ impl Plan {
                 Next::Bad(row, why) => (row, None, Err(why)),
                 Next::Row(row) => {
                     let id = row.text(0).ok().flatten().and_then(|text| field::id(text).ok());
-                    (row.number, id, chat(&row, began).map_err(|(c, why)| told(&CHAT_COLUMNS, c, why)))
+                    (row.number, id, chat(&row, began))
                 }
             };
             piece.progress.tallies[What::Chats as usize].read += 1;
@@ -192,7 +202,7 @@ impl Plan {
             };
             piece.progress.tallies[What::Participants as usize].read += 1;
             match read {
-                Ok((place, user, joining)) => self.chats[place].members.push((number, user, joining)),
+                Ok((place, candidate)) => self.chats[place].members.push(candidate),
                 Err(why) => piece.refuse(What::Participants, number, id, why),
             }
         }
@@ -204,22 +214,18 @@ impl Plan {
         row: &Row<'_>,
         people: &People,
         seen: &mut HashSet<(usize, UserId)>,
-    ) -> Result<(usize, u64, Joining), String> {
-        let told = |column, why| told(&PARTICIPANT_COLUMNS, column, why);
-        let id = |column: usize| -> Result<u64, String> {
-            let text = row.text(column).and_then(|text| text.ok_or("missing"));
-            text.and_then(field::id).map_err(|why| told(column, why))
-        };
-        let (old, chat) = (id(0)?, id(1)?);
+    ) -> Result<(usize, Candidate), String> {
+        let mut fields = Fields::new(row, &PARTICIPANT_COLUMNS);
+        let (old, chat) = (fields.required(0, field::id)?, fields.required(1, field::id)?);
         let place = *self.places.get(&chat).ok_or_else(|| format!("there is no chat {chat}, or it was refused"))?;
         let user = people.get(old).ok_or("there is no such user, or it was refused")?;
-        let at = row.text(2).map_err(|why| told(2, why))?.map(field::micros).transpose().map_err(|why| told(2, why))?;
-        let admin = row.text(3).map_err(|why| told(3, why))?.map(field::truth).transpose();
-        let admin = admin.map_err(|why| told(3, why))?.unwrap_or(false);
+        let at = fields.optional(2, None, "the chat's created_at is taken", field::micros);
+        let admin = fields.optional(3, None, "the user is no admin", field::truth).unwrap_or(false);
         if !seen.insert((place, user)) {
             return Err(format!("the user is in chat {chat} by an earlier row"));
         }
-        Ok((place, old, Joining { user, at: at.unwrap_or(self.chats[place].created), admin }))
+        let joining = Joining { user, at: at.unwrap_or(self.chats[place].created), admin };
+        Ok((place, Candidate { row: row.number, old, joining, changes: fields.changes }))
     }
 
     fn rooms(self, piece: &mut Piece) -> Rooms {
@@ -255,32 +261,31 @@ impl Plan {
     }
 }
 
-fn told(columns: &[Column], column: usize, why: impl std::fmt::Display) -> String {
-    format!("{}: {why}", columns[column].names[0])
-}
-
-fn chat(row: &Row<'_>, began: u64) -> Result<Chat, (usize, &'static str)> {
-    let text = |column: usize| row.text(column).map_err(|why| (column, why));
-    let id = field::id(text(0)?.ok_or((0, "missing"))?).map_err(|why| (0, why))?;
-    let direct = match text(2)?.map(str::to_ascii_lowercase).as_deref() {
-        Some("direct") => true,
-        Some("group") => false,
-        _ => return Err((2, "neither direct nor group")),
+fn chat(row: &Row<'_>, began: u64) -> Result<Chat, String> {
+    let mut fields = Fields::new(row, &CHAT_COLUMNS);
+    let id = fields.required(0, field::id)?;
+    let kind = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "direct" => Ok(true),
+        "group" => Ok(false),
+        _ => Err("neither direct nor group"),
     };
-    let time = |column: usize| text(column)?.map(field::micros).transpose().map_err(|why| (column, why));
-    let created = time(3)?.unwrap_or(began);
-    let updated = time(4)?.unwrap_or(0);
-    let active = text(5)?.map(field::truth).transpose().map_err(|why| (5, why))?.unwrap_or(true);
-    let name = text(1)?.unwrap_or_default().to_owned();
-    Ok(Chat { row: row.number, id, direct, name, created, updated, active, members: Vec::new(), changes: Vec::new() })
+    let direct = fields.required(2, kind)?;
+    let name = fields.text(1).unwrap_or_default().to_owned();
+    let created = fields.optional(3, None, "now is taken", field::micros).unwrap_or(began);
+    let updated = fields.optional(4, None, "it was left out", field::micros).unwrap_or(0);
+    // What is closed by mistake can be read, and its owner opens it again; what would be written in a chat that should have
+    // been closed can't be taken back.
+    let active = fields.optional(5, Some(false), "the chat counts as not active", field::truth).unwrap_or(true);
+    let changes = fields.changes;
+    Ok(Chat { row: row.number, id, direct, name, created, updated, active, members: Vec::new(), changes })
 }
 
 /// The members that there is room for: admins first, then whoever has been there longest. The first one is the owner.
 fn admit(chat: &mut Chat, counts: &mut HashMap<UserId, usize>, piece: &mut Piece) -> Vec<Joining> {
-    chat.members.sort_unstable_by_key(|(_, _, member)| (!member.admin, member.at, member.user));
+    chat.members.sort_unstable_by_key(|Candidate { joining, .. }| (!joining.admin, joining.at, joining.user));
     let mut admitted = Vec::new();
-    for (row, old, member) in std::mem::take(&mut chat.members) {
-        let count = counts.entry(member.user).or_default();
+    for Candidate { row, old, joining, changes } in std::mem::take(&mut chat.members) {
+        let count = counts.entry(joining.user).or_default();
         if admitted.len() >= MEMBERS_MAX {
             piece.refuse(What::Participants, row, Some(old), format!("a room can have at most {MEMBERS_MAX} members"));
         } else if *count >= ROOMS_PER_USER_MAX {
@@ -292,8 +297,8 @@ fn admit(chat: &mut Chat, counts: &mut HashMap<UserId, usize>, piece: &mut Piece
             );
         } else {
             *count += 1;
-            piece.import(What::Participants, row, old, &[]);
-            admitted.push(member);
+            piece.import(What::Participants, row, old, &changes);
+            admitted.push(joining);
         }
     }
     admitted

@@ -130,20 +130,18 @@ impl Piece {
         self.note(0, Kept::Refused, Note { what, row, id, why: why.into() });
     }
 
-    /// Notes that a row was changed, whose import is noted elsewhere.
-    pub fn change(&mut self, what: What, row: u64, id: u64, why: impl Into<String>) {
-        self.progress.tallies[what as usize].changed += 1;
-        self.note(1, Kept::Changed, Note { what, row, id: Some(id), why: why.into() });
+    /// Notes what was changed about a row, whose import is noted elsewhere.
+    pub fn change(&mut self, what: What, row: u64, id: u64, changes: &[String]) {
+        self.progress.tallies[what as usize].changed += u64::from(!changes.is_empty());
+        for why in changes {
+            self.note(1, Kept::Changed, Note { what, row, id: Some(id), why: why.clone() });
+        }
     }
 
     /// Notes a row that is imported, with what was changed about it.
     pub fn import(&mut self, what: What, row: u64, id: u64, changes: &[String]) {
-        let tally = &mut self.progress.tallies[what as usize];
-        tally.imported += 1;
-        tally.changed += u64::from(!changes.is_empty());
-        for why in changes {
-            self.note(1, Kept::Changed, Note { what, row, id: Some(id), why: why.clone() });
-        }
+        self.progress.tallies[what as usize].imported += 1;
+        self.change(what, row, id, changes);
     }
 
     fn note(&mut self, which: usize, kind: Kept, note: Note) {

@@ -10,6 +10,7 @@ use parlance_schema::UserId;
 use parlance_schema::command::Kind;
 
 use super::chats::Rooms;
+use super::fields::Fields;
 use super::job::{Job, Phase, What};
 use super::people::People;
 use super::sort::{Chunk, Message, Sorted, Sorter};
@@ -63,11 +64,9 @@ struct Parsed {
 }
 
 /// What is to be said about a row.
-struct Remark {
-    row: u64,
-    id: Option<u64>,
-    refused: bool,
-    why: String,
+enum Remark {
+    Refused { row: u64, id: Option<u64>, why: String },
+    Changed { row: u64, id: u64, changes: Vec<String> },
 }
 
 /// Reads the file; the first time it is written down what is refused.
@@ -102,10 +101,10 @@ pub(super) async fn read(
             let before = read.farewells.entry(who).or_default();
             *before = (*before).max(last);
         }
-        for Remark { row, id, refused, why } in parsed.remarks {
-            match id {
-                Some(id) if !refused => piece.change(What::Messages, row, id, why),
-                _ => piece.refuse(What::Messages, row, id, why),
+        for remark in parsed.remarks {
+            match remark {
+                Remark::Refused { row, id, why } => piece.refuse(What::Messages, row, id, why),
+                Remark::Changed { row, id, changes } => piece.change(What::Messages, row, id, &changes),
             }
         }
         sorter.add(parsed.chunk)
@@ -136,8 +135,8 @@ impl Parsed {
                 Next::Bad(row, why) => parsed.refuse(row, None, why),
                 Next::Row(row) => {
                     let id = row.text(ID).ok().flatten().and_then(|text| field::id(text).ok());
-                    match message(&row, id, rooms, people, &mut parsed.remarks) {
-                        Ok(message) => parsed.take(&message, rooms),
+                    match message(&row, rooms, people) {
+                        Ok((message, changes)) => parsed.take(&message, changes, rooms),
                         Err(why) => parsed.refuse(row.number, id, why),
                     }
                 }
@@ -147,7 +146,10 @@ impl Parsed {
         parsed
     }
 
-    fn take(&mut self, message: &Message<&str>, rooms: &Rooms) {
+    fn take(&mut self, message: &Message<&str>, changes: Vec<String>, rooms: &Rooms) {
+        if !changes.is_empty() {
+            self.remarks.push(Remark::Changed { row: message.row, id: message.id, changes });
+        }
         self.largest = self.largest.max(message.id);
         self.read.replies |= message.reply_to.is_some();
         let room = &rooms.all[message.room as usize];
@@ -159,61 +161,49 @@ impl Parsed {
     }
 
     fn refuse(&mut self, row: u64, id: Option<u64>, why: String) {
-        self.remarks.push(Remark { row, id, refused: true, why });
+        self.remarks.push(Remark::Refused { row, id, why });
     }
 }
 
-fn message<'a>(
-    row: &Row<'a>,
-    id: Option<u64>,
-    rooms: &Rooms,
-    people: &People,
-    remarks: &mut Vec<Remark>,
-) -> Result<Message<&'a str>, String> {
-    let told = |column: usize, why: &str| format!("{}: {why}", COLUMNS[column].names[0]);
-    let text = |column: usize| row.text(column).map_err(|why| told(column, why));
-    let number = |column: usize| -> Result<u64, String> {
-        let text = text(column)?.ok_or_else(|| told(column, "missing"))?;
-        field::id(text).map_err(|why| told(column, why))
-    };
-    let truth = |column: usize| -> Result<bool, String> {
-        text(column)?.map_or(Ok(false), |text| field::truth(text).map_err(|why| told(column, why)))
-    };
-    let id = id.map_or_else(|| number(ID), Ok)?;
-    let chat = number(CHAT)?;
+/// A row's message, and what was changed about it.
+fn message<'a>(row: &Row<'a>, rooms: &Rooms, people: &People) -> Result<(Message<&'a str>, Vec<String>), String> {
+    let mut fields = Fields::new(row, &COLUMNS);
+    let (id, chat) = (fields.required(ID, field::id)?, fields.required(CHAT, field::id)?);
     let place = rooms.of(chat).ok_or_else(|| format!("there is no chat {chat}, or it was refused"))?;
-    let sender = number(SENDER)?;
+    let sender = fields.required(SENDER, field::id)?;
     let sender = people.get(sender).ok_or_else(|| format!("there is no user {sender}, or it was refused"))?;
     let room = &rooms.all[place as usize];
     if room.kind == Kind::Direct && !room.has(sender) {
         return Err("its sender is not one of the two in this direct chat".to_owned());
     }
-    let at = text(TIMESTAMP)?.ok_or_else(|| told(TIMESTAMP, "missing"))?;
-    let at = field::micros(at).map_err(|why| told(TIMESTAMP, why))?;
-    let later = text(EDITED_AT)?.map(field::micros).transpose().map_err(|why| told(EDITED_AT, why))?;
-    let later = later.unwrap_or(at).max(at);
-    let deleted = truth(IS_DELETED)?;
-    let content = if deleted { "" } else { text(CONTENT)?.unwrap_or_default() };
+    let at = fields.required(TIMESTAMP, field::micros)?;
+    let told = |column: usize, why: &str| format!("{}: {why}", COLUMNS[column].names[0]);
+    // Whether it was deleted is not guessed: words that were deleted would be there again, or others gone.
+    let deleted = row.text(IS_DELETED).and_then(|text| text.map_or(Ok(false), field::truth));
+    let deleted = deleted.map_err(|why| told(IS_DELETED, why))?;
+    let content = if deleted { "" } else { row.text(CONTENT).map_err(|why| told(CONTENT, why))?.unwrap_or_default() };
     if !deleted {
         check_text(content).map_err(|fault| told(CONTENT, &fault.detail))?;
     }
-    let reply_to = text(REPLY_TO)?.map(field::id).transpose().map_err(|why| told(REPLY_TO, why))?;
-    let word = text(WORD)?.filter(|word| *word != "text");
+    let later = fields.optional(EDITED_AT, None, "it was left out", field::micros).unwrap_or(at).max(at);
+    let edited = fields.optional(IS_EDITED, None, "the message counts as not edited", field::truth).unwrap_or(false);
+    let reply_to = fields.optional(REPLY_TO, None, "it was left out", field::id);
+    let word = fields.optional(WORD, None, "it is text now", Ok).filter(|word| *word != "text");
     let fits = |word: &&str| word.chars().count() <= WORD_CHARS_MAX && !word.chars().any(char::is_control);
     if word.is_some_and(|word| !fits(&word)) {
-        let why = format!("a message_type has at most {WORD_CHARS_MAX} characters; it is text now");
-        remarks.push(Remark { row: row.number, id: Some(id), refused: false, why });
+        fields.changes.push(format!("a message_type has at most {WORD_CHARS_MAX} characters; it is text now"));
     }
-    Ok(Message {
+    let message = Message {
         room: place,
         at,
         id,
         row: row.number,
         sender,
-        edited: truth(IS_EDITED)?.then_some(later),
+        edited: edited.then_some(later),
         deleted: deleted.then_some(later),
         reply_to,
         word: word.filter(fits).unwrap_or_default(),
         text: content,
-    })
+    };
+    Ok((message, fields.changes))
 }

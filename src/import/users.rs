@@ -8,6 +8,7 @@ use parlance_schema::UserId;
 use parlance_schema::limits::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX};
 use parlance_schema::user::Role;
 
+use super::fields::Fields;
 use super::job::{Job, Kept, Phase, What};
 use super::people::People;
 use super::source::{Column, Next, Row, Rows};
@@ -181,6 +182,8 @@ async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Resu
             draft.tries += 1;
             let more = if draft.tries == 1 { String::new() } else { format!("-{}", draft.tries) };
             let name = with_ending(&draft.wanted, &format!("-{}{more}", draft.old), USERNAME_CHARS_MAX);
+            // A name of Arabic-Indic digits can't have others appended.
+            let name = account_rules::username(&name).unwrap_or_else(|_| made_name(draft.old) + &more);
             draft.changes.retain(|change| !change.starts_with(TAKEN));
             draft.changes.push(format!("{TAKEN} {} is taken; it is {name} now", draft.wanted));
             account.username = name;
@@ -194,54 +197,43 @@ async fn yield_to_others(job: &mut Job, draft: &mut Draft, taken: Taken) -> Resu
 }
 
 fn draft(row: &Row<'_>, options: &Options, began: u64) -> Fate {
-    let id = row.text(ID).ok().flatten().and_then(|text| field::id(text).ok());
-    match try_draft(row, options, began) {
-        Ok(draft) => Fate::Draft(Box::new(draft)),
-        Err((column, why)) => {
-            Fate::Refused { row: row.number, id, why: format!("{}: {why}", COLUMNS[column].names[0]) }
+    let mut fields = Fields::new(row, &COLUMNS);
+    let old = match fields.required(ID, field::id) {
+        Ok(old) => old,
+        Err(why) => return Fate::Refused { row: row.number, id: None, why },
+    };
+    let username = match row.text(USERNAME) {
+        Ok(text) => username(text.unwrap_or_default().trim(), old, &mut fields.changes),
+        Err(why) => {
+            let name = made_name(old);
+            fields.changes.push(format!("username is {why}; it is {name} now"));
+            name
         }
-    }
-}
-
-fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usize, &'static str)> {
-    let text = |column: usize| row.text(column).map_err(|why| (column, why));
-    let old = field::id(text(ID)?.ok_or((ID, "missing"))?).map_err(|why| (ID, why))?;
-    let mut changes = Vec::new();
-    let username = username(text(USERNAME)?.unwrap_or_default().trim(), old, &mut changes);
-    let email = text(EMAIL)?.map(str::trim).filter(|email| match account_rules::email(email) {
+    };
+    let email = fields.text(EMAIL).map(str::trim).filter(|email| match account_rules::email(email) {
         Ok(()) => true,
         Err(fault) => {
-            changes.push(format!("the e-mail address was left out: {}", fault.detail));
+            fields.changes.push(format!("the e-mail address was left out: {}", fault.detail));
             false
         }
     });
-    let full_name = full_name(text(FULL_NAME)?.unwrap_or_default(), &username, &mut changes);
-    let active = match text(IS_ACTIVE)?.map(field::truth) {
-        None => true,
-        Some(Ok(active)) => active,
-        Some(Err(why)) => {
-            changes.push(format!("is_active is {why}: the account is disabled"));
-            false
-        }
+    let written = fields.text(FULL_NAME).unwrap_or_default();
+    let full_name = full_name(written, &username, &mut fields.changes);
+    let active = fields.optional(IS_ACTIVE, Some(false), "the account is disabled", field::truth);
+    // A later one would stay: nobody's times go back.
+    let past = |text: &str| -> Result<u64, &'static str> {
+        let millis = field::micros(text)? / 1_000;
+        if millis > began { Err("a time in the future") } else { Ok(millis) }
     };
-    let mut time = |column: usize, instead: &str| -> Result<Option<u64>, (usize, &'static str)> {
-        Ok(match text(column)?.map(field::micros) {
-            Some(Ok(micros)) => Some(micros / 1_000),
-            Some(Err(why)) => {
-                changes.push(format!("{} is {why}: {instead}", COLUMNS[column].names[0]));
-                None
-            }
-            None => None,
-        })
-    };
-    let created_at = time(CREATED_AT, "now is taken")?.unwrap_or(began);
-    let last_seen = time(LAST_SEEN, "it was left out")?;
-    let password = text(PASSWORD)?.and_then(|hash| {
+    let created_at = fields.optional(CREATED_AT, None, "now is taken", past);
+    let last_seen = fields.optional(LAST_SEEN, None, "it was left out", past);
+    let password = fields.text(PASSWORD).filter(|hash| {
         let kept = password::acceptable(hash);
         if !kept {
-            changes.push("its password hash is neither argon2 nor bcrypt at a usual cost: set a password".to_owned());
+            let why = "its password hash is neither argon2 nor bcrypt at a usual cost: set a password";
+            fields.changes.push(why.to_owned());
         }
-        kept.then(|| hash.to_owned())
+        kept
     });
     let account = Account {
         id: UserId::new(old),
@@ -249,15 +241,20 @@ fn try_draft(row: &Row<'_>, options: &Options, began: u64) -> Result<Draft, (usi
         username,
         email: email.map(str::to_owned),
         full_name,
-        password,
+        password: password.map(str::to_owned),
         role: Role::User,
-        active,
-        created_at,
+        active: active.unwrap_or(true),
+        created_at: created_at.unwrap_or(began),
         last_seen,
         valid_after: 0,
     };
-    let wanted = account.username.clone();
-    Ok(Draft { row: row.number, old, account, changes, wanted, tries: 0 })
+    let (wanted, changes) = (account.username.clone(), fields.changes);
+    Fate::Draft(Box::new(Draft { row: row.number, old, account, changes, wanted, tries: 0 }))
+}
+
+/// The username of somebody who has none that is allowed.
+fn made_name(id: u64) -> String {
+    format!("user-{id}")
 }
 
 /// The username itself, or the nearest one that is allowed.
@@ -269,14 +266,14 @@ fn username(text: &str, id: u64, changes: &mut Vec<String>) -> String {
     let near = account_rules::nearest_username(text);
     let digits = near.chars().all(char::is_numeric).then(|| format!("user-{near}"));
     let named = digits.unwrap_or(near);
-    let made = format!("user-{id}");
     let candidates = if named.chars().any(char::is_alphanumeric) && named != "user-" {
         vec![with_ending(&named, &format!("-{id}"), USERNAME_CHARS_MAX), named]
     } else {
         Vec::new()
     };
     // The last one first: it is the one that was written, as far as that goes.
-    let name = candidates.iter().rev().find_map(|name| account_rules::username(name).ok()).unwrap_or(made);
+    let name = candidates.iter().rev().find_map(|name| account_rules::username(name).ok());
+    let name = name.unwrap_or_else(|| made_name(id));
     changes.push(format!("{}; it is {name} now", fault.detail));
     name
 }

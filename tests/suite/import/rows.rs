@@ -5,8 +5,11 @@ use parlance_schema::UserId;
 use parlance_schema::entry::Fact;
 use parlance_schema::id::TENANT_DEFAULT;
 
-use super::{Format, Options, Service, import, input, picture, run};
+use super::{CHATS, Format, NOW, Options, PARTICIPANTS, Service, USERS, import, input, log, picture, run};
 use crate::store::memory;
+
+/// The columns of messages that say when they were edited.
+const MESSAGES: &str = "id,chat_id,sender_id,content,timestamp,message_type,is_edited,reply_to,edited_at\n";
 
 #[tokio::test]
 async fn names_that_cannot_be_kept_are_changed_and_told() {
@@ -133,7 +136,7 @@ async fn rows_that_lead_nowhere_are_refused_and_the_rest_is_not() {
     let [_, chats, participants, messages] = done.summary.tallies;
     assert_eq!((chats.imported, chats.refused), (1, 3), "{}", done.report);
     assert_eq!((participants.imported, participants.refused), (4, 5), "{}", done.report);
-    assert_eq!((messages.read, messages.imported, messages.refused), (15, 3, 12), "{}", done.report);
+    assert_eq!((messages.read, messages.imported, messages.refused), (15, 4, 11), "{}", done.report);
     for told in [
         "messages,2,2,\"there is no chat 99",
         "messages,3,3,\"there is no user 99",
@@ -141,7 +144,7 @@ async fn rows_that_lead_nowhere_are_refused_and_the_rest_is_not() {
         "messages,6,6,\"content: the message is empty",
         "messages,7,7,\"timestamp: missing",
         "messages,8,8,\"timestamp: not a time",
-        "messages,9,9,\"is_edited: neither",
+        "changed,messages,9,9,\"is_edited is neither",
         "messages,10,,\"id: not an integer",
         "messages,11,,\"id: not an integer",
         "messages,12,1,\"another message before it has this id",
@@ -154,7 +157,7 @@ async fn rows_that_lead_nowhere_are_refused_and_the_rest_is_not() {
         assert!(done.report.contains(told), "{told}: {}", done.report);
     }
     let log = done.log(10).await;
-    assert_eq!(log.iter().filter(|e| e.message() == Some(e.seq)).count(), 3);
+    assert_eq!(log.iter().filter(|e| e.message() == Some(e.seq)).count(), 4);
 }
 
 #[tokio::test]
@@ -211,17 +214,114 @@ async fn json_lines_and_csv_come_to_the_same() {
 async fn a_user_is_taken_in_whatever_names_are_taken() {
     let users = "1,ada,,,t,,\n3,ada-2,,,t,,\n5,ada-2-2,,,t,,\n2,ADA,,,t,,\n4,ｱﾀﾞ,,,t,,\n6,アダ,,,t,,\n7,caf\u{e9},,,t,,\n\
                  8,cafe\u{301},,,t,,\n9,\u{3164}\u{3164}\u{3164},,,t,,\n10,ﬁona x,,,t,,\n";
-    let service = Service { users: users.to_owned(), ..Service::default() };
+    // The digits 0 to 9 can't stand beside Arabic-Indic ones.
+    let sara = "\u{633}\u{627}\u{631}\u{629}\u{661}";
+    let users = format!("{users}11,{sara},,,t,,\n12,user-18,,,t,,\n17,{sara},,,t,,\n18,{sara},,,t,,\n");
+    let service = Service { users, ..Service::default() };
     for bed in [memory(), crate::store::quick_sqlite()] {
         let done = super::import_into(bed.store.clone(), &service).await;
         let tally = done.summary.tallies[0];
-        assert_eq!((tally.read, tally.imported, tally.refused), (10, 10, 0), "{}", done.report);
-        for (id, name) in
-            [(2, "ADA-2-3"), (4, "アダ-4"), (6, "アダ-6"), (8, "caf\u{e9}-8"), (9, "user-9"), (10, "fiona_x")]
-        {
+        assert_eq!((tally.read, tally.imported, tally.refused), (14, 14, 0), "{}", done.report);
+        for (id, name) in [
+            (2, "ADA-2-3"),
+            (11, sara),
+            (17, "user-17"),
+            (18, "user-18-2"),
+            (4, "アダ-4"),
+            (6, "アダ-6"),
+            (8, "caf\u{e9}-8"),
+            (9, "user-9"),
+            (10, "fiona_x"),
+        ] {
             let account = done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
             assert_eq!(account.username, name);
         }
         assert!(done.report.contains("changed,users,4,2,\"the username ADA is taken; it is ADA-2-3 now\""));
+    }
+}
+
+#[tokio::test]
+async fn what_a_row_can_do_without_refuses_no_row() {
+    let (folder, bed) = (tempfile::tempdir().unwrap(), memory());
+    let options = Service::default().write(folder.path());
+    let file = |input: &super::Input, header: &str, rows: &[u8]| {
+        std::fs::write(&input.path, [header.as_bytes(), rows].concat()).unwrap();
+    };
+    let users = b"1,ada,,M\xfcller,true,,\n2,b\xf6b,b\xf6b@example.org,Bob,j\xe4,2024-01-01,\n";
+    file(&options.users, USERS, users);
+    let chats = b"10,Tea,group,2024-01-02T00:00:00Z,0000-00-00 00:00:00,true\n\
+        11,Caf\xe9,group,1969-07-20T20:17:00Z,1969-07-20,maybe\n12,,direct,2024-01-02T00:00:00Z,never,maybe\n";
+    file(options.chats.as_ref().unwrap(), CHATS, chats);
+    let participants = b"1,10,0000-00-00,true\n2,10,soon,perhaps\n1,11,,true\n1,12,,\n2,12,,\n";
+    file(options.participants.as_ref().unwrap(), PARTICIPANTS, participants);
+    let messages = b"1,10,1,one,2024-01-03T00:00:00Z,im\xe4ge,perhaps,0,\n\
+        2,10,2,two,2024-01-03T00:00:01Z,,true,x,0000-00-00 00:00:00\n3,11,1,three,2024-01-03T00:00:02Z,,,,\n";
+    file(options.messages.as_ref().unwrap(), MESSAGES, messages);
+    let (summary, said) = run(&bed.store, &options).await.unwrap();
+    assert_eq!(summary.refused(), 0, "{said}");
+    assert_eq!(
+        summary.tallies.map(|tally| (tally.imported, tally.changed)),
+        [(2, 2), (3, 3), (5, 2), (3, 2)],
+        "{said}"
+    );
+    let report = std::fs::read_to_string(&summary.report).unwrap();
+    for told in [
+        "users,1,1,\"full_name is not UTF-8: it was left out\"",
+        "users,2,2,\"username is not UTF-8; it is user-2 now\"",
+        "users,2,2,\"email is not UTF-8: it was left out\"",
+        "users,2,2,\"is_active is not UTF-8: the account is disabled\"",
+        "chats,1,10,\"updated_at is not a time in RFC 3339: it was left out\"",
+        "chats,2,11,\"name is not UTF-8: it was left out\"",
+        "chats,2,11,\"created_at is a time before 1970: now is taken\"",
+        "chats,2,11,\"updated_at is a time before 1970: it was left out\"",
+        "chats,2,11,\"is_active is neither true nor false: the chat counts as not active\"",
+        "chats,3,12,\"a direct chat can't be closed: it is open\"",
+        "participants,1,1,\"joined_at is not a time in RFC 3339: the chat's created_at is taken\"",
+        "participants,2,2,\"joined_at is not a time in RFC 3339: the chat's created_at is taken\"",
+        "participants,2,2,\"is_admin is neither true nor false: the user is no admin\"",
+        "messages,1,1,\"message_type is not UTF-8: it is text now\"",
+        "messages,1,1,\"is_edited is neither true nor false: the message counts as not edited\"",
+        "messages,1,1,\"reply_to is not an integer from 1 to 4503599627370496: it was left out\"",
+        "messages,2,2,\"reply_to is not an integer from 1 to 4503599627370496: it was left out\"",
+        "messages,2,2,\"edited_at is not a time in RFC 3339: it was left out\"",
+    ] {
+        assert!(report.contains(&format!("changed,{told}")), "{told}: {report}");
+    }
+    let account = async |id| bed.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
+    assert_eq!((account(1).await.full_name.as_str(), account(1).await.active), ("ada", true));
+    let bob = account(2).await;
+    assert_eq!((bob.username.as_str(), bob.email, bob.active), ("user-2", None, false));
+    let tea = log(&*bed.store, 10).await;
+    let Fact::Created { members, .. } = &tea[0].fact else { panic!("the room was not opened") };
+    assert_eq!((members.as_slice(), tea[0].at), (&[UserId::new(1), UserId::new(2)][..], 1_704_153_600_000));
+    assert_eq!(tea.len(), 4, "both are there from the beginning, no further admin, and one edit: {tea:?}");
+    assert!(matches!(tea[3].fact, Fact::Edited { .. }) && tea[3].at == tea[2].at, "{tea:?}");
+    let closed = log(&*bed.store, 11).await;
+    let Fact::Created { name, .. } = &closed[0].fact else { panic!("the room was not opened") };
+    assert_eq!((name.as_str(), closed[0].at), ("Chat 11", NOW));
+    assert!(matches!(closed[closed.len() - 1].fact, Fact::Archived), "{closed:?}");
+    assert_eq!(log(&*bed.store, 12).await.len(), 1, "a pair's room is open");
+}
+
+#[tokio::test]
+async fn times_of_users_in_the_future_are_not_kept() {
+    let users = format!(
+        "1,ada,,Ada,t,2024-01-01,2300-01-01\n2,bob,,Bob,t,2300-01-01T00:00:00Z,\n\
+         3,cyd,,Cyd,t,{NOW},{NOW}\n4,dan,,Dan,t,{0},{0}\n",
+        NOW + 1
+    );
+    let done = import(&Service { users, ..Service::default() }).await;
+    assert_eq!((done.summary.tallies[0].imported, done.summary.tallies[0].changed), (4, 3), "{}", done.report);
+    let january = 1_704_067_200_000;
+    for (id, times) in [(1, (january, None)), (2, (NOW, None)), (3, (NOW, Some(NOW))), (4, (NOW, None))] {
+        let account = done.store.account(Who::Id(UserId::new(id))).await.unwrap().unwrap();
+        assert_eq!((account.created_at, account.last_seen), times, "{id}");
+    }
+    for told in [
+        "changed,users,1,1,\"last_seen is a time in the future: it was left out\"",
+        "changed,users,2,2,\"created_at is a time in the future: now is taken\"",
+        "changed,users,4,4,\"last_seen is a time in the future",
+    ] {
+        assert!(done.report.contains(told), "{told}: {}", done.report);
     }
 }
