@@ -28,7 +28,7 @@ use parlance_schema::limits::TOKEN_LIFE_S_MAX;
 /// How often the file's time stamp is looked at, at most, in milliseconds.
 const LOOK_MS: u64 = 1_000;
 /// The file's name in the data folder.
-const FILE: &str = "keys.json";
+pub const FILE: &str = "keys.json";
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
