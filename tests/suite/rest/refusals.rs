@@ -207,6 +207,27 @@ async fn idempotency_keys_are_client_ids() {
 }
 
 #[tokio::test]
+async fn a_change_that_takes_no_idempotency_key_refuses_one() {
+    let gate = Gate::new().await;
+    let token = gate.bearer("user");
+    for (method, path) in [
+        ("POST", "/v1/rooms/12/invites"),
+        ("POST", "/v1/rooms/direct"),
+        ("POST", "/v1/auth/login"),
+        ("POST", "/v1/auth/register"),
+        ("PATCH", "/v1/me"),
+        ("PUT", "/v1/rooms/12/read"),
+    ] {
+        for key in ["a key, 1", ""] {
+            let headers = [("authorization", token.as_str()), ("idempotency-key", key)];
+            let (code, detail) = fault(&gate.send_with(method, path, Some("{}"), &headers).await, 422, path);
+            assert!(code == "invalid" && detail.contains("takes no `Idempotency-Key`"), "{path}: {detail}");
+        }
+    }
+    assert!(gate.node.ops().is_empty());
+}
+
+#[tokio::test]
 async fn tokens_are_needed_and_checked() {
     let gate = Gate::new().await;
     let refused = |headers: Vec<(&'static str, String)>| {
