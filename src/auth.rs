@@ -141,7 +141,10 @@ impl Accounts {
             return Err(Fault::new(Code::Revoked, "your account is disabled: ask an administrator"));
         }
         if checked.issued_at < standing.valid_after {
-            return Err(Fault::new(Code::Revoked, "the access token was revoked: log in again"));
+            return Err(Fault::new(
+                Code::Revoked,
+                "the access token was revoked: get a new one with your refresh token, or log in again",
+            ));
         }
         if let Some(family) = &checked.family
             && self.statuses.ended(&self.ports, checked.user, family, now).await?

@@ -222,7 +222,9 @@ async fn execute(
     match cli.command {
         None | Some(Command::Serve(_)) => backend.serve(config()?, sources).await,
         Some(Command::User(command)) => user::execute(backend, &config()?, command, input, out).await,
-        Some(Command::Keys(command)) => keys::execute(backend, &config()?, &command, out),
+        Some(Command::Keys(command)) => {
+            keys::execute(backend, &config()?, sources.overrides.data.is_some(), &command, out)
+        }
         Some(Command::Backup { to }) => {
             backend.backup(&config()?, &to).await?;
             Ok(writeln!(out, "{}", to.display())?)

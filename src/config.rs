@@ -10,6 +10,7 @@ mod read;
 mod scylla;
 mod source;
 mod values;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Bounds and shapes of what people write.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use parlance_schema::Fault;
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::limits::{
@@ -145,7 +146,17 @@ pub fn check_room_name(name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks a reaction: an emoji sequence or a short name, without white space.
+/// A reaction as it is kept: in one form of Unicode (NFC), so that what looks the same is the same.
+///
+/// # Errors
+/// As for [`check_reaction`].
+pub fn reaction(emoji: &str) -> Result<String, Fault> {
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(emoji);
+    check_reaction(&composed)?;
+    Ok(composed.into_owned())
+}
+
+/// Checks a reaction: an emoji sequence or a short name, without white space, and of what can't be seen only what shapes emoji.
 ///
 /// # Errors
 /// `invalid`.
@@ -153,10 +164,17 @@ pub fn check_reaction(emoji: &str) -> Result<(), Fault> {
     if is_blank(emoji) {
         return Err(Fault::invalid("the reaction is empty: it must be an emoji or a short name"));
     }
-    if emoji.len() > REACTION_BYTES_MAX || emoji.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    if emoji.len() > REACTION_BYTES_MAX || !emoji.chars().all(|c| is_visible(c) || shapes_emoji(c)) {
         return Err(Fault::invalid(format!(
-            "a reaction must be an emoji or a short name: at most {REACTION_BYTES_MAX} bytes, no whitespace"
+            "a reaction must be an emoji or a short name: at most {REACTION_BYTES_MAX} bytes, no whitespace, no invisible characters"
         )));
     }
     Ok(())
+}
+
+/// Whether an invisible character says how the one before it looks: the joiner, variation selectors, and the tags of flags.
+fn shapes_emoji(c: char) -> bool {
+    matches!(c,
+        '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{180b}'..='\u{180d}' | '\u{180f}'
+        | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }

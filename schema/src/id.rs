@@ -108,6 +108,22 @@ pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
     deserializer.deserialize_u64(NumberVisitor { least: 0 })
 }
 
+/// As [`whole_number`], where there may be none.
+///
+/// # Errors
+/// When it is something else.
+pub fn whole_number_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Option::<WholeNumber>::deserialize(deserializer).map(|number| number.map(|number| number.0))
+}
+
+struct WholeNumber(u64);
+
+impl<'de> Deserialize<'de> for WholeNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole_number(deserializer).map(Self)
+    }
+}
+
 /// Reads an integer within bounds; the upper one is [`ID_MAX`].
 struct NumberVisitor {
     least: u64,
@@ -255,10 +271,12 @@ impl Serialize for ClientId {
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// The log's epoch when the position was taken; another epoch means that the log was restored from a backup.
+    #[serde(deserialize_with = "whole_number")]
     pub epoch: u64,
     /// The last number that the client has seen.
+    #[serde(deserialize_with = "whole_number")]
     pub seq: Seq,
     /// The `append` of the entry at `seq`, if the client kept it: then a log that was cut and regrown is noticed too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole_number_if_any")]
     pub append: Option<u64>,
 }

@@ -7,26 +7,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{Answer, FromAnswer, InviteView, Opening, PageOf};
+use crate::answer::{InviteView, Opening, PageOf};
 use crate::command::{History, Kind, MemberRole};
 use crate::content::{Content, Meta};
 use crate::id::{ClientId, MessageId, Millis, Position, RoomId, Seq, UserId};
 use crate::message::{MessageView, RevisionView};
 use crate::shown::Shown;
-use crate::user::Status;
-use crate::user::UserView;
+use crate::user::{Status, UserView};
 use crate::view::{BanView, Done, MemberView, OpenInvite, PresenceView, Resumed, RoomView, StatsView};
 
-/// An operation whose answer has a type. Each operation of [`Op`] has a struct of its name that is one; `Op` itself is one whose
-/// answer may be any.
-pub trait Operation: Into<Op> + std::marker::Send {
-    /// What it is answered with.
-    type Answer: FromAnswer;
-}
-
-impl Operation for Op {
-    type Answer = Answer;
-}
+pub use declare::Operation;
 
 declare::operations! {
     /// Says which positions the client has, and starts the pushes.
@@ -96,7 +86,7 @@ declare::operations! {
         /// What it says.
         content: Content,
         /// The number of the message that it answers.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         reply_to: Option<Seq>,
         /// Members it points out.
         #[serde(default)]
@@ -110,6 +100,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// The message's number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
         /// The revision that is replaced; absent: whatever is there.
         #[serde(default)]
@@ -125,6 +116,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// The message's number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
         /// The caller's name for this command.
         #[serde(default)]
@@ -135,6 +127,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// The message's number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
         /// An emoji, or a short name.
         emoji: String,
@@ -147,6 +140,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// The message's number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
         /// The reaction.
         emoji: String,
@@ -169,7 +163,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// When it expires; absent: never.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         expires_at: Option<Millis>,
         /// How often it can be used; absent: without limit.
         #[serde(default)]
@@ -218,7 +212,7 @@ declare::operations! {
         /// Who.
         user: UserId,
         /// Until when; absent: until unbanned.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         until: Option<Millis>,
         /// The caller's name for this command.
         #[serde(default)]
@@ -241,7 +235,7 @@ declare::operations! {
         /// Who.
         user: UserId,
         /// Until when; absent: until unmuted.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         until: Option<Millis>,
         /// The caller's name for this command.
         #[serde(default)]
@@ -311,16 +305,16 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// Only below this number.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         before: Option<Seq>,
         /// Only above this number.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         after: Option<Seq>,
         /// At most so many; default 50, at most 200.
         #[serde(default)]
         limit: Option<usize>,
         /// Leaves out so many of the latest first; not together with `after`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         skip: Option<u64>,
         /// Whether everything counts as read, where the page is the latest one.
         #[serde(default)]
@@ -336,6 +330,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// Its number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
     },
     /// Shows a message's wordings.
@@ -343,6 +338,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// Its number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
     },
     /// Shows lines of the log: the latest, or those before or after a number.
@@ -350,10 +346,10 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// Only below this number.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         before: Option<Seq>,
         /// Only above this number.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::id::whole_number_if_any")]
         after: Option<Seq>,
         /// At most so many; default 50, at most 200.
         #[serde(default)]
@@ -365,6 +361,7 @@ declare::operations! {
         /// Where.
         room: RoomId,
         /// Up to this number.
+        #[serde(deserialize_with = "crate::id::whole_number")]
         seq: Seq,
     },
     /// Tells the others that one is writing, or stopped.

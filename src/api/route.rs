@@ -192,7 +192,7 @@ pub struct Route {
     pub query: &'static [Query],
     /// Its body.
     pub body: Option<Body>,
-    /// Whether it takes `Idempotency-Key`.
+    /// Whether it takes `Idempotency-Key`; one of the native API that changes something and takes none refuses it.
     pub keyed: bool,
     /// Whether "it is so already" is a success.
     pub settled: bool,

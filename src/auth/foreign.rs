@@ -8,7 +8,8 @@ use parlance_actors::ports::store::{Account, AccountError, ClaimKind, Who};
 use parlance_schema::id::TENANT_DEFAULT;
 use parlance_schema::user::Role;
 use parlance_schema::{Code, Fault, Millis, UserId};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::token::{Checked, TOKEN_BYTES_MAX, not_valid};
 use super::{Accounts, account_fault, account_rules, store_fault};
@@ -16,6 +17,8 @@ use crate::secret::Secret;
 
 /// Bytes of a subject.
 const SUBJECT_BYTES_MAX: usize = 255;
+/// How far ahead of this server's clock an issuer's may be, in milliseconds.
+const AHEAD_MS_MAX: Millis = 60_000;
 
 /// How an issuer signs, with the secret that it shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,17 +37,38 @@ pub struct Issuer {
     name: &'static str,
     key: DecodingKey,
     validation: Validation,
+    life_ms: Millis,
 }
 
 /// What is looked at in its tokens (RFC 7519, 4.1).
 #[derive(Deserialize)]
 struct Claims {
     sub: Subject,
-    exp: u64,
-    #[serde(default)]
-    iat: u64,
-    #[serde(default)]
-    nbf: u64,
+    exp: NumericDate,
+    iat: Option<NumericDate>,
+    nbf: Option<NumericDate>,
+}
+
+/// A time that is written as seconds since the Unix epoch, with or without a fraction (RFC 7519, 2); in milliseconds, rounded
+/// down.
+struct NumericDate(Millis);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        if !seconds.is_finite() || seconds < 0.0 {
+            return Err(D::Error::custom("a time is a finite number of seconds, 0 or more"));
+        }
+        Ok(Self((seconds * 1_000.0).floor() as Millis))
+    }
+}
+
+impl Claims {
+    /// When the token was issued; without that claim as early as it can have been, given how long the issuer's tokens are good for.
+    /// Never later than `now`, so that what is revoked from now on holds for it.
+    fn issued_at(&self, life_ms: Millis, now: Millis) -> Millis {
+        self.iat.as_ref().map_or_else(|| self.exp.0.saturating_sub(life_ms), |iat| iat.0).min(now)
+    }
 }
 
 /// A subject is text, but some services write a number.
@@ -56,9 +80,10 @@ enum Subject {
 }
 
 impl Issuer {
-    /// An issuer; its name is part of what its subjects are known by, and never changes.
+    /// An issuer whose tokens are good for `life_s` seconds, which tells how old one is that doesn't say when it was issued. The
+    /// name is part of what its subjects are known by, and never changes.
     #[must_use]
-    pub fn new(name: &'static str, secret: &Secret, algorithm: Algorithm) -> Self {
+    pub fn new(name: &'static str, secret: &Secret, algorithm: Algorithm, life_s: u64) -> Self {
         let algorithm = match algorithm {
             Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
             Algorithm::HS384 => jsonwebtoken::Algorithm::HS384,
@@ -69,7 +94,8 @@ impl Issuer {
         validation.validate_aud = false;
         // The time is the caller's to tell, so that one clock decides.
         validation.validate_exp = false;
-        Self { name, key: DecodingKey::from_secret(secret.reveal().as_bytes()), validation }
+        let key = DecodingKey::from_secret(secret.reveal().as_bytes());
+        Self { name, key, validation, life_ms: life_s.saturating_mul(1_000) }
     }
 }
 
@@ -86,16 +112,18 @@ impl Accounts {
             return Err(not_valid());
         }
         let claims = decode::<Claims>(token, &issuer.key, &issuer.validation).map_err(|_| not_valid())?.claims;
-        let expires_at = claims.exp.saturating_mul(1_000);
+        let expires_at = claims.exp.0;
         if now >= expires_at {
             return Err(Fault::new(
                 Code::TokenExpired,
                 "the access token has expired: get a new one with your refresh token, or log in again",
             ));
         }
-        if claims.nbf.saturating_mul(1_000) > now {
+        let later_than = |claim: &Option<NumericDate>, time: Millis| claim.as_ref().is_some_and(|claim| claim.0 > time);
+        if later_than(&claims.nbf, now) || later_than(&claims.iat, now + AHEAD_MS_MAX) {
             return Err(not_valid());
         }
+        let issued_at = claims.issued_at(issuer.life_ms, now);
         let subject = match claims.sub {
             Subject::Text(text) => text,
             Subject::Number(number) => number.to_string(),
@@ -104,7 +132,6 @@ impl Accounts {
             return Err(not_valid());
         }
         let user = self.subject(issuer.name, &subject).await?;
-        let issued_at = claims.iat.saturating_mul(1_000);
         Ok(Checked { user, tenant: TENANT_DEFAULT, issued_at, expires_at, family: None })
     }
 

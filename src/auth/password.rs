@@ -129,14 +129,14 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| {
             metrics::counter!("parlance_password_hashes_refused_total").increment(1);
-            Fault::busy("too many logins are in progress: try again in a few seconds")
+            Fault::busy("too many logins are in progress: try again in a moment")
         })?;
         let core = self
             .cores
             .clone()
             .acquire_owned()
             .await
-            .map_err(|_| Fault::new(Code::Restarting, "the server is shutting down: try again in a few seconds"))?;
+            .map_err(|_| Fault::new(Code::Restarting, "the server is shutting down: try again in a moment"))?;
         // The permits go along: a caller who has gone away frees its place when the hash is done, not before.
         let permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
         tokio::task::spawn_blocking(move || {

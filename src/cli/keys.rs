@@ -11,7 +11,7 @@ use crate::config::Config;
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Makes a new key, which signs from now on; a running server takes it up by itself
+    /// Makes a new key in the data folder's keys.json, which signs from now on; a running server takes it up by itself
     Rotate {
         /// Drops all other keys at once, not when their last token has expired: all access tokens are void
         #[arg(long)]
@@ -19,13 +19,33 @@ pub(super) enum Command {
     },
 }
 
+/// Runs a command. Where `is_named`, the command line names the data folder.
+///
+/// # Errors
+/// When the keys can't be read or written, or the keys in use are elsewhere and no folder was named to make others in.
 pub(super) fn execute(
     backend: &dyn Backend,
     config: &Config,
+    is_named: bool,
     command: &Command,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     let Command::Rotate { drop_old } = command;
+    let (used, file) = (&config.auth.keys_file, config.data.dir.join(keys::FILE));
+    let is_elsewhere = !used.as_os_str().is_empty() && *used != file;
+    if is_elsewhere && !is_named {
+        let (used, file) = (used.display(), file.display());
+        return Err(Failure::Other(format!(
+            "the keys in use are in {used} (auth.keys_file), which servers are given and never write, and this command would \
+             change {file}, which no server reads\nCopy {used} to a folder DIR of its own as keys.json, run `parlance --data \
+             DIR keys rotate`, and give all nodes DIR/keys.json in the place of {used}."
+        )));
+    }
     let (kid, count) = keys::rotate(&config.data.dir, &*backend.random(), backend.clock().now(), *drop_old)?;
-    Ok(writeln!(out, "{kid} signs; {count} in the ring")?)
+    writeln!(out, "{kid} signs; {count} in the ring")?;
+    if is_elsewhere {
+        let (used, file) = (used.display(), file.display());
+        writeln!(out, "That is in {file}; servers read {used} (auth.keys_file): put the new file in its place.")?;
+    }
+    Ok(())
 }

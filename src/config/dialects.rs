@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::check::bounds;
 use super::source::Places;
-use super::{Config, Error, PREFIX, values};
+use super::{Config, Error, PREFIX, values, words};
 
 /// What the settings say of one dialect.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ impl Section {
             // An unknown one has no path, but the text names it.
             let unknown = why.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
             let setting = unknown.map(str::to_owned).or(Some(path).filter(|path| path != "."));
-            Invalid { setting: setting.map(Cow::Owned), why }
+            Invalid { setting: setting.map(Cow::Owned), why: words::plain(&why) }
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::{File, FileFormat};
 
 use super::dialects::Spec;
-use super::{Config, Error, FILE, Overrides, PREFIX};
+use super::{Config, Error, FILE, Overrides, PREFIX, words};
 
 /// The places that settings are read from, so that they can be read again while the process runs.
 #[derive(Clone, Debug, Default)]
@@ -68,16 +68,16 @@ impl Places<'_> {
     /// Says of a setting that is unknown or of the wrong type where it stands.
     pub(super) fn mistyped(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         let (setting, why) = (error.path().to_string(), error.inner().to_string());
-        let why = if why.starts_with("invalid value: integer") { "the number is too large".to_owned() } else { why };
-        let why = match why.split_once(", expected struct ") {
-            Some((found, _)) => format!("{found}, expected a section with settings of its own"),
-            None => why,
-        };
         // Of an unknown one the path ends at the section that it stands in.
         let unknown = why.split('`').nth(1).map(|name| format!("{setting}.{name}"));
         let unknown = unknown.map(|name| name.trim_start_matches('.').to_owned());
         let place = unknown.and_then(|name| self.of(&name)).or_else(|| self.of(&setting));
-        Error::Setting(format!("{}: {setting}: {why}", place.as_deref().unwrap_or("settings")))
+        let (place, why) = (place.as_deref().unwrap_or("settings"), words::plain(&why));
+        // At the top there is no section to name.
+        if setting == "." {
+            return Error::Setting(format!("{place}: {why}"));
+        }
+        Error::Setting(format!("{place}: {setting}: {why}"))
     }
 
     /// Where a setting was set: on the command line, by a variable or in the file; nowhere where it is a default.

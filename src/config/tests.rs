@@ -112,6 +112,35 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn a_setting_of_another_kind_is_told_what_it_must_be() {
+    for (toml, told) in [
+        ("limits.connections = [5]", "some.toml: limits.connections: it must be a whole number"),
+        ("limits.heartbeat_ms = { a = 1 }", "some.toml: limits.heartbeat_ms: it must be a whole number"),
+        ("rates.user_per_s = [1.5]", "rates.user_per_s: it must be a number"),
+        ("gateway.origins = 5", "some.toml: gateway.origins: it must be a list"),
+        ("gateway.proxy_protocol = 'perhaps'", "gateway.proxy_protocol: it must be true or false"),
+        ("server.public_url = ['a']", "server.public_url: it must be text"),
+        ("data.dir = ['a']", "data.dir: it must be text"),
+        ("server.listen = ['a']", "server.listen: it must be an IP address and a port"),
+        ("limits = 5", "some.toml: limits: it must be a section with settings of its own"),
+        ("consumers = 5", "consumers: it must be a section with settings of its own"),
+        ("auth.registration = 'ajar'", "auth.registration: it must be one of: open, closed"),
+        ("auth.registration = ['open']", "auth.registration: it must be text"),
+        ("rates.user_burst = 99999999999", "rates.user_burst: the number is too large"),
+        ("server.lisen = 'x'", "there is no setting `lisen`: leave it out, or use one of: listen, public_url"),
+        ("sever.listen = 'x'", "there is no setting `sever`"),
+        ("consumers.audit.path = 'x'", "the setting `kind` is missing"),
+    ] {
+        let error = refused(toml, &[]);
+        assert!(error.contains(told), "{toml:?}: {error:?} does not say {told:?}");
+        let foreign = ["expected", "usize", "u64", "sequence", "struct", "map"];
+        // The file's name is random.
+        let why = error.rsplit_once(".toml: ").map_or(error.as_str(), |(_, why)| why);
+        assert!(!foreign.iter().any(|word| why.contains(word)), "{toml:?}: {error:?}");
+    }
+}
+
+#[test]
 fn rates_may_be_fractions() {
     let toml = "[rates]\nattempts_per_s = 0.2\nattempts_burst = 5\naddress_per_s = 0\naddress_burst = 0";
     let environment = [("PARLANCE_RATES__USER_PER_S", "0.49"), ("PARLANCE_RATES__USER_BURST", "1")];

@@ -129,7 +129,7 @@ async fn handle(gate: &Gate, found: Found<'_>, request: Request, body: &mut Inco
         deps: Arc::clone(&gate.deps),
         route,
         who,
-        key: if route.keyed { idempotency_key::key(&request.headers)? } else { None },
+        key: idempotency_key::of(mounted, &request.headers)?,
         params: table::params(route.path, &request.path)?,
         // Outside `/v1` a query means nothing, and pages are given all sorts.
         query: if route.path.starts_with("/v1/") || mounted.serving.is_some() {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod foreign;
 mod login;
 mod profile;
 mod refresh;

@@ -132,9 +132,15 @@ fn a_mistake_in_a_dialect_s_settings_is_named() {
             "expire_minutes is '30.7': it must be a whole number",
         ),
         ("[dialects.chat_service]\naccess_token_expire_minutes = -1", "expire_minutes is '-1': it must be 0 or more"),
-        ("[dialects.chat_service]\nsecret = 'x'", "dialects.chat_service.secret: unknown field `secret`"),
-        ("[dialects.chat_service]\nenabled = 'perhaps'", "some.toml: dialects.chat_service.enabled: invalid type"),
-        ("[dialects.chat_service]\nalgorithm = 'none'", "some.toml: dialects.chat_service.algorithm: unknown variant"),
+        ("[dialects.chat_service]\nsecret = 'x'", "dialects.chat_service.secret: there is no setting `secret`"),
+        ("[dialects.chat_service]\nenabled = 'perhaps'", "chat_service.enabled: it must be true or false"),
+        (
+            "[dialects.chat_service]\nalgorithm = 'none'",
+            "some.toml: dialects.chat_service.algorithm: it must be one of: HS256",
+        ),
+        ("[dialects]\nchat_service = true", "some.toml: dialects.chat_service: it must be a section with settings"),
+        ("[dialects.chat_service]\nalgorithm = ['HS256']", "chat_service.algorithm: it must be text"),
+        ("[dialects.chat_service]\naccess_token_expire_minutes = [5]", "expire_minutes: it must be a whole number"),
         ("[dialects.chatservice]\nenabled = true", "there is no dialect `chatservice`; there are chat_service"),
     ] {
         let error = refused(toml, &[]);

@@ -22,7 +22,7 @@ impl Registries {
                 return async {
                     Reply::Refused(Fault::new(
                         Code::Restarting,
-                        "the server is shutting down: send the request again in a few seconds",
+                        "the server is shutting down: send the request again in a moment",
                     ))
                 }
                 .boxed();

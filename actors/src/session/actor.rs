@@ -243,7 +243,10 @@ impl State {
     fn revoked(&self, me: &ActorRef<Msg>, before: u64) {
         tracing::info!(session = self.link.id, before, "tokens were revoked");
         if self.link.liveness.token().is_none() {
-            return self.link.outbox.close_for(&Fault::new(Code::Revoked, "your login was ended: log in again"));
+            return self.link.outbox.close_for(&Fault::new(
+                Code::Revoked,
+                "your access token was revoked: get a new one with your refresh token, or log in again",
+            ));
         }
         self.sweep(me);
         // What the authority remembers may be as old as this news.

@@ -82,25 +82,27 @@ pub(super) fn delete(request: &Request<'_>, seq: Seq) -> Result<Fact, Fault> {
 pub(super) fn react(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
     request.writer()?;
     let target = request.living(seq)?;
-    content_rules::check_reaction(emoji)?;
+    let emoji = content_rules::reaction(emoji)?;
     let reactions = &target.state.reactions;
-    match reactions.get(emoji) {
+    match reactions.get(&emoji) {
         Some(users) if users.contains(&request.ask.who.user) => {
             Err(Fault::already("you have already added this reaction"))
         }
         None if reactions.len() >= REACTIONS_MAX => Err(Fault::invalid(format!(
             "this message already has {REACTIONS_MAX} different reactions, which is the limit: use one of those"
         ))),
-        Some(_) | None => Ok(Fact::Reacted { target: seq, emoji: emoji.to_owned() }),
+        Some(_) | None => Ok(Fact::Reacted { target: seq, emoji }),
     }
 }
 
 pub(super) fn unreact(request: &Request<'_>, seq: Seq, emoji: &str) -> Result<Fact, Fault> {
     let target = request.living(seq)?;
-    content_rules::check_reaction(emoji)?;
-    let there = target.state.reactions.get(emoji).is_some_and(|users| users.contains(&request.ask.who.user));
-    if there {
-        Ok(Fact::Unreacted { target: seq, emoji: emoji.to_owned() })
+    let has =
+        |emoji: &str| target.state.reactions.get(emoji).is_some_and(|users| users.contains(&request.ask.who.user));
+    // One that the log has in another form is taken back as it stands there.
+    let emoji = if has(emoji) { emoji.to_owned() } else { content_rules::reaction(emoji)? };
+    if has(&emoji) {
+        Ok(Fact::Unreacted { target: seq, emoji })
     } else {
         Err(Fault::already("you have not added this reaction"))
     }

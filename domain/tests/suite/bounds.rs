@@ -3,6 +3,7 @@
 use parlance_domain::content_rules::{check_content, check_meta, check_reaction, check_room_name};
 use parlance_schema::command::{Command, Kind};
 use parlance_schema::content::{Content, Meta, Part};
+use parlance_schema::entry::Fact;
 use parlance_schema::limits::{
     BANS_MAX, EDITS_MAX, INVITES_MAX, MEMBERS_MAX, META_BYTES_MAX, META_KEYS_MAX, MUTES_KEPT_MAX, PART_FIELD_BYTES_MAX,
     PARTS_MAX, REACTION_BYTES_MAX, REACTIONS_MAX, ROOM_NAME_CHARS_MAX,
@@ -95,10 +96,34 @@ fn parts_meta_names_and_reactions_end_where_the_table_says() {
     }
     assert!(["", "  ", "a\nb", "a\u{7}"].into_iter().all(|name| check_room_name(name).is_err()));
 
-    assert!(["👍", "👩🏽‍🍳", "e\u{301}", "thumbs_up"].into_iter().all(|emoji| check_reaction(emoji).is_ok()));
-    assert!(["", "a b", "a\u{2003}b", "\0"].into_iter().all(|emoji| check_reaction(emoji).is_err()));
+    assert!(
+        ["👍", "👩🏽‍🍳", "❤\u{fe0f}", "🏴\u{e0067}\u{e0062}\u{e007f}", "e\u{301}", "thumbs_up"]
+            .into_iter()
+            .all(|emoji| check_reaction(emoji).is_ok())
+    );
+    let refused = ["", "a b", "a\u{2003}b", "\0", "👍\u{200b}", "👍\u{2060}", "a\u{ad}b", "\u{202e}ab", "a\u{34f}"];
+    assert!(refused.into_iter().all(|emoji| check_reaction(emoji).is_err()));
     assert!(check_reaction(&"x".repeat(REACTION_BYTES_MAX)).is_ok());
     assert!(check_reaction(&"x".repeat(REACTION_BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn reactions_that_look_the_same_are_one() {
+    let mut world = World::group([2]);
+    world.run(1, post("hello")).unwrap();
+    let seq = world.log.last().unwrap().seq;
+    world.run(1, react(seq, "e\u{301}")).unwrap();
+    assert_eq!(code(world.run(1, react(seq, "\u{e9}"))), Code::Already);
+    world.run(2, react(seq, "\u{e9}")).unwrap();
+    assert_eq!(world.messages[&seq].state.reactions.keys().collect::<Vec<_>>(), ["\u{e9}"]);
+    for by in [1, 2] {
+        world.run(by, Command::Unreact { seq, emoji: "e\u{301}".into() }).unwrap();
+    }
+    assert!(world.messages[&seq].state.reactions.is_empty());
+    // One of an older log, in another form, is taken back in that form.
+    world.messages.get_mut(&seq).unwrap().state.reactions.insert("e\u{301}".into(), vec![user(1)]);
+    let fact = world.run(1, Command::Unreact { seq, emoji: "e\u{301}".into() }).unwrap();
+    assert!(matches!(&fact, Fact::Unreacted { emoji, .. } if emoji == "e\u{301}"), "{fact:?}");
 }
 
 #[test]

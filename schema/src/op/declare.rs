@@ -1,5 +1,19 @@
 //! What the table of operations is made into.
 
+use super::Op;
+use crate::answer::{Answer, FromAnswer};
+
+/// An operation whose answer has a type. Each operation of [`Op`] has a struct of its name that is one; `Op` itself is one whose
+/// answer may be any.
+pub trait Operation: Into<Op> + Send {
+    /// What it is answered with.
+    type Answer: FromAnswer;
+}
+
+impl Operation for Op {
+    type Answer = Answer;
+}
+
 /// Declares the operations: each becomes a variant of [`Op`], a word of [`OpWord`], and a struct with a typed answer.
 macro_rules! operations {
     ($(

@@ -56,7 +56,7 @@ impl Questions {
             (None, _) => self.refuse(
                 to,
                 Fault::busy(
-                    "the server that has what you asked for is shutting down: send the request again in a few seconds",
+                    "the server that has what you asked for is shutting down: send the request again in a moment",
                 ),
             ),
             (_, Err(_)) => self.refuse(

@@ -32,7 +32,7 @@ pub struct Settings {
     secret_key: Secret,
     /// How that service signs.
     algorithm: Algorithm,
-    /// Minutes that an access token of a login is good for.
+    /// Minutes that an access token is good for, of a login here or of that service.
     access_token_expire_minutes: u64,
 }
 
@@ -71,6 +71,7 @@ impl Declarable for Settings {
 
     fn issuers(&self) -> Vec<Issuer> {
         let secret = Some(&self.secret_key).filter(|secret| !secret.reveal().is_empty());
-        secret.map(|secret| Issuer::new(ISSUER, secret, self.algorithm)).into_iter().collect()
+        let issuer = |secret| Issuer::new(ISSUER, secret, self.algorithm, self.token_life_s());
+        secret.map(issuer).into_iter().collect()
     }
 }

@@ -45,7 +45,8 @@ pub const ROUTES: &[Route] = &[
 #[serde(deny_unknown_fields)]
 pub struct NewInvite {
     /// When it expires; absent: never.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parlance_schema::id::whole_number_if_any")]
+    #[schema(value_type = Option<u64>, maximum = 9007199254740991u64)]
     expires_at: Option<Millis>,
     /// How often it can be used; absent: without limit.
     #[serde(default)]

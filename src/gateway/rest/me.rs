@@ -33,7 +33,7 @@ pub const ROUTES: &[Route] = &[
         })
         .answers(&[ok::<MeView>("Oneself.")])
         .faults(&[Code::Exists, Code::NotFound, Code::OutcomeUnknown]),
-    put("/v1/me/password", "changePassword", "Changes one's password; all other logins end.")
+    put("/v1/me/password", "changePassword", "Changes one's password; all other logins end, and all access tokens are void: one's own login goes on with a refresh.")
         .tag("me")
         .attempt()
         .body::<ChangePassword>(r#"{"old_password": "correct horse battery", "new_password": "staple, correct"}"#)

@@ -110,6 +110,7 @@ fn promote(call: &Call) -> Result<Op, Fault> {
 #[serde(deny_unknown_fields)]
 pub struct Until {
     /// Until when; absent: until it is taken back.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parlance_schema::id::whole_number_if_any")]
+    #[schema(value_type = Option<u64>, maximum = 9007199254740991u64)]
     until: Option<Millis>,
 }

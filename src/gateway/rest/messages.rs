@@ -79,7 +79,8 @@ pub struct NewMessage {
     /// What it says.
     content: Content,
     /// The number of the message that it answers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parlance_schema::id::whole_number_if_any")]
+    #[schema(value_type = Option<u64>, maximum = 9007199254740991u64)]
     reply_to: Option<Seq>,
     /// Members it points out.
     #[serde(default)]

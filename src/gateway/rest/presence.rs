@@ -44,6 +44,8 @@ pub const ROUTES: &[Route] = &[
 #[serde(deny_unknown_fields)]
 pub struct Mark {
     /// Everything up to this number.
+    #[serde(deserialize_with = "parlance_schema::id::whole_number")]
+    #[schema(value_type = u64, maximum = 9007199254740991u64)]
     seq: Seq,
 }
 

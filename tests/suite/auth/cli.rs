@@ -135,6 +135,31 @@ async fn a_folder_in_use_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn new_keys_are_not_made_where_no_server_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, given) = (dir.path().join("data"), dir.path().join("given.json"));
+    let config = |keys: &Path| {
+        let file = dir.path().join("some.toml");
+        let text = format!("[data]\ndir = '{}'\n[auth]\nkeys_file = '{}'", data.display(), keys.display());
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let rotate = |file: String| async move {
+        let mut out = Vec::new();
+        let done = cli::run_words(&Embedded, ["parlance", "--config", &file, "keys", "rotate"], "", &mut out).await;
+        done.map(|()| String::from_utf8(out).unwrap())
+    };
+    let error = rotate(config(&given)).await.unwrap_err().to_string();
+    assert!(error.contains(given.to_str().unwrap()) && error.contains("--data DIR keys rotate"), "{error}");
+    assert!(!data.join("keys.json").exists());
+    // Who names the folder makes keys for other places, and is told so.
+    let told = run(&dir, &format!("--config {} keys rotate", config(&given)), "").await.unwrap();
+    assert!(told.contains("put the new file in its place"), "{told}");
+    let told = rotate(config(&data.join("keys.json"))).await.unwrap();
+    assert!(told.ends_with("2 in the ring\n"), "{told}");
+}
+
+#[tokio::test]
 async fn seeding_makes_users_once_and_tokens_each_time() {
     let dir = tempfile::tempdir().unwrap();
     let seed = |text: String| -> Vec<(u64, String, String)> {

@@ -81,7 +81,8 @@ async fn a_new_password_ends_all_logins_but_ones_own() {
     let there = world.accounts.login(login("bob", PASSWORD)).await.unwrap();
     let who = world.who(&here).await.unwrap();
     world.accounts.change_password(&who, passwords(PASSWORD, "another password")).await.unwrap();
-    assert_eq!(code(world.who(&here).await), Code::Revoked);
+    let fault = world.who(&here).await.unwrap_err();
+    assert!(fault.code == Code::Revoked && fault.detail.contains("with your refresh token"), "{fault:?}");
     assert_eq!(code(world.who(&there).await), Code::Revoked);
     let revoked = world.bus.revoked(who.principal.user);
     assert!(revoked.len() == 1 && revoked[0] > who.issued_at, "{revoked:?}");

@@ -66,6 +66,10 @@ async fn oneself_is_shown_and_changed() {
     assert_eq!(fault(&got, 401, "wrong").0, "bad_credentials");
     let right = r#"{"old_password": "correct horse", "new_password": "battery staple"}"#;
     assert_eq!(gate.send_with("PUT", "/v1/me/password", Some(right), &headers).await.status, 204);
+    let me = gate.send_with("GET", "/v1/me", None, &headers).await;
+    assert_eq!(fault(&me, 401, "the token from before").0, "revoked");
+    let renewed = post(&gate, "/v1/auth/refresh", &json!({"refresh_token": grant["refresh_token"]}).to_string()).await;
+    assert_eq!(renewed.status, 200, "one's own login goes on");
     let login = r#"{"username": "amira", "password": "battery staple"}"#;
     assert_eq!(post(&gate, "/v1/auth/login", login).await.status, 200);
 }

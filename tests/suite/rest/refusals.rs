@@ -56,6 +56,15 @@ async fn wrong_types_name_the_field_and_repeat_no_value() {
         ("PUT", "/v1/presence", r#"{"status": "offline"}"#, "`status`", "online"),
         ("POST", "/v1/rooms", r#"{"kind": "direct", "name": "a"}"#, "`kind`", "group"),
         ("PUT", "/v1/rooms/12/members/9/mute", r#"{"until": "geheim"}"#, "`until`", "an integer from 0"),
+        ("PUT", "/v1/rooms/12/members/9/mute", r#"{"until": 9007199254740992}"#, "`until`", "to 9007199254740991"),
+        ("PUT", "/v1/rooms/12/read", r#"{"seq": 9007199254740992}"#, "`seq`", "to 9007199254740991"),
+        (
+            "POST",
+            SEND,
+            r#"{"content": {"text": "a"}, "reply_to": 9007199254740992}"#,
+            "`reply_to`",
+            "to 9007199254740991",
+        ),
         ("PUT", "/v1/me/password", r#"{"old_password": 1, "new_password": "geheim"}"#, "`old_password`", "a string"),
         ("PATCH", "/v1/rooms/12", "{}", "`name`", "`history`"),
         ("PATCH", "/v1/rooms/12", r#"{"name": "a", "history": "all"}"#, "`name`", "one at a time"),
@@ -202,6 +211,27 @@ async fn idempotency_keys_are_client_ids() {
         let got = gate.send_with("POST", SEND, Some(r#"{"content": {"text": "a"}}"#), &headers).await;
         let (code, detail) = fault(&got, 422, key);
         assert!(code == "invalid" && detail.contains("Idempotency-Key"), "{detail}");
+    }
+    assert!(gate.node.ops().is_empty());
+}
+
+#[tokio::test]
+async fn a_change_that_takes_no_idempotency_key_refuses_one() {
+    let gate = Gate::new().await;
+    let token = gate.bearer("user");
+    for (method, path) in [
+        ("POST", "/v1/rooms/12/invites"),
+        ("POST", "/v1/rooms/direct"),
+        ("POST", "/v1/auth/login"),
+        ("POST", "/v1/auth/register"),
+        ("PATCH", "/v1/me"),
+        ("PUT", "/v1/rooms/12/read"),
+    ] {
+        for key in ["a key, 1", ""] {
+            let headers = [("authorization", token.as_str()), ("idempotency-key", key)];
+            let (code, detail) = fault(&gate.send_with(method, path, Some("{}"), &headers).await, 422, path);
+            assert!(code == "invalid" && detail.contains("takes no `Idempotency-Key`"), "{path}: {detail}");
+        }
     }
     assert!(gate.node.ops().is_empty());
 }

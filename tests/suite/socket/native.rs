@@ -76,6 +76,19 @@ fn a_malformed_request_is_told_which_field() {
         (json!({"n": 1, "op": "room", "room": null}), Some(1), &format!("`room` {id}")),
         (json!({"n": 1, "op": "room", "room": 0}), Some(1), &format!("`room` {id}")),
         (json!({"n": 1, "op": "room", "room": 1_u64 << 53}), Some(1), &format!("`room` {id}")),
+        (json!({"n": 1, "op": "entries", "room": 1, "after": u64::MAX}), Some(1), &format!("`after` {number}")),
+        (json!({"n": 1, "op": "messages", "room": 1, "skip": 1_u64 << 53}), Some(1), &format!("`skip` {number}")),
+        (json!({"n": 1, "op": "message", "room": 1, "seq": 1_u64 << 53}), Some(1), &format!("`seq` {number}")),
+        (
+            json!({"n": 1, "op": "mute", "room": 1, "user": 2, "until": 1_u64 << 53}),
+            Some(1),
+            &format!("`until` {number}"),
+        ),
+        (
+            json!({"n": 1, "op": "resume", "positions": {"7": {"epoch": 1, "seq": 1_u64 << 53}}}),
+            Some(1),
+            &format!("`positions.7.seq` {number}"),
+        ),
         (
             json!({"n": 1, "op": "room", "room": 1, "extra": true}),
             Some(1),

@@ -41,6 +41,6 @@ impl Declarable for Settings {
     }
 
     fn issuers(&self) -> Vec<Issuer> {
-        vec![Issuer::new("notices", &self.secret, Algorithm::HS256)]
+        vec![Issuer::new("notices", &self.secret, Algorithm::HS256, 3_600)]
     }
 }
