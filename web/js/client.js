@@ -1,7 +1,7 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected, Offline } from './codes.js';
-import { changesMembers, find, isNote, messageOf, trimmed, trimRecent } from './fold.js';
+import { changesMembers, find, isNote, messageOf, peopleIn, trimmed, trimRecent } from './fold.js';
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
@@ -239,7 +239,7 @@ export class Client extends EventTarget {
 
   /** Gets to know all whom entries name. @param {any[]} entries */
   loadUsersOf(entries) {
-    this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
+    this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : peopleIn(entry))));
   }
 
   /** @param {number} room @param {{ text: string, reply_to?: number|null }} message */
@@ -295,6 +295,7 @@ export class Client extends EventTarget {
   }
 
   async direct(user) {
+    if (!(await this.#connected())) throw new Offline();
     return this.#opened(await this.connection.request('direct', { user }));
   }
 

@@ -78,6 +78,7 @@ class Node {
   /** What a test says where it is; else at the top. */
   getBoundingClientRect() { return this.rect ?? { top: 0, bottom: 0, left: 0, right: 0 }; }
   scrollIntoView() { globalThis.document.scrolledTo = this; }
+  click() { this.dispatch('click'); }
   focus() { globalThis.document.activeElement = this; }
   setSelectionRange(from, to) { Object.assign(this, { selectionStart: from, selectionEnd: to }); }
 
