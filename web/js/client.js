@@ -52,7 +52,7 @@ export class Client extends EventTarget {
     this.account = accountOf(session.login.user);
     this.persistence = new Persistence();
     this.tabs = new Tabs((tab) => this.#inherit(tab));
-    this.drafts = new Drafts(this.persistence, this.account);
+    this.drafts = new Drafts(this.persistence, this.account, this.tabs);
     this.outbox = new Outbox({
       storage: { save: (item) => this.persistence.saveCommand(this.account, this.tabs.id, item), remove: (ids) => this.persistence.removeCommands(this.account, ids) },
       request: (op, fields) => this.connection.request(op, fields), mentions: (item) => this.roster.mentioned(item), live: () => this.connection.live, changed: () => this.#changed(),
@@ -60,8 +60,8 @@ export class Client extends EventTarget {
       lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
     // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible.
-    this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
-    this.persistence.addEventListener('lost', () => this.outbox.saveAll());
+    this.persistence.addEventListener('change', () => this.persistence.available && this.#saveAll());
+    this.persistence.addEventListener('lost', this.#saveAll);
     this.history = new History(this);
     this.roster = new Roster(this);
     /** Why a room's members could not be loaded. @type {Map<number, Error>} */
@@ -81,15 +81,24 @@ export class Client extends EventTarget {
       this.set(store.expireTyping(this.state, now));
     }, 1_000);
     addEventListener('storage', this.#chosenElsewhere);
+    addEventListener('pagehide', this.#saveDrafts);
   }
 
   stop() {
     clearInterval(this.tick);
     removeEventListener('storage', this.#chosenElsewhere);
+    removeEventListener('pagehide', this.#saveDrafts);
     this.idle.stop();
     this.connection.stop();
     this.tabs.stop();
   }
+
+  #saveDrafts = () => this.drafts.saveAll();
+
+  #saveAll = () => {
+    this.outbox.saveAll();
+    this.drafts.saveAll();
+  };
 
   /** Whether anything that was done in this browser has not reached the server, in any tab. */
   async unsent() {

@@ -110,11 +110,10 @@ export class Composer {
     this.count.classList.toggle('over', chars > CHARS_MAX);
   }
 
-  /** Takes what was kept of an earlier tab, unless one has begun to write. */
+  /** Takes what a tab that is gone left, unless one has begun to write. */
   async #restore() {
-    const before = this.#draft;
-    const kept = await this.client.drafts.read(this.room);
-    if (this.#draft === before) this.#put(kept);
+    await this.client.drafts.restore(this.room);
+    this.#show();
   }
 
   /** @param {import('./drafts.js').Draft} draft */

@@ -19,9 +19,12 @@ const message = (seq, by, text, more = {}) => ({ seq, by, revision: 0, content: 
 /** A room with a message of somebody else (1) and one of one's own (2). */
 function rig({ kept = new Map(), items = [message(1, 2, 'question'), message(2, ME, 'mine')] } = {}) {
   const r = { kept, sent: [], edits: [], asked: [], refuse: null };
-  const persistence = { available: true, draft: async (_, room) => kept.get(room) ?? { text: '', reply: null, edit: null }, saveDraft: (_, room, draft) => kept.set(room, draft) };
+  const persistence = {
+    drafts: async (_, room) => (kept.has(room) ? [{ tab: 'gone', at: 1, draft: kept.get(room) }] : []),
+    saveDraft: (_, tab, room, draft) => kept.set(room, draft), moveDraft: () => {},
+  };
   r.client = {
-    me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a'),
+    me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a', { id: 'here', alive: async () => false }, [0]),
     state: { me: ME, users: { 2: { id: 2, username: 'ben', full_name: '' } }, rooms: { 5: { ...newRoom(5), view: {}, loaded: true, items, members: [{ user: ME }] } } },
     history: { quote: (room, seq) => r.asked.push(seq) }, roster: { needMembers: () => {} }, typing: () => {}, touch: () => {},
     send: (room, fields) => r.sent.push(fields),

@@ -20,7 +20,7 @@ function rig(last, read) {
   r.client = {
     me: ME, session: { login: { user: { role: 'user' } } }, connection: { live: true, state: {} },
     state: { me: ME, users: {}, presence: {}, typing: {}, rooms: {} },
-    drafts: { now: () => ({ text: '', reply: null, edit: null }), read: async () => ({ text: '', reply: null, edit: null }), write: (_, draft) => draft },
+    drafts: { now: () => ({ text: '', reply: null, edit: null }), restore: async () => {}, write: (_, draft) => draft },
     outbox: { pending: () => [] }, roster: { needMembers: () => {} }, typing: () => {}, read: (_, seq) => r.read.push(seq),
     history: { show: () => {}, reconnected: () => {}, missing: () => false, loadError: () => undefined, older: () => {}, newer: () => {}, quote: () => {} },
   };
