@@ -14,6 +14,7 @@ import { storage } from './storage.js';
 import * as store from './store.js';
 import { Tabs } from './tabs.js';
 import { mentionedIn } from './text.js';
+import { keepClock, serverNow } from './time.js';
 
 const TYPING_EVERY_MS = 3_000;
 
@@ -73,12 +74,12 @@ export class Client extends EventTarget {
     this.idle.start();
     this.tabs.start();
     this.#watchTabs();
-    let last = Date.now();
+    let last = serverNow();
     this.tick = setInterval(() => {
-      const now = Date.now();
+      const now = serverNow();
       if (store.muteEnded(this.state, last, now)) this.#changed();
       last = now;
-      this.set(store.expireTyping(this.state, now));
+      this.set(store.expireTyping(this.state, Date.now()));
     }, 1_000);
     addEventListener('storage', this.#chosenElsewhere);
     addEventListener('pagehide', this.#saveDrafts);
@@ -161,7 +162,8 @@ export class Client extends EventTarget {
     if (token) await this.connection.renew(token);
   }
 
-  async #resume() {
+  async #resume({ now }) {
+    keepClock(now);
     const { resumed } = await this.connection.request('resume', { positions: store.positions(this.state) });
     const before = this.state.rooms;
     this.set(store.resumed(this.state, resumed));
