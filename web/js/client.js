@@ -253,6 +253,12 @@ export class Client extends EventTarget {
     this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : peopleIn(entry))));
   }
 
+  /** Takes what the server says of oneself. @param {import('./types.js').User} me */
+  knowMyself(me) {
+    this.set(store.withUsers(this.state, [me]));
+    this.session.keepName(me).catch((error) => console.warn(error.message));
+  }
+
   /** @param {number} room @param {{ text: string, reply_to?: number|null }} message */
   send(room, { text, reply_to }) {
     const people = this.roster.people(room);
