@@ -169,3 +169,28 @@ test('who is muted is shown nothing that is answered or changed, until the mute 
   composer.render();
   assert.equal(strip(composer), 'Reply to benquestion');
 });
+
+test('a change that is being written is set aside for an answer or another change, and waits to be taken up', async () => {
+  const toasts = page.getElementById('toasts');
+  const again = () => toasts.all((node) => node.tag === 'button' && node.textContent === 'Edit again').at(-1);
+  for (const go of [(c, r) => c.reply(item(r, 1)), (c, r) => c.edit(item(r, 3))]) {
+    toasts.replaceChildren();
+    const r = rig({ items: [message(1, 2, 'question'), message(2, ME, 'mine'), message(3, ME, 'mine too')] });
+    const composer = r.open();
+    composer.edit(item(r, 2));
+    go(composer, r);
+    assert.equal(again(), undefined, 'of what is as it was nothing is said');
+    composer.edit(item(r, 2));
+    type(composer, 'mine, better');
+    composer.edit(item(r, 2));
+    assert.deepEqual([composer.input.value, again()], ['mine, better', undefined]);
+    go(composer, r);
+    assert.notEqual(composer.input.value, 'mine, better');
+    composer.edit(item(r, 3));
+    type(composer, 'mine too, better');
+    again().dispatch('click');
+    assert.deepEqual([composer.input.value, strip(composer)], ['mine, better', 'Edit messagemine']);
+    again().dispatch('click');
+    assert.deepEqual([composer.input.value, strip(composer)], ['mine too, better', 'Edit messagemine too']);
+  }
+});
