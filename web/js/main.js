@@ -55,6 +55,7 @@ class App {
     on('change', () => this.draw());
     on('connection', (event) => {
       if (event.detail.name === 'live') this.sidebar.ready = true;
+      else this.#view?.cut();
       this.draw();
     });
     on('message', (event) => this.#message(event.detail));
@@ -175,7 +176,7 @@ class App {
   }
 
   focused() {
-    this.#view?.read();
+    this.#view?.shown();
   }
 }
 

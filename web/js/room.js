@@ -20,6 +20,8 @@ const memberCount = (count) => `${count} ${count === 1 ? 'member' : 'members'}`;
 
 export class RoomView {
   #head = [];
+  /** Whether the connection was lost, and what came meanwhile isn't all there yet. */
+  #cut = false;
 
   /** @param {import('./client.js').Client} client @param {number} id */
   constructor(client, id) {
@@ -63,6 +65,10 @@ export class RoomView {
       this.marked = room.generation;
       this.timeline.markUnread();
     }
+    if (this.#cut && this.client.connection.live && !this.timeline.behind) {
+      this.#cut = false;
+      this.timeline.goOn();
+    }
     this.#renderHead(room);
     this.timeline.render();
     this.#renderTyping();
@@ -70,15 +76,20 @@ export class RoomView {
     this.read();
   }
 
-  /** Back in front of it: what came meanwhile is new, and is gone on with from its beginning. */
+  /** Back in front of it: what came meanwhile is new. */
   shown() {
-    if (this.timeline.atBottom) this.timeline.settleAnew();
+    this.timeline.goOn();
     this.render();
+  }
+
+  /** What comes while there is no connection nobody sees, wherever the focus is. */
+  cut() {
+    this.#cut = true;
   }
 
   /** Marks as read what can be seen. */
   read() {
-    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
+    if (this.#cut || document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
     this.client.read(this.id, this.timeline.lastSeen);
   }
 
