@@ -138,7 +138,7 @@ export class Composer {
   #grow() {
     if (this.bar.hidden) return;
     this.input.style.height = 'auto';
-    this.input.style.height = `${Math.min(this.input.scrollHeight, 200)}px`;
+    this.input.style.height = `${this.input.scrollHeight}px`;
   }
 
   #insert(text) {

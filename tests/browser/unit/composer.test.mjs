@@ -194,3 +194,17 @@ test('a change that is being written is set aside for an answer or another chang
     assert.deepEqual([composer.input.value, strip(composer)], ['mine too, better', 'Edit messagemine too']);
   }
 });
+
+test('the member whom the arrows reach is scrolled to', () => {
+  const r = rig();
+  r.change({ members: [{ user: ME }, { user: 2 }, { user: 3 }] });
+  r.client.state.users[3] = { id: 3, username: 'bea', full_name: '' };
+  const composer = r.open();
+  type(composer, '@b');
+  composer.input.setSelectionRange(2, 2);
+  composer.input.dispatch('input');
+  const { list } = composer.mentions;
+  assert.equal(list.children.length, 2);
+  composer.input.dispatch('keydown', { key: 'ArrowDown' });
+  assert.equal(page.scrolledTo, list.children[1]);
+});
