@@ -60,8 +60,9 @@ export class Client extends EventTarget {
       authenticate: () => this.#reauthenticate(), shows: (room) => Boolean(this.state.rooms[room]),
       lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
-    // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible.
-    this.persistence.addEventListener('change', () => this.persistence.available && this.#saveAll());
+    // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible; a draft that finds no
+    // room when commands do waits for the next letter, or the tab's end.
+    this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
     this.persistence.addEventListener('lost', this.#saveAll);
     this.history = new History(this);
     this.roster = new Roster(this);

@@ -189,3 +189,14 @@ test('whom a message mentions is asked for, members or not', async () => {
   await settled();
   assert.deepEqual(asked.map((a) => a.ids), [[7, 8]]);
 });
+
+test('what the browser threw away is kept again; a draft for which there is no room is not tried with every command', () => {
+  const client = new Client({ session: { login: { user: { ...USERS[0], created_at: 1 } } }, api: {} });
+  const saved = [];
+  client.outbox.saveAll = () => saved.push('commands');
+  client.drafts.saveAll = () => saved.push('drafts');
+  client.persistence.dispatchEvent(new Event('change'));
+  assert.deepEqual(saved.splice(0), ['commands']);
+  client.persistence.dispatchEvent(new Event('lost'));
+  assert.deepEqual(saved, ['commands', 'drafts']);
+});
