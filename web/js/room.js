@@ -63,6 +63,7 @@ export class RoomView {
     this.#renderMissing(this.client.history.missing(this.id));
     if (room?.view && this.marked !== room.generation) {
       this.marked = room.generation;
+      this.timeline.seen = 0;
       this.timeline.markUnread();
     }
     if (this.#cut && this.client.connection.live && !this.timeline.behind) {
@@ -90,7 +91,9 @@ export class RoomView {
   /** Marks as read what can be seen. */
   read() {
     if (this.#cut || document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
-    this.client.read(this.id, this.timeline.lastSeen);
+    const { timeline } = this;
+    timeline.seen = Math.max(timeline.seen, timeline.lastSeen);
+    this.client.read(this.id, timeline.lastSeen);
   }
 
   #renderMissing(missing) {

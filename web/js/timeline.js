@@ -26,6 +26,8 @@ export class Timeline {
   /** Whether one wants to be at the end, which may not be loaded yet. */
   #toEnd = false;
   #settled = false;
+  /** The last message that was on the screen while somebody was there. */
+  seen = 0;
 
   /** @param {import('./client.js').Client} client @param {number} id @param {import('./message.js').Actions} actions */
   constructor(client, id, actions) {
@@ -109,7 +111,8 @@ export class Timeline {
 
   /** What came while nobody looked was put in at the end, and may reach beyond the screen: it is gone on with from its beginning. */
   goOn() {
-    if (!this.atBottom || !this.room.view?.unread) return;
+    const { room } = this;
+    if (!this.atBottom || !room.view?.unread || !room.items.some((m) => m.seq > this.seen && m.by !== this.client.me)) return;
     this.markUnread();
     this.#settled = false;
   }
@@ -281,8 +284,10 @@ export class Timeline {
   #goToEnd(room) {
     this.#settled = true;
     this.#bottom();
-    if (room.atEnd) this.#toEnd = false;
-    else if (this.client.connection.live && !this.client.history.busy(this.id)) this.client.history.latest(this.id);
+    if (room.atEnd) {
+      this.#toEnd = false;
+      this.seen = room.items.at(-1)?.seq ?? 0;
+    } else if (this.client.connection.live && !this.client.history.busy(this.id)) this.client.history.latest(this.id);
   }
 
   /** One goes elsewhere by hand, or reads on where one is. */

@@ -142,6 +142,21 @@ test('who looks at a room without its having the focus goes on at what came mean
   assert.equal(afterLine(r), 11);
 });
 
+test('who went to the end, or whose mark is on its way, is not taken back when the window has the focus again', () => {
+  const r = atEnd();
+  r.push(11, 70);
+  r.view.render();
+  r.view.shown();
+  assert.ok(Number.isNaN(afterLine(r)), 'seen, though not yet marked');
+  page.hasFocus = () => false;
+  r.push(71, 130);
+  r.view.render();
+  r.view.timeline.toEnd();
+  page.hasFocus = () => true;
+  r.view.shown();
+  assert.deepEqual([page.scrolledTo, r.last()], [null, 130]);
+});
+
 /** The room's first ten messages of a hundred, in a window that is scrolled to its end. */
 function away() {
   const r = rig(10, 10);
