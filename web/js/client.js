@@ -1,7 +1,7 @@
 // The page's model: holds the state, folds what the connection brings into it, and offers what the views do.
 
 import { Disconnected, Offline } from './codes.js';
-import { changesMembers, find, isNote, messageOf, trimmed, trimRecent } from './fold.js';
+import { changesMembers, find, isNote, messageOf, peopleIn, trimmed, trimRecent } from './fold.js';
 import { History } from './history.js';
 import { Drafts } from './drafts.js';
 import { Idle } from './idle.js';
@@ -14,6 +14,7 @@ import { storage } from './storage.js';
 import * as store from './store.js';
 import { Tabs } from './tabs.js';
 import { mentionedIn } from './text.js';
+import { keepClock, serverNow } from './time.js';
 
 const TYPING_EVERY_MS = 3_000;
 
@@ -52,16 +53,17 @@ export class Client extends EventTarget {
     this.account = accountOf(session.login.user);
     this.persistence = new Persistence();
     this.tabs = new Tabs((tab) => this.#inherit(tab));
-    this.drafts = new Drafts(this.persistence, this.account);
+    this.drafts = new Drafts(this.persistence, this.account, this.tabs);
     this.outbox = new Outbox({
       storage: { save: (item) => this.persistence.saveCommand(this.account, this.tabs.id, item), remove: (ids) => this.persistence.removeCommands(this.account, ids) },
       request: (op, fields) => this.connection.request(op, fields), mentions: (item) => this.roster.mentioned(item), live: () => this.connection.live, changed: () => this.#changed(),
       authenticate: () => this.#reauthenticate(), shows: (room) => Boolean(this.state.rooms[room]),
       lost: (items, error) => this.dispatchEvent(new CustomEvent('lost', { detail: { items, error } })),
     });
-    // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible.
+    // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible; a draft that finds no
+    // room when commands do waits for the next letter, or the tab's end.
     this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
-    this.persistence.addEventListener('lost', () => this.outbox.saveAll());
+    this.persistence.addEventListener('lost', this.#saveAll);
     this.history = new History(this);
     this.roster = new Roster(this);
     /** Why a room's members could not be loaded. @type {Map<number, Error>} */
@@ -73,23 +75,32 @@ export class Client extends EventTarget {
     this.idle.start();
     this.tabs.start();
     this.#watchTabs();
-    let last = Date.now();
+    let last = serverNow();
     this.tick = setInterval(() => {
-      const now = Date.now();
+      const now = serverNow();
       if (store.muteEnded(this.state, last, now)) this.#changed();
       last = now;
-      this.set(store.expireTyping(this.state, now));
+      this.set(store.expireTyping(this.state, Date.now()));
     }, 1_000);
     addEventListener('storage', this.#chosenElsewhere);
+    addEventListener('pagehide', this.#saveDrafts);
   }
 
   stop() {
     clearInterval(this.tick);
     removeEventListener('storage', this.#chosenElsewhere);
+    removeEventListener('pagehide', this.#saveDrafts);
     this.idle.stop();
     this.connection.stop();
     this.tabs.stop();
   }
+
+  #saveDrafts = () => this.drafts.saveAll();
+
+  #saveAll = () => {
+    this.outbox.saveAll();
+    this.drafts.saveAll();
+  };
 
   /** Whether anything that was done in this browser has not reached the server, in any tab. */
   async unsent() {
@@ -152,7 +163,8 @@ export class Client extends EventTarget {
     if (token) await this.connection.renew(token);
   }
 
-  async #resume() {
+  async #resume({ now }) {
+    keepClock(now);
     const { resumed } = await this.connection.request('resume', { positions: store.positions(this.state) });
     const before = this.state.rooms;
     this.set(store.resumed(this.state, resumed));
@@ -239,7 +251,13 @@ export class Client extends EventTarget {
 
   /** Gets to know all whom entries name. @param {any[]} entries */
   loadUsersOf(entries) {
-    this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : [entry.by].filter(Boolean))));
+    this.loadUsers(entries.flatMap((entry) => (isNote(entry) ? named(entry) : peopleIn(entry))));
+  }
+
+  /** Takes what the server says of oneself. @param {import('./types.js').User} me */
+  knowMyself(me) {
+    this.set(store.withUsers(this.state, [me]));
+    this.session.keepName(me).catch((error) => console.warn(error.message));
   }
 
   /** @param {number} room @param {{ text: string, reply_to?: number|null }} message */
@@ -295,6 +313,7 @@ export class Client extends EventTarget {
   }
 
   async direct(user) {
+    if (!(await this.#connected())) throw new Offline();
     return this.#opened(await this.connection.request('direct', { user }));
   }
 

@@ -110,11 +110,10 @@ export class Composer {
     this.count.classList.toggle('over', chars > CHARS_MAX);
   }
 
-  /** Takes what was kept of an earlier tab, unless one has begun to write. */
+  /** Takes what a tab that is gone left, unless one has begun to write. */
   async #restore() {
-    const before = this.#draft;
-    const kept = await this.client.drafts.read(this.room);
-    if (this.#draft === before) this.#put(kept);
+    await this.client.drafts.restore(this.room);
+    this.#show();
   }
 
   /** @param {import('./drafts.js').Draft} draft */
@@ -139,7 +138,7 @@ export class Composer {
   #grow() {
     if (this.bar.hidden) return;
     this.input.style.height = 'auto';
-    this.input.style.height = `${Math.min(this.input.scrollHeight, 200)}px`;
+    this.input.style.height = `${this.input.scrollHeight}px`;
   }
 
   #insert(text) {
@@ -181,7 +180,7 @@ export class Composer {
     const edit = { seq, revision: this.#find(seq)?.revision ?? revision, text };
     const draft = this.#draft;
     if (draft.edit || draft.text) {
-      toast(why, { label: 'Edit again', run: () => this.#put({ ...this.#draft, edit }) }, { stays: true });
+      this.#offer(why, edit);
       return;
     }
     this.#put({ ...draft, edit });
@@ -191,8 +190,25 @@ export class Composer {
     this.client.touch();
   }
 
+  /** Says why a change isn't in the field any more, until it is taken up again. */
+  #offer(why, edit) {
+    toast(why, { label: 'Edit again', run: () => {
+      this.#setAside();
+      this.#put({ ...this.#draft, edit });
+      this.client.touch();
+    } }, { stays: true });
+  }
+
+  /** A change that is being written is not thrown away for something else. */
+  #setAside() {
+    const { edit } = this.#draft;
+    if (!edit?.text.trim() || edit.text === this.#find(edit.seq)?.content?.text) return;
+    this.#offer('The change that you were writing was set aside.', edit);
+  }
+
   /** Answers a message. */
   reply(message) {
+    this.#setAside();
     this.#about = message;
     this.#put({ ...this.#draft, reply: message.seq, edit: null });
     this.input.focus();
@@ -200,8 +216,11 @@ export class Composer {
 
   /** Changes one's own message. @param {any} message */
   edit(message) {
-    this.#about = message;
-    this.#put({ ...this.#draft, edit: { seq: message.seq, revision: message.revision, text: message.content.text } });
+    if (this.#draft.edit?.seq !== message.seq) {
+      this.#setAside();
+      this.#about = message;
+      this.#put({ ...this.#draft, edit: { seq: message.seq, revision: message.revision, text: message.content.text } });
+    }
     this.input.focus();
   }
 

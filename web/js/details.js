@@ -11,6 +11,7 @@ import { isReadonly } from './permissions.js';
 import { avatar, isMuted, nameIn, nameOf, roomName, presenceText } from './people.js';
 import { picker } from './picker.js';
 import { banList, inviteList } from './staff.js';
+import { serverNow } from './time.js';
 
 const RANK = { member: 0, admin: 1, owner: 2 };
 const HOUR_MS = 3_600_000;
@@ -122,7 +123,7 @@ function actions(client, room, member, muted) {
   const mine = RANK[view.role] ?? -1;
   const above = view.kind !== 'direct' && !view.archived && !isReadonly(client) && mine >= 1 && mine > RANK[member.role];
   const run = (op, fields, done) => () => client.command(op, id, { user, ...fields }).then(() => done && toast(done)).catch((error) => toast(explain(error)));
-  const mute = (hours) => run('mute', hours ? { until: Date.now() + hours * HOUR_MS } : {}, `${name} is muted.`);
+  const mute = (hours) => run('mute', hours ? { until: serverNow() + hours * HOUR_MS } : {}, `${name} is muted.`);
   const ask = (title, text, label, op, after) => () => confirm(title, text, label, async () => {
     await client.command(op, id, { user });
     after?.();
@@ -153,7 +154,8 @@ function addPeople(client, room) {
   }));
 }
 
-function invites(client, room) {
+/** Making a link by which people join. @param {import('./client.js').Client} client @param {import('./types.js').Room} room */
+export function invites(client, room) {
   const expiry = field('Expires', { tag: 'select' });
   expiry.input.append(el('option', { value: '24' }, 'after a day'), el('option', { value: '168' }, 'after a week'), el('option', { value: '' }, 'never'));
   const uses = field('How often it can be used (optional)', { type: 'number', min: 1, max: 1000, inputmode: 'numeric', placeholder: 'without limit' });
@@ -173,7 +175,7 @@ function invites(client, room) {
     label: 'Create link', children: [expiry.box, uses.box, result],
     submit: async () => {
       const fields = { room: room.id };
-      if (expiry.input.value) fields.expires_at = Date.now() + Number(expiry.input.value) * HOUR_MS;
+      if (expiry.input.value) fields.expires_at = serverNow() + Number(expiry.input.value) * HOUR_MS;
       if (uses.input.value) fields.uses = Number(uses.input.value);
       const invite = await client.connection.request('invite', fields);
       hash = invite.hash;

@@ -1,4 +1,4 @@
-// What is being written, per room: what this tab wrote last, else what was kept by another one.
+// What is being written, per room: what this tab wrote last; where it wrote nothing, what a tab that is gone left.
 
 /**
  * @typedef {object} Draft
@@ -10,15 +10,23 @@
 /** @type {Draft} */
 export const NOTHING = Object.freeze({ text: '', reply: null, edit: null });
 
+/** Milliseconds before each look for what was left: a tab that was closed, or loaded anew, may count as there for a while. */
+const PAUSES = [0, 250, 750, ...Array(9).fill(10_000)];
+
 /** @param {Draft} a @param {Draft} b */
 const same = (a, b) => a.text === b.text && a.reply === b.reply && ['seq', 'revision', 'text'].every((field) => a.edit?.[field] === b.edit?.[field]);
 
 export class Drafts {
   #here = new Map();
+  /** Per room the restoring that counts. @type {Map<number, object>} */
+  #looks = new Map();
 
-  /** @param {import('./persistence.js').Persistence} persistence @param {string} account */
-  constructor(persistence, account) {
-    Object.assign(this, { persistence, account });
+  /**
+   * @param {import('./persistence.js').Persistence} persistence @param {string} account
+   * @param {Pick<import('./tabs.js').Tabs, 'id'|'alive'>} tabs
+   */
+  constructor(persistence, account, tabs, pauses = PAUSES) {
+    Object.assign(this, { persistence, account, tabs, pauses });
   }
 
   /** What this tab knows at once; the same object until it changes. @param {number} room @returns {Draft} */
@@ -26,17 +34,41 @@ export class Drafts {
     return this.#here.get(room) ?? NOTHING;
   }
 
-  /** What was kept, by whichever tab. @param {number} room @returns {Promise<Draft>} */
-  async read(room) {
-    const draft = await this.persistence.draft(this.account, room);
-    return this.persistence.available ? draft : this.now(room);
+  /** Takes over what a tab that is gone left in a room, unless something is written here. @param {number} room */
+  async restore(room) {
+    const look = {};
+    this.#looks.set(room, look);
+    for (const pause of this.pauses) {
+      if (pause) await new Promise((done) => setTimeout(done, pause));
+      const before = this.now(room);
+      if (this.#looks.get(room) !== look || !same(before, NOTHING)) return;
+      const others = (await this.persistence.drafts(this.account, room)).filter((row) => row.tab !== this.tabs.id);
+      const left = await this.#left(others);
+      if (!others.length || this.now(room) !== before) return;
+      if (left) {
+        this.#here.set(room, left.draft);
+        this.persistence.moveDraft(this.account, room, left.tab, this.tabs.id, left.draft);
+        return;
+      }
+    }
+  }
+
+  /** The latest of those whose tab is gone. */
+  async #left(rows) {
+    for (const row of rows.toSorted((a, b) => b.at - a.at)) if (!(await this.tabs.alive(row.tab))) return row;
+    return null;
   }
 
   /** @param {number} room @param {Draft} draft @returns {Draft} As it is from now on. */
   write(room, draft) {
     if (same(draft, this.now(room))) return this.now(room);
     this.#here.set(room, draft);
-    this.persistence.saveDraft(this.account, room, draft);
+    this.persistence.saveDraft(this.account, this.tabs.id, room, draft);
     return draft;
+  }
+
+  /** Has all that this tab knows kept again. */
+  saveAll() {
+    for (const [room, draft] of this.#here) this.persistence.saveDraft(this.account, this.tabs.id, room, draft);
   }
 }

@@ -95,6 +95,9 @@ export function withNotes(room, entries) {
 /** Messages and notes in the log's order. @param {Room} room @returns {any[]} */
 export const lines = (room) => [...room.items, ...room.notes].sort((a, b) => a.seq - b.seq);
 
+/** All whom a message names: who wrote it, whom it mentions, and who reacted to it. @param {Message} message @returns {number[]} */
+export const peopleIn = ({ by, mentions, reactions }) => [by, ...(mentions ?? []), ...Object.values(reactions ?? {}).flat()];
+
 /** Folds an entry into the window and the quotes; what isn't loaded is not touched. @param {Room} room @param {any} entry */
 function foldMessages(room, entry) {
   if (isNote(entry)) return room.loaded && room.atEnd ? withNotes(room, [entry]) : room;

@@ -1,6 +1,6 @@
 // Loading windows of messages: the latest, those before and after, and those around a quoted one.
 
-import { find, isNote, mergeAround, mergePage, WINDOW_MAX, withExtra, withNotes } from './fold.js';
+import { find, isNote, mergeAround, mergePage, peopleIn, WINDOW_MAX, withExtra, withNotes } from './fold.js';
 
 const PAGE = 50;
 const AROUND = 25;
@@ -161,7 +161,7 @@ export class History {
       this.#loadErrors.delete(id);
       this.client.change(id, (room) => (room.generation === generation ? merge(room) : room));
       const room = this.client.state.rooms[id];
-      this.client.loadUsers(room?.items.map((m) => m.by) ?? []);
+      this.client.loadUsers(room?.items.flatMap(peopleIn) ?? []);
       if (room?.generation === generation) this.#needNotes(room, stretch);
     } catch (error) {
       if (this.#loads.get(id) !== load) return;
@@ -256,7 +256,7 @@ export class History {
     this.#quotes.add(key);
     this.client.connection.request('message', { room: id, seq }).then((message) => {
       this.client.change(id, (now) => withExtra(now, message));
-      this.client.loadUsers([message.by]);
+      this.client.loadUsers(peopleIn(message));
     }).catch((error) => {
       // What can't be seen (sent before one joined) isn't asked for again; what got lost with a connection is.
       if (error.name === 'Disconnected') this.#quotes.delete(key);

@@ -55,6 +55,8 @@ class App {
     on('change', () => this.draw());
     on('connection', (event) => {
       if (event.detail.name === 'live') this.sidebar.ready = true;
+      else this.#view?.cut();
+      this.#join();
       this.draw();
     });
     on('message', (event) => this.#message(event.detail));
@@ -95,11 +97,8 @@ class App {
   }
 
   route() {
-    const { room, code, unknown } = address(location.hash);
-    if (code) {
-      history.replaceState(null, '', '#/');
-      this.#joining(code);
-    }
+    const { room, unknown } = address(location.hash);
+    this.#join();
     this.node.classList.toggle('in-room', room > 0 || unknown);
     this.#unknown = unknown;
     if (room && this.#view?.id === room) return;
@@ -113,15 +112,12 @@ class App {
     else this.sidebar.focus(before);
   }
 
-  /** The dialog waits for the connection, without which it could do nothing. */
-  #joining(code) {
-    if (this.client.connection.live) return joinRoom(this.client, code);
-    const once = (event) => {
-      if (event.detail.name !== 'live') return;
-      this.client.removeEventListener('connection', once);
-      joinRoom(this.client, code);
-    };
-    return this.client.addEventListener('connection', once);
+  /** Accepts the invite that the address names. It waits there for the connection, without which a dialog could do nothing. */
+  #join() {
+    const { code } = address(location.hash);
+    if (!code || !this.client.connection.live) return;
+    history.replaceState(null, '', '#/');
+    joinRoom(this.client, code);
   }
 
   #message(message) {
@@ -175,9 +171,13 @@ class App {
   }
 
   focused() {
-    this.#view?.read();
+    this.#view?.shown();
   }
 }
+
+/** Why one has to log in. @param {boolean} expired @param {boolean} invited */
+const noteAtLogin = (expired, invited) =>
+  (expired ? `You were logged out. Please log in again${invited ? ' to accept the invite' : ''}.` : invited ? 'Log in or create an account to accept the invite.' : '');
 
 /** @type {App|null} */
 let app = null;
@@ -186,8 +186,7 @@ function start() {
   app?.close();
   app = null;
   if (session.login) app = new App();
-  else if (session.expired) showAuth(root, session, { note: 'You were logged out. Please log in again.' });
-  else showAuth(root, session, { note: location.hash.startsWith('#/join/') ? 'Log in or create an account to accept the invite.' : '' });
+  else showAuth(root, session, { note: noteAtLogin(session.expired, address(location.hash).code !== null) });
 }
 
 session.addEventListener('user', () => start());

@@ -48,6 +48,7 @@ export class Mentions {
       role: 'option', id: `${this.list.id}-${i}`, 'aria-selected': String(i === this.#at),
       onpointerdown: (event) => { event.preventDefault(); this.#take(user); },
     }, avatar(this.client.state, user.id), el('bdi', {}, nameOf(this.client.state, user.id)), el('bdi.soft', {}, `@${user.username}`))));
+    this.list.children[this.#at]?.scrollIntoView({ block: 'nearest' });
     if (this.#found.length) this.input.setAttribute('aria-activedescendant', `${this.list.id}-${this.#at}`);
     else this.input.removeAttribute('aria-activedescendant');
   }

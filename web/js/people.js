@@ -2,7 +2,7 @@
 
 import { isolate, plain } from './bidi.js';
 import { el } from './dom.js';
-import { ago } from './time.js';
+import { ago, serverNow } from './time.js';
 
 const STATUS = { online: 'Online', away: 'Away', do_not_disturb: 'Do not disturb', offline: 'Offline' };
 
@@ -55,7 +55,7 @@ export function presenceText(state, id) {
 }
 
 /** Whether a member may not write. @param {import('./types.js').Member|undefined} member */
-export const isMuted = (member, now = Date.now()) => member?.muted_until === 0 || member?.muted_until > now;
+export const isMuted = (member, now = serverNow()) => member?.muted_until === 0 || member?.muted_until > now;
 
 /** Names as one reads them out. */
 export const list = (names) => new Intl.ListFormat(undefined, { type: 'conjunction' }).format(names);

@@ -13,7 +13,11 @@ const done = (request) => new Promise((resolve, reject) => {
 });
 
 /** All that an account has in a store whose keys begin with it. @param {string} account */
-const of = (account) => IDBKeyRange.bound([account], [account, []]);
+const of = (account) => IDBKeyRange.bound([account], [account, [[]]]);
+
+/** A draft belongs to a room and a tab; earlier versions of the page kept one a room, which any tab may take. @param {number} room @param {string} [tab] */
+const draftKey = (room, tab) => (tab ? [room, tab] : room);
+
 
 /**
  * Whose something is. The number alone isn't enough: a server that was set up anew at the same address gives it to somebody else.
@@ -146,15 +150,28 @@ export class Persistence extends EventTarget {
     return rows.map((row) => row.item);
   }
 
-  /** @param {string} account @param {number} room @returns {Promise<import('./drafts.js').Draft>} */
-  async draft(account, room) {
-    const row = await this.#run('drafts', 'readonly', (store) => done(store.get([account, room])));
-    return { text: row?.text ?? '', reply: row?.reply ?? null, edit: row?.edit ?? null };
+  /**
+   * What tabs have written in a room. An earlier version's row has no tab.
+   * @param {string} account @param {number} room @returns {Promise<{ tab: string, at: number, draft: import('./drafts.js').Draft }[]>}
+   */
+  async drafts(account, room) {
+    const [old, rows] = (await this.#run('drafts', 'readonly', (store) => Promise.all([
+      done(store.get([account, room])), done(store.getAll(IDBKeyRange.bound([account, [room]], [account, [room, []]])))]))) ?? [null, []];
+    return [...rows, ...(old ? [old] : [])].map(({ room: key, at = 0, text, reply = null, edit = null }) => ({ tab: key[1] ?? '', at, draft: { text, reply, edit } }));
   }
 
-  /** @param {string} account @param {number} room @param {import('./drafts.js').Draft} draft One that says nothing is not kept. */
-  saveDraft(account, room, { text, reply, edit }) {
-    return this.#write('drafts', (store) => (text || reply || edit ? store.put({ account, room, text, reply, edit }) : store.delete([account, room])));
+  /** @param {string} account @param {string} tab @param {number} room @param {import('./drafts.js').Draft} draft One that says nothing is not kept. */
+  saveDraft(account, tab, room, { text, reply, edit }) {
+    const key = draftKey(room, tab);
+    return this.#write('drafts', (store) => (text || reply || edit ? store.put({ account, room: key, at: Date.now(), text, reply, edit }) : store.delete([account, key])));
+  }
+
+  /** Hands a tab's draft over to another one. @param {string} account @param {number} room @param {string} from @param {string} to @param {import('./drafts.js').Draft} draft */
+  moveDraft(account, room, from, to, { text, reply, edit }) {
+    return this.#write('drafts', (store) => {
+      store.put({ account, room: draftKey(room, to), at: Date.now(), text, reply, edit });
+      store.delete([account, draftKey(room, from)]);
+    });
   }
 
   /** Forgets all of an account. @param {string} account */

@@ -5,7 +5,6 @@ import { confirm, form, openDialog } from './dialog.js';
 import { el, field } from './dom.js';
 import { PASSWORD_HINT, weakness } from './password.js';
 import { avatar, nameOf, statusWord } from './people.js';
-import * as store from './store.js';
 import { toast } from './announce.js';
 
 /** @param {import('./client.js').Client} client */
@@ -40,24 +39,38 @@ function statusChooser(client) {
   return group;
 }
 
-function nameForm(client) {
+/** What is to be changed: what was not touched is left as it is; an address that was cleared is removed. */
+function changed(shown, { full_name, email }) {
+  return { ...(full_name !== shown.full_name && { full_name }), ...(email !== shown.email && { email: email || null }) };
+}
+
+/** Name and address. @param {import('./client.js').Client} client */
+export function nameForm(client) {
   const name = field('Display name', { name: 'full_name', maxlength: 100, autocomplete: 'name' });
   const email = field('E-mail', { name: 'email', type: 'email', maxlength: 254, autocomplete: 'email' }, 'Nobody else sees it.');
+  let shown = { full_name: '', email: '' };
+  // What was written here already stays.
   const show = (me) => {
-    name.input.value = me.full_name;
-    email.input.value = me.email ?? '';
+    const next = { full_name: me.full_name, email: me.email ?? '' };
+    if (name.input.value === shown.full_name) name.input.value = next.full_name;
+    if (email.input.value === shown.email) email.input.value = next.email;
+    shown = next;
   };
-  show({ ...client.state.users[client.me] });
-  client.api.me().then((me) => {
-    if (document.activeElement !== name.input && document.activeElement !== email.input) show(me);
-  }).catch(() => {});
+  const took = (me) => {
+    client.knowMyself(me);
+    show(me);
+  };
+  show(client.state.users[client.me]);
+  client.api.me().then(took).catch(() => {});
   return form({
     label: 'Save', children: [name.box, email.box],
     submit: async () => {
-      const change = { full_name: name.input.value.trim() };
-      if (email.input.value.trim()) change.email = email.input.value.trim();
-      const me = await client.api.changeMe(change);
-      client.set(store.withUsers(client.state, [me]));
+      const change = changed(shown, { full_name: name.input.value.trim(), email: email.input.value.trim() });
+      if (Object.keys(change).length) {
+        const me = await client.api.changeMe(change);
+        [name.input.value, email.input.value] = [me.full_name, me.email ?? ''];
+        took(me);
+      }
       toast('Saved.');
     },
     failed: (error) => {

@@ -20,6 +20,8 @@ const memberCount = (count) => `${count} ${count === 1 ? 'member' : 'members'}`;
 
 export class RoomView {
   #head = [];
+  /** Whether the connection was lost, and what came meanwhile isn't all there yet. */
+  #cut = false;
 
   /** @param {import('./client.js').Client} client @param {number} id */
   constructor(client, id) {
@@ -61,7 +63,12 @@ export class RoomView {
     this.#renderMissing(this.client.history.missing(this.id));
     if (room?.view && this.marked !== room.generation) {
       this.marked = room.generation;
+      this.timeline.seen = 0;
       this.timeline.markUnread();
+    }
+    if (this.#cut && this.client.connection.live && !this.timeline.behind) {
+      this.#cut = false;
+      this.timeline.goOn();
     }
     this.#renderHead(room);
     this.timeline.render();
@@ -70,16 +77,23 @@ export class RoomView {
     this.read();
   }
 
-  /** Back in front of it: what came meanwhile is new, and is gone on with from its beginning. */
+  /** Back in front of it: what came meanwhile is new. */
   shown() {
-    if (this.timeline.atBottom) this.timeline.settleAnew();
+    this.timeline.goOn();
     this.render();
+  }
+
+  /** What comes while there is no connection nobody sees, wherever the focus is. */
+  cut() {
+    this.#cut = true;
   }
 
   /** Marks as read what can be seen. */
   read() {
-    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
-    this.client.read(this.id, this.timeline.lastSeen);
+    if (this.#cut || document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
+    const { timeline } = this;
+    timeline.seen = Math.max(timeline.seen, timeline.lastSeen);
+    this.client.read(this.id, timeline.lastSeen);
   }
 
   #renderMissing(missing) {

@@ -14,6 +14,9 @@ export const MARGIN_MS = 60_000;
  */
 const VISIBLE_MS = 250;
 
+/** Until all tabs read what was written. */
+const visible = () => new Promise((done) => setTimeout(done, VISIBLE_MS));
+
 export class Session extends EventTarget {
   #last = undefined;
   /** Whether the server ended the login, not the user. */
@@ -77,6 +80,17 @@ export class Session extends EventTarget {
     if (login) await this.post('/v1/auth/logout', { refresh_token: login.refresh_token }).catch(() => {});
   }
 
+  /** Keeps the name of who is logged in for the next load of the page. @param {import('./types.js').User} user */
+  keepName({ id, full_name }) {
+    // In turn with who renews the login: what is written back must not be an old one.
+    return exclusively('refresh', async () => {
+      const { login } = this;
+      if (login?.user.id !== id || login.user.full_name === full_name) return;
+      this.#write({ ...login, user: { ...login.user, full_name } });
+      await visible();
+    });
+  }
+
   /**
    * A token that is good for a while, renewed if need be.
    * @param {{ not?: string, margin?: number }} [wish] `not`: one that the server refused.
@@ -92,7 +106,7 @@ export class Session extends EventTarget {
         const now = this.login;
         if (!now || good(now)) return resolve(now?.access_token ?? null);
         await this.#renew(now).then(resolve, reject);
-        await new Promise((done) => setTimeout(done, VISIBLE_MS));
+        await visible();
       }).catch(reject);
     });
   }

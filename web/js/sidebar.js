@@ -9,7 +9,7 @@ import { avatar, nameIn, nameOf, roomAvatar, roomName, statusOf } from './people
 import { openProfile } from './profile.js';
 import { roomList } from './store.js';
 import { summary } from './text.js';
-import { brief, exact } from './time.js';
+import { brief, exact, serverNow } from './time.js';
 
 export class Sidebar {
   #cache = new Map();
@@ -69,7 +69,7 @@ export class Sidebar {
     const last = view.last_message;
     const typing = Object.keys(state.typing[room.id] ?? {}).map(Number);
     const current = this.current === room.id;
-    const today = new Date().toDateString();
+    const today = new Date(serverNow()).toDateString();
     const sig = [view, current, today, state.users[view.peer], state.users[last?.by], view.peer && statusOf(state, view.peer), typing.join()];
     return {
       key: `r${room.id}`, sig,

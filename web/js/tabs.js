@@ -62,6 +62,13 @@ export class Tabs {
     else this.#poll(id, told);
   }
 
+  /** Whether a tab is there. @param {string} id */
+  async alive(id) {
+    if (!this.locks) return Number(storage.getItem(lockName(id)) ?? 0) > Date.now();
+    const { held } = await this.locks.query().catch(() => ({ held: [] }));
+    return held.some(({ name }) => name === lockName(id));
+  }
+
   /** Has the lock of a tab while `work` runs. */
   #hold(id, work) {
     this.locks.request(lockName(id), { signal: this.#ended.signal }, work).catch((error) => {

@@ -1,5 +1,6 @@
 // The messages of a room: day separators, the unread divider, read marks, and scrolling that stays where one reads.
 
+import { toast } from './announce.js';
 import { el, icon } from './dom.js';
 import { find, lines } from './fold.js';
 import { reconcile } from './keyed.js';
@@ -14,13 +15,19 @@ import { explain, FaultError } from './codes.js';
 const TOGETHER_MS = 5 * 60_000;
 const NEAR_PX = 600;
 const BOTTOM_PX = 60;
+/** Keys that go away from the end. */
+const UP_KEYS = new Set(['Home', 'PageUp', 'ArrowUp']);
 
 export class Timeline {
   #cache = new Map();
   #stick = true;
   #rows = [];
   #jump = null;
+  /** Whether one wants to be at the end, which may not be loaded yet. */
+  #toEnd = false;
   #settled = false;
+  /** The last message that was on the screen while somebody was there. */
+  seen = 0;
 
   /** @param {import('./client.js').Client} client @param {number} id @param {import('./message.js').Actions} actions */
   constructor(client, id, actions) {
@@ -33,6 +40,9 @@ export class Timeline {
     this.node = el('section.timeline-box', { 'aria-label': 'Conversation' }, this.scroller, this.down);
     this.divider = null;
     this.scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.#stay(), { passive: true });
+    this.scroller.addEventListener('touchmove', () => this.#stay(), { passive: true });
+    this.scroller.addEventListener('keydown', (event) => UP_KEYS.has(event.key) && this.#stay());
     this.items.addEventListener('keydown', (event) => this.#keys(event));
     this.items.addEventListener('focusin', (event) => this.#rove(event.target.closest('.message')));
     this.resize = new ResizeObserver(() => this.#stick && this.#bottom());
@@ -52,6 +62,11 @@ export class Timeline {
   get atBottom() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     return Boolean(this.room?.loaded && this.room.atEnd) && scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
+  }
+
+  /** Whether the server has told of entries that are still on their way. */
+  get behind() {
+    return this.room?.view?.last > this.room?.seq;
   }
 
   /** The number after which the unread line is drawn, as things are now. */
@@ -77,11 +92,12 @@ export class Timeline {
     const empty = !room.items.length && !pending.length;
     this.#say(empty ? 'Nothing here yet. Write the first message.' : room.atStart ? 'This is the beginning of the chat.' : '');
     const anchor = this.#stick || !this.#settled ? null : this.#anchor();
-    this.#rows = this.#describe(room, room.atEnd ? pending : []);
+    this.#rows = this.#describe(room, room.atEnd || this.#toEnd ? pending : []);
     reconcile(this.items, this.#rows, this.#cache);
     this.#rove(this.items.querySelector('.message[tabindex="0"]') ?? null);
-    if (this.#jump !== null && find(room, this.#jump)) this.#land(this.#jump);
-    else if (!this.#settled) this.#settle();
+    if (this.#jump !== null && room.items.some((m) => m.seq === this.#jump)) this.#land(this.#jump);
+    else if (this.#toEnd) this.#goToEnd(room);
+    else if (!this.#settled && !this.behind) this.#settle();
     else if (this.#stick && room.atEnd) this.#bottom();
     else if (anchor?.node.isConnected) this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     this.#toEndButton();
@@ -93,8 +109,10 @@ export class Timeline {
     if (this.state.textContent !== text) this.state.textContent = text;
   }
 
-  /** What came while nobody looked was put in at the end, and may reach beyond the screen. */
-  settleAnew() {
+  /** What came while nobody looked was put in at the end, and may reach beyond the screen: it is gone on with from its beginning. */
+  goOn() {
+    const { room } = this;
+    if (!this.atBottom || !room.view?.unread || !room.items.some((m) => m.seq > this.seen && m.by !== this.client.me)) return;
     this.markUnread();
     this.#settled = false;
   }
@@ -122,6 +140,7 @@ export class Timeline {
 
   /** The number of the last message that can be seen to its end, or to the screen's. */
   get lastSeen() {
+    if (this.behind) return 0;
     if (this.atBottom) return this.room.items.at(-1)?.seq ?? 0;
     const bottom = this.scroller.getBoundingClientRect().bottom;
     const seen = [...this.items.querySelectorAll('.message[data-seq]')].findLast((node) => node.getBoundingClientRect().bottom <= bottom);
@@ -239,7 +258,7 @@ export class Timeline {
   }
 
   #scrolled() {
-    this.#stick = this.atBottom;
+    this.#stick = this.#toEnd || this.atBottom;
     this.#toEndButton();
     this.#loadNear();
     this.onscroll?.();
@@ -252,22 +271,44 @@ export class Timeline {
     this.down.lastChild.textContent = unread ? `${unread} new` : 'Latest';
   }
 
-  /** Goes to the newest message, loading it if need be. */
+  /** Goes to the newest message, loading it if need be; without a connection, once there is one. */
   toEnd() {
     this.#stick = true;
     this.#jump = null;
     if (!this.room?.loaded) return;
-    if (!this.room.atEnd) this.client.history.latest(this.id);
+    this.#toEnd = true;
+    if (!this.room.atEnd && this.client.connection.live) this.client.history.latest(this.id);
+    this.render();
+  }
+
+  #goToEnd(room) {
+    this.#settled = true;
     this.#bottom();
+    if (room.atEnd) {
+      this.#toEnd = false;
+      this.seen = room.items.at(-1)?.seq ?? 0;
+    } else if (this.client.connection.live && !this.client.history.busy(this.id)) this.client.history.latest(this.id);
+  }
+
+  /** One goes elsewhere by hand, or reads on where one is. */
+  #stay() {
+    if (!this.#toEnd) return;
+    this.#toEnd = false;
+    this.#stick = this.atBottom;
+    this.client.touch();
   }
 
   /** Goes to a message, loading what is around it if need be. @param {number} seq */
-  jump(seq) {
-    this.#stick = false;
-    const here = this.items.querySelector(`[data-seq="${seq}"]`);
-    if (here) return this.#land(seq);
+  async jump(seq) {
+    this.#stick = this.#toEnd = false;
+    if (this.items.querySelector(`[data-seq="${seq}"]`)) return this.#land(seq);
+    if (seq < (this.room?.view?.first ?? 0)) return toast('This message was sent before you joined: you can’t read it.');
+    if (!this.client.connection.live) return toast('This message is not loaded. Try again once you are connected.');
     this.#jump = seq;
-    return this.client.history.around(this.id, seq);
+    await this.client.history.around(this.id, seq);
+    if (this.#jump !== seq || this.room?.items.some((m) => m.seq === seq)) return undefined;
+    this.#jump = null;
+    return this.node.isConnected && toast('The message could not be loaded. Try again in a moment.');
   }
 
   #land(seq) {

@@ -19,6 +19,7 @@ class Node {
     Object.assign(this, { tag, scrollTop: 0, scrollHeight: 0, clientHeight: 0, dataset: {}, attributes: {}, listeners: {}, style: {}, className: '', value: '', hidden: false, tabIndex: -1 });
     this.classList = {
       add: (...names) => { this.className = [this.className, ...names].join(' ').trim(); },
+      remove: (...names) => { this.className = this.className.split(' ').filter((n) => !names.includes(n)).join(' '); },
       toggle: (name, on) => { this.className = [...this.className.split(' ').filter((n) => n !== name), ...(on ? [name] : [])].join(' ').trim(); },
       contains: (name) => this.className.split(' ').includes(name),
     };
@@ -78,6 +79,7 @@ class Node {
   /** What a test says where it is; else at the top. */
   getBoundingClientRect() { return this.rect ?? { top: 0, bottom: 0, left: 0, right: 0 }; }
   scrollIntoView() { globalThis.document.scrolledTo = this; }
+  click() { this.dispatch('click'); }
   focus() { globalThis.document.activeElement = this; }
   setSelectionRange(from, to) { Object.assign(this, { selectionStart: from, selectionEnd: to }); }
 

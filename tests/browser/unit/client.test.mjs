@@ -168,3 +168,35 @@ test('a status that can’t be kept is chosen all the same', (t) => {
   client.setStatus('away');
   assert.equal(client.status, 'away');
 });
+
+test('a direct chat waits for the connection that is being made, and is not asked for without one', async () => {
+  const { client, asked, answers } = rig();
+  answers.direct = () => ({ id: 8 });
+  Object.assign(client.connection, { live: false, state: { name: 'waiting' } });
+  await assert.rejects(client.direct(2), /not connected/);
+  client.connection.state = { name: 'connecting' };
+  const opened = client.direct(2);
+  await settled();
+  assert.deepEqual(asked, []);
+  Object.assign(client.connection, { live: true, state: { name: 'live' } });
+  client.dispatchEvent(new CustomEvent('connection', { detail: client.connection.state }));
+  assert.equal(await opened, 8);
+});
+
+test('whom a message mentions is asked for, members or not', async () => {
+  const { client, asked } = rig();
+  client.loadUsersOf([{ fact: 'posted', by: 1, mentions: [7] }, { fact: 'edited', by: 8 }]);
+  await settled();
+  assert.deepEqual(asked.map((a) => a.ids), [[7, 8]]);
+});
+
+test('what the browser threw away is kept again; a draft for which there is no room is not tried with every command', () => {
+  const client = new Client({ session: { login: { user: { ...USERS[0], created_at: 1 } } }, api: {} });
+  const saved = [];
+  client.outbox.saveAll = () => saved.push('commands');
+  client.drafts.saveAll = () => saved.push('drafts');
+  client.persistence.dispatchEvent(new Event('change'));
+  assert.deepEqual(saved.splice(0), ['commands']);
+  client.persistence.dispatchEvent(new Event('lost'));
+  assert.deepEqual(saved, ['commands', 'drafts']);
+});

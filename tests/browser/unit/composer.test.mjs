@@ -19,9 +19,12 @@ const message = (seq, by, text, more = {}) => ({ seq, by, revision: 0, content: 
 /** A room with a message of somebody else (1) and one of one's own (2). */
 function rig({ kept = new Map(), items = [message(1, 2, 'question'), message(2, ME, 'mine')] } = {}) {
   const r = { kept, sent: [], edits: [], asked: [], refuse: null };
-  const persistence = { available: true, draft: async (_, room) => kept.get(room) ?? { text: '', reply: null, edit: null }, saveDraft: (_, room, draft) => kept.set(room, draft) };
+  const persistence = {
+    drafts: async (_, room) => (kept.has(room) ? [{ tab: 'gone', at: 1, draft: kept.get(room) }] : []),
+    saveDraft: (_, tab, room, draft) => kept.set(room, draft), moveDraft: () => {},
+  };
   r.client = {
-    me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a'),
+    me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a', { id: 'here', alive: async () => false }, [0]),
     state: { me: ME, users: { 2: { id: 2, username: 'ben', full_name: '' } }, rooms: { 5: { ...newRoom(5), view: {}, loaded: true, items, members: [{ user: ME }] } } },
     history: { quote: (room, seq) => r.asked.push(seq) }, roster: { needMembers: () => {} }, typing: () => {}, touch: () => {},
     send: (room, fields) => r.sent.push(fields),
@@ -165,4 +168,43 @@ test('who is muted is shown nothing that is answered or changed, until the mute 
   r.change({ members: [{ user: ME }] });
   composer.render();
   assert.equal(strip(composer), 'Reply to benquestion');
+});
+
+test('a change that is being written is set aside for an answer or another change, and waits to be taken up', async () => {
+  const toasts = page.getElementById('toasts');
+  const again = () => toasts.all((node) => node.tag === 'button' && node.textContent === 'Edit again').at(-1);
+  for (const go of [(c, r) => c.reply(item(r, 1)), (c, r) => c.edit(item(r, 3))]) {
+    toasts.replaceChildren();
+    const r = rig({ items: [message(1, 2, 'question'), message(2, ME, 'mine'), message(3, ME, 'mine too')] });
+    const composer = r.open();
+    composer.edit(item(r, 2));
+    go(composer, r);
+    assert.equal(again(), undefined, 'of what is as it was nothing is said');
+    composer.edit(item(r, 2));
+    type(composer, 'mine, better');
+    composer.edit(item(r, 2));
+    assert.deepEqual([composer.input.value, again()], ['mine, better', undefined]);
+    go(composer, r);
+    assert.notEqual(composer.input.value, 'mine, better');
+    composer.edit(item(r, 3));
+    type(composer, 'mine too, better');
+    again().dispatch('click');
+    assert.deepEqual([composer.input.value, strip(composer)], ['mine, better', 'Edit messagemine']);
+    again().dispatch('click');
+    assert.deepEqual([composer.input.value, strip(composer)], ['mine too, better', 'Edit messagemine too']);
+  }
+});
+
+test('the member whom the arrows reach is scrolled to', () => {
+  const r = rig();
+  r.change({ members: [{ user: ME }, { user: 2 }, { user: 3 }] });
+  r.client.state.users[3] = { id: 3, username: 'bea', full_name: '' };
+  const composer = r.open();
+  type(composer, '@b');
+  composer.input.setSelectionRange(2, 2);
+  composer.input.dispatch('input');
+  const { list } = composer.mentions;
+  assert.equal(list.children.length, 2);
+  composer.input.dispatch('keydown', { key: 'ArrowDown' });
+  assert.equal(page.scrolledTo, list.children[1]);
 });

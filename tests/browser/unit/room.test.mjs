@@ -16,13 +16,14 @@ const items = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => mess
 
 /** The room in which `read` of `last` messages were read, all of them loaded. */
 function rig(last, read) {
-  const r = { read: [] };
+  const r = { read: [], asked: [], pending: [] };
   r.client = {
     me: ME, session: { login: { user: { role: 'user' } } }, connection: { live: true, state: {} },
     state: { me: ME, users: {}, presence: {}, typing: {}, rooms: {} },
-    drafts: { now: () => ({ text: '', reply: null, edit: null }), read: async () => ({ text: '', reply: null, edit: null }), write: (_, draft) => draft },
-    outbox: { pending: () => [] }, roster: { needMembers: () => {} }, typing: () => {}, read: (_, seq) => r.read.push(seq),
-    history: { show: () => {}, reconnected: () => {}, missing: () => false, loadError: () => undefined, older: () => {}, newer: () => {}, quote: () => {} },
+    drafts: { now: () => ({ text: '', reply: null, edit: null }), restore: async () => {}, write: (_, draft) => draft },
+    outbox: { pending: () => r.pending }, roster: { needMembers: () => {} }, typing: () => {}, touch: () => r.view.render(), read: (_, seq) => r.read.push(seq),
+    history: { show: () => {}, reconnected: () => {}, missing: () => false, loadError: () => undefined, older: () => {}, newer: () => {}, quote: () => {}, busy: () => false,
+      latest: () => r.asked.push('latest'), around: async (_, seq) => r.asked.push(seq) },
   };
   r.put = (room) => { r.client.state.rooms[5] = room; };
   r.room = () => r.client.state.rooms[5];
@@ -67,4 +68,169 @@ test('who comes back to a tab in which nothing came stays where they were', () =
   const r = rig(10, 10);
   r.view.shown();
   assert.equal(page.scrolledTo, null);
+});
+
+/** The room, of which one sees the end. */
+function atEnd() {
+  const r = rig(10, 10);
+  r.push = (from, to) => {
+    for (let seq = from; seq <= to; seq += 1) r.put(pushEntry(r.room(), posted(seq), ME).room);
+  };
+  r.lose = () => {
+    Object.assign(r.client.connection, { live: false });
+    r.view.cut();
+    r.view.render();
+  };
+  r.live = () => {
+    r.client.connection.live = true;
+    r.view.render();
+  };
+  r.last = () => r.read.at(-1);
+  return r;
+}
+
+test('what came while the connection was lost is gone on with from its beginning, though it comes after the connection', () => {
+  const r = atEnd();
+  r.lose();
+  r.put(withView(r.room(), view(70, 10, 60), ME));
+  r.view.render();
+  r.live();
+  for (const [from, to] of [[11, 40], [41, 69]]) {
+    r.push(from, to);
+    r.view.timeline.scroller.dispatch('scroll');
+    r.view.render();
+    assert.deepEqual([page.scrolledTo, r.last() > 10], [null, false]);
+  }
+  r.push(70, 70);
+  r.view.timeline.scroller.dispatch('scroll');
+  assert.equal(r.last() > 10, false);
+  r.view.render();
+  assert.equal(afterLine(r), 11);
+  assert.ok(page.scrolledTo?.classList.contains('unread-line'));
+});
+
+test('after a connection in whose absence nothing came one stays at the end, and reads on', () => {
+  const r = atEnd();
+  r.lose();
+  r.live();
+  assert.equal(page.scrolledTo, null);
+  r.push(11, 11);
+  r.view.render();
+  assert.deepEqual([afterLine(r), r.last()], [NaN, 11]);
+});
+
+test('a room of which entries are on their way is neither settled in nor read', () => {
+  const r = rig(10, 10);
+  r.read.length = 0;
+  r.put(withView({ ...r.room(), seq: 10 }, view(12, 10, 2), ME));
+  r.view.render();
+  assert.deepEqual([r.view.timeline.lastSeen, page.scrolledTo], [0, null]);
+});
+
+test('who looks at a room without its having the focus goes on at what came meanwhile; a line stays where nothing came', () => {
+  const r = atEnd();
+  page.hasFocus = () => false;
+  r.push(11, 70);
+  r.view.render();
+  assert.equal(r.last() > 10, false);
+  page.hasFocus = () => true;
+  r.view.shown();
+  assert.equal(afterLine(r), 11);
+  assert.ok(page.scrolledTo?.classList.contains('unread-line'));
+  r.put(withView(r.room(), view(70, 70, 0), ME));
+  r.view.shown();
+  assert.equal(afterLine(r), 11);
+});
+
+test('who went to the end, or whose mark is on its way, is not taken back when the window has the focus again', () => {
+  const r = atEnd();
+  r.push(11, 70);
+  r.view.render();
+  r.view.shown();
+  assert.ok(Number.isNaN(afterLine(r)), 'seen, though not yet marked');
+  page.hasFocus = () => false;
+  r.push(71, 130);
+  r.view.render();
+  r.view.timeline.toEnd();
+  page.hasFocus = () => true;
+  r.view.shown();
+  assert.deepEqual([page.scrolledTo, r.last()], [null, 130]);
+});
+
+/** The room's first ten messages of a hundred, in a window that is scrolled to its end. */
+function away() {
+  const r = rig(10, 10);
+  r.put({ ...r.room(), atEnd: false });
+  r.view.render();
+  r.timeline = r.view.timeline;
+  r.rows = () => r.timeline.items.children.map((row) => row.className.split(' ').includes('pending') ? 'pending' : Number(row.dataset.seq)).filter(Boolean);
+  return r;
+}
+const PENDING = { client_id: 'p', state: 'waiting', fields: { content: { text: 'on its way' } } };
+
+test('the end that one wants to see is come to once it is loaded, whatever scrolls meanwhile', () => {
+  const r = away();
+  r.timeline.toEnd();
+  assert.equal(r.asked[0], 'latest');
+  r.timeline.scroller.dispatch('scroll');
+  r.put({ ...r.room(), items: items(51, 100), atEnd: true });
+  r.timeline.scroller.scrollHeight = 5_000;
+  r.view.render();
+  assert.equal(r.timeline.scroller.scrollTop, 5_000);
+});
+
+test('without a connection one sees what one sends at the end of what is loaded, and the end once there is a connection', () => {
+  const r = away();
+  r.client.connection.live = false;
+  r.pending = [PENDING];
+  r.view.render();
+  assert.equal(r.rows().at(-1), 10);
+  r.timeline.toEnd();
+  assert.deepEqual([r.rows().at(-1), r.asked], ['pending', []]);
+  r.client.connection.live = true;
+  r.view.render();
+  assert.deepEqual(r.asked, ['latest']);
+});
+
+test('who scrolls up, or goes to a message, stays there', () => {
+  const ups = [(r) => r.timeline.scroller.dispatch('wheel', { deltaY: -1 }), (r) => r.timeline.scroller.dispatch('touchmove'),
+    (r) => r.timeline.scroller.dispatch('keydown', { key: 'PageUp' }), (r) => r.timeline.jump(3)];
+  for (const up of ups) {
+    const r = away();
+    r.pending = [PENDING];
+    r.client.connection.live = false;
+    r.timeline.toEnd();
+    up(r);
+    r.client.connection.live = true;
+    r.view.render();
+    assert.deepEqual([r.asked, r.rows().at(-1)], [[], 10]);
+  }
+});
+
+test('a message that can’t be gone to is said so, and not gone to later', async () => {
+  const toasts = page.getElementById('toasts');
+  const said = () => toasts.children.at(-1)?.textContent ?? '';
+  for (const [seq, live, text] of [[50, false, /^This message is not loaded/], [2, true, /^This message was sent before you joined/], [50, true, /^The message could not be loaded/]]) {
+    toasts.replaceChildren();
+    const r = rig(100, 100);
+    r.put({ ...r.room(), items: items(90, 100), atStart: false, view: { ...r.room().view, first: 10 } });
+    r.view.render();
+    r.client.connection.live = live;
+    await r.view.timeline.jump(seq);
+    assert.match(said(), text);
+    page.scrolledTo = null;
+    r.put({ ...r.room(), items: items(10, 100) });
+    r.view.render();
+    assert.equal(page.scrolledTo, null);
+  }
+});
+
+test('a message that is quoted is gone to once it is loaded', async () => {
+  const r = rig(100, 100);
+  r.put({ ...r.room(), items: items(90, 100), extras: { 50: message(50) }, atStart: false });
+  r.view.render();
+  r.client.history.around = async () => r.put({ ...r.room(), items: items(25, 75), atEnd: false });
+  await r.view.timeline.jump(50);
+  r.view.render();
+  assert.equal(page.scrolledTo?.dataset.seq, 50);
 });

@@ -94,3 +94,16 @@ test('a window that ends before the first unread message is not where one goes o
     assert.ok(seqs(of).includes(181), `${from} to ${to}`);
   }
 });
+
+test('all whom messages name are asked for: who wrote, is mentioned or reacted, also in a quoted one', async () => {
+  const named = (seq, more) => ({ ...message(seq), mentions: [70 + seq], reactions: { '👍': [80 + seq] }, ...more });
+  const of = client([named(1, {})], 1);
+  const wanted = [];
+  of.loadUsers = (ids) => wanted.push(...ids);
+  await of.history.latest(5);
+  assert.deepEqual(wanted, [BELA, 71, 81]);
+  of.connection.request = async () => named(3);
+  of.history.quote(5, 3);
+  await settled();
+  assert.deepEqual(wanted.slice(3), [BELA, 73, 83]);
+});
