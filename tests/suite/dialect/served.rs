@@ -283,7 +283,7 @@ fn its_settings_are_read_checked_and_shown_without_secrets() {
     assert_eq!((&*listed["dialects.notices.shown"], &*listed["dialects.notices.enabled"]), ("7", "false"));
     for (toml, named) in [
         ("[dialects.notices]\nshown = 51", "dialects.notices.shown: it goes from 1 to 50"),
-        ("[dialects.notices]\nshow = 5", "unknown field `show`"),
+        ("[dialects.notices]\nshow = 5", "there is no setting `show`: leave it out, or use one of: enabled"),
     ] {
         let error = load_with(toml, &[], &specs()).unwrap_err().to_string();
         assert!(error.contains(named), "{error:?} does not name {named:?}");

@@ -34,7 +34,7 @@ async fn names_that_cannot_be_kept_are_changed_and_told() {
     }
     assert_eq!(account(5).await.username, "n".repeat(50));
     assert_eq!(account(5).await.full_name, "n".repeat(100));
-    assert_eq!(account(5).await.created_at, super::NOW);
+    assert_eq!(account(5).await.created_at, NOW);
     assert_eq!((account(2).await.email, account(3).await.email), (None, None));
     let four = account(4).await;
     assert_eq!((four.full_name.as_str(), four.active, four.last_seen), ("two lines", false, None));
