@@ -39,6 +39,13 @@ const later = setTimeout;
 const every = setInterval;
 globalThis.setTimeout = (...of) => later(...of).unref();
 globalThis.setInterval = (...of) => every(...of).unref();
+// Nor do its channels.
+globalThis.BroadcastChannel = class extends BroadcastChannel {
+  constructor(name) {
+    super(name);
+    this.unref();
+  }
+};
 const root = page.createElement('div');
 const byId = page.getElementById;
 page.getElementById = (id) => (id === 'app' ? root : byId(id));
