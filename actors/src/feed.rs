@@ -16,6 +16,7 @@ mod settle;
 mod sweep;
 mod table;
 mod tenancy;
+mod under_way;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! A Follower: gives rooms' entries to one consumer, and waits where that takes nothing.
 //!
 //! Owns: which rooms have work for it, and the back-off of its destination, which is one for all rooms. Receives: looks at its
-//! [`super::inbox`], what calls came to. Emits: one call at a time for a room, a few for all; how far it has got, to
-//! [`super::table`]; dead letters. Stops: with its node. Restarted by [`super::keeper`], which tells it all rooms again.
+//! [`super::inbox`], what calls came to. Emits: one call at a time for a room, as many for all as [`super::under_way`] lets begin; how
+//! far it has got, to [`super::table`]; dead letters. Stops: with its node. Restarted by [`super::keeper`], which tells it all rooms
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,12 +18,11 @@ use super::Registry;
 use super::call::{Call, Outcome};
 use super::inbox::Turn;
 use super::table::Done;
+use super::under_way::UnderWay;
 use crate::ports::store::{Begins, DeadLetter};
 
 /// Between two looks at what is new. What comes first is given at once, and what comes soon after it together.
 const GATHER: Duration = Duration::from_millis(200);
-/// Calls under way at once.
-const CALLS_MAX: usize = 8;
 /// Tries of an entry that is refused, before it is a dead letter.
 const TRIES_MAX: u32 = 5;
 /// Panics over an entry alone, before it is a dead letter.
@@ -59,6 +59,8 @@ struct Room {
     /// How far its log goes.
     end: Seq,
     calling: bool,
+    /// How many entries the call may take.
+    asked: usize,
     /// The entry that was refused last, and how often in a row.
     refused: Option<(Seq, u32)>,
     /// How often in a row the consumer panicked over one entry alone.
@@ -95,7 +97,7 @@ pub(super) struct State {
     waits: BTreeSet<(Instant, RoomId)>,
     /// The room that was called for last: the next one is after it, so that each has its turn.
     last: Option<RoomId>,
-    calls: usize,
+    under_way: UnderWay,
     /// When its inbox was looked at last.
     looked: Instant,
     /// How often in a row the destination took nothing, and until when it is left alone.
@@ -121,7 +123,7 @@ impl Actor for Follower {
             ready: BTreeSet::new(),
             waits: BTreeSet::new(),
             last: None,
-            calls: 0,
+            under_way: UnderWay::default(),
             looked: Instant::now(),
             failures: 0,
             closed_until: None,
@@ -183,8 +185,7 @@ impl State {
             }
         }
         // One that failed before is tried with one call first.
-        let most = if self.failures > 0 { 1 } else { CALLS_MAX };
-        while self.calls < most
+        while (if self.failures > 0 { self.under_way.is_empty() } else { self.under_way.has_room() })
             && let Some(id) = self.next()
         {
             self.ready.remove(&id);
@@ -220,7 +221,7 @@ impl State {
         };
         self.registry.table().is_called(self.consumer, id);
         room.calling = true;
-        self.calls += 1;
+        room.asked = self.under_way.begins(done.map(|done| done.seq), room.end);
         let call = Call {
             registry: self.registry.clone(),
             consumer: self.registry.consumers[self.consumer].clone(),
@@ -242,9 +243,10 @@ impl State {
     }
 
     fn called(&mut self, me: &ActorRef<Msg>, id: RoomId, (generation, before): (u64, Seq), outcome: Outcome) {
-        self.calls = self.calls.saturating_sub(1);
+        // A room stays here while a call for it is under way.
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.calling = false;
+        self.under_way.ends(std::mem::take(&mut room.asked));
         let answered = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Store(_));
         if answered && std::mem::take(&mut self.failures) > 0 {
             tracing::info!(consumer = self.label, "the consumer takes entries again");

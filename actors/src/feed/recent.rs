@@ -23,15 +23,22 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The latest entries of rooms, each room's without a gap.
 #[derive(Default)]
 pub(super) struct Recent {
-    rooms: BTreeMap<RoomId, VecDeque<(Instant, Arc<Entry>)>>,
+    rooms: BTreeMap<RoomId, VecDeque<Kept>>,
     bytes: usize,
+}
+
+/// An entry, since when it is kept, and how many bytes it holds.
+struct Kept {
+    since: Instant,
+    bytes: usize,
+    entry: Arc<Entry>,
 }
 
 impl Recent {
     /// Keeps what was appended to a room, for certain.
     pub fn keep(&mut self, room: RoomId, entries: &[Arc<Entry>]) {
         let Some(first) = entries.first() else { return };
-        let last = self.rooms.get(&room).and_then(|kept| kept.back()).map(|(_, entry)| entry.seq);
+        let last = self.rooms.get(&room).and_then(|kept| kept.back()).map(|kept| kept.entry.seq);
         if last.is_some_and(|last| last + 1 != first.seq) {
             self.forget(room);
         }
@@ -41,12 +48,13 @@ impl Recent {
             if matches!(entry.fact, Fact::Deleted { .. }) {
                 self.forget(room);
             }
-            self.bytes += entry.held_bytes();
+            let bytes = entry.held_bytes();
+            self.bytes += bytes;
             let kept = self.rooms.entry(room).or_default();
-            kept.push_back((now, entry.clone()));
+            kept.push_back(Kept { since: now, bytes, entry: entry.clone() });
             if kept.len() > ENTRIES_MAX {
                 let gone = kept.pop_front();
-                self.bytes -= gone.map_or(0, |(_, entry)| entry.held_bytes());
+                self.bytes -= gone.map_or(0, |kept| kept.bytes);
             }
         }
         if self.bytes > BYTES_MAX {
@@ -57,16 +65,16 @@ impl Recent {
     /// The entries from a number to another, as many as may be given at a time; `None` where the first one is not here, or not new.
     pub fn page(&self, room: RoomId, (from, to): (Seq, Seq), limit: usize) -> Option<Vec<Arc<Entry>>> {
         let kept = self.rooms.get(&room)?;
-        let at = usize::try_from(from.checked_sub(kept.front()?.1.seq)?).ok()?;
-        kept.get(at).filter(|(since, entry)| since.elapsed() < NEW_FOR && entry.seq <= to)?;
-        let page = kept.iter().skip(at).take(limit).map(|(_, entry)| entry).take_while(|entry| entry.seq <= to);
+        let at = usize::try_from(from.checked_sub(kept.front()?.entry.seq)?).ok()?;
+        kept.get(at).filter(|first| first.since.elapsed() < NEW_FOR && first.entry.seq <= to)?;
+        let page = kept.iter().skip(at).take(limit).map(|kept| &kept.entry).take_while(|entry| entry.seq <= to);
         Some(page.cloned().collect())
     }
 
     /// Lets go of a room's entries.
     pub fn forget(&mut self, room: RoomId) {
         let gone = self.rooms.remove(&room).unwrap_or_default();
-        self.bytes -= gone.iter().map(|(_, entry)| entry.held_bytes()).sum::<usize>();
+        self.bytes -= gone.iter().map(|kept| kept.bytes).sum::<usize>();
     }
 }
 
@@ -139,7 +147,7 @@ mod tests {
         let mut recent = Recent::default();
         recent.keep(ROOM, &entries(1..=600, "a"));
         assert_eq!(recent.rooms[&ROOM].len(), ENTRIES_MAX);
-        let held: usize = recent.rooms[&ROOM].iter().map(|(_, entry)| entry.held_bytes()).sum();
+        let held: usize = recent.rooms[&ROOM].iter().map(|kept| kept.entry.held_bytes()).sum();
         assert_eq!(recent.bytes, held);
         let long = "x".repeat(10_000);
         for room in 2..100 {
