@@ -135,7 +135,23 @@ fn options(args: &ChatService, data: &Path, input: &mut Input) -> Result<Options
     if let Some(out) = &args.out {
         options.out.clone_from(out);
     }
+    check_out(&options)?;
     Ok(options)
+}
+
+/// What came of it is written to files of the same names as those that are read: they need another folder.
+fn check_out(options: &Options) -> Result<(), Failure> {
+    let Ok(out) = options.out.canonicalize() else { return Ok(()) };
+    let inputs =
+        [Some(&options.users), options.chats.as_ref(), options.participants.as_ref(), options.messages.as_ref()];
+    let folder = |input: &import::Input| input.path.canonicalize().ok()?.parent().map(Path::to_path_buf);
+    if inputs.into_iter().flatten().any(|input| folder(input).as_ref() == Some(&out)) {
+        let out = options.out.display();
+        return Err(Failure::Other(format!(
+            "{out} has files that are to be imported, and the report's files have the same names: name another folder with --out"
+        )));
+    }
+    Ok(())
 }
 
 /// The one file of a folder that has these rows. A second one, or one in a form that is not read, is an error.
@@ -191,14 +207,17 @@ fn not_read(args: &ChatService, data: &Path) -> Result<Vec<String>, Failure> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut parts = name.split('.');
         let stem = parts.next().unwrap_or_default();
-        let is_one = flags.iter().any(|(what, _)| stem.eq_ignore_ascii_case(what));
+        let of = flags.iter().find(|(what, _)| stem.eq_ignore_ascii_case(what));
+        let is_one = of.is_some_and(|(_, named)| named.is_none());
         // Hidden files are nobody's data.
         if stem.is_empty() || is_one || path.is_dir() || path.canonicalize().is_ok_and(|path| known.contains(&path)) {
             continue;
         }
         // message.csv.gz holds rows, too.
         let rows = parts.any(|end| Format::of(&Path::new(stem).with_extension(end)).is_some());
-        others.push((!rows, name.replace(char::is_control, "?")));
+        // One in whose place a flag names another one is passed over on purpose.
+        let idle = !rows || of.is_some();
+        others.push((idle, name.replace(char::is_control, "?")));
     }
     // Those that may hold rows first.
     others.sort();
@@ -266,6 +285,26 @@ mod tests {
     }
 
     #[test]
+    fn the_report_never_goes_where_the_files_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        let input = |dir: &Path| {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::write(dir.join("chats.csv"), "").unwrap();
+            import::Input { path: dir.join("chats.csv"), format: Format::of(Path::new("chats.csv")).unwrap() }
+        };
+        let mut options = Options::new(input(&here), &folder.path().join("data"));
+        options.chats = Some(input(&there));
+        assert!(check_out(&options).is_ok());
+        for out in [here.join("../there"), here.clone()] {
+            options.out = out;
+            assert!(check_out(&options).unwrap_err().to_string().contains("--out"));
+        }
+        options.out = folder.path().join("new");
+        assert!(check_out(&options).is_ok());
+    }
+
+    #[test]
     fn files_of_other_names_are_told_and_those_that_may_hold_rows_refused() {
         assert_eq!(beside(&[], &[]), Ok(Vec::new()));
         let harmless = ["notes.txt", "README", ".users.csv", "._messages.csv", "keys.json"];
@@ -277,6 +316,6 @@ mod tests {
         let all = [("users", "u.csv"), ("chats", "u.csv"), ("participants", "u.csv"), ("messages", "u.csv")];
         assert!(beside(&["u.csv", "v.csv"], &all[..3]).unwrap_err().contains(": v.csv would not"));
         assert_eq!(beside(&["u.csv", "v.csv"], &all), Ok(Vec::new()));
-        assert_eq!(beside(&["message.csv"], &[("messages", "message.csv")]), Ok(Vec::new()));
+        assert_eq!(beside(&["message.csv"], &[("messages", "message.csv")]), Ok(vec!["messages.csv".to_owned()]));
     }
 }

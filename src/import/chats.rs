@@ -81,6 +81,8 @@ struct Candidate {
     /// The id that the user had.
     old: u64,
     joining: Joining,
+    /// Whether the row says when.
+    dated: bool,
     changes: Vec<String>,
 }
 
@@ -219,13 +221,15 @@ impl Plan {
         let (old, chat) = (fields.required(0, field::id)?, fields.required(1, field::id)?);
         let place = *self.places.get(&chat).ok_or_else(|| format!("there is no chat {chat}, or it was refused"))?;
         let user = people.get(old).ok_or("there is no such user, or it was refused")?;
-        let at = fields.optional(2, None, "the chat's created_at is taken", field::micros);
+        let at = fields.optional(2, None, "the chat's created_at is used instead", field::micros);
+        // Who came when nobody knows doesn't come before others.
+        let dated = at.is_some() || fields.changes.is_empty();
         let admin = fields.optional(3, None, "the user is no admin", field::truth).unwrap_or(false);
         if !seen.insert((place, user)) {
             return Err(format!("the user is in chat {chat} by an earlier row"));
         }
         let joining = Joining { user, at: at.unwrap_or(self.chats[place].created), admin };
-        Ok((place, Candidate { row: row.number, old, joining, changes: fields.changes }))
+        Ok((place, Candidate { row: row.number, old, joining, dated, changes: fields.changes }))
     }
 
     fn rooms(self, piece: &mut Piece) -> Rooms {
@@ -271,7 +275,7 @@ fn chat(row: &Row<'_>, began: u64) -> Result<Chat, String> {
     };
     let direct = fields.required(2, kind)?;
     let name = fields.text(1).unwrap_or_default().to_owned();
-    let created = fields.optional(3, None, "now is taken", field::micros).unwrap_or(began);
+    let created = fields.optional(3, None, "the time of the import is used instead", field::micros).unwrap_or(began);
     let updated = fields.optional(4, None, "it was left out", field::micros).unwrap_or(0);
     // What is closed by mistake can be read, and its owner opens it again; what would be written in a chat that should have
     // been closed can't be taken back.
@@ -282,9 +286,10 @@ fn chat(row: &Row<'_>, began: u64) -> Result<Chat, String> {
 
 /// The members that there is room for: admins first, then whoever has been there longest. The first one is the owner.
 fn admit(chat: &mut Chat, counts: &mut HashMap<UserId, usize>, piece: &mut Piece) -> Vec<Joining> {
-    chat.members.sort_unstable_by_key(|Candidate { joining, .. }| (!joining.admin, joining.at, joining.user));
+    let order = |Candidate { joining, dated, .. }: &Candidate| (!joining.admin, !dated, joining.at, joining.user);
+    chat.members.sort_unstable_by_key(order);
     let mut admitted = Vec::new();
-    for Candidate { row, old, joining, changes } in std::mem::take(&mut chat.members) {
+    for Candidate { row, old, joining, changes, .. } in std::mem::take(&mut chat.members) {
         let count = counts.entry(joining.user).or_default();
         if admitted.len() >= MEMBERS_MAX {
             piece.refuse(What::Participants, row, Some(old), format!("a room can have at most {MEMBERS_MAX} members"));

@@ -63,7 +63,7 @@ pub struct Tally {
     pub read: u64,
     /// Rows that are in the store now.
     pub imported: u64,
-    /// Of those, rows that were changed to fit.
+    /// Of those, rows that were changed to fit. Messages are read and written apart: one that is changed by both counts twice.
     pub changed: u64,
     /// Rows that are not.
     pub refused: u64,

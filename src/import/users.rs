@@ -225,7 +225,7 @@ fn draft(row: &Row<'_>, options: &Options, began: u64) -> Fate {
         let millis = field::micros(text)? / 1_000;
         if millis > began { Err("a time in the future") } else { Ok(millis) }
     };
-    let created_at = fields.optional(CREATED_AT, None, "now is taken", past);
+    let created_at = fields.optional(CREATED_AT, None, "the time of the import is used instead", past);
     let last_seen = fields.optional(LAST_SEEN, None, "it was left out", past);
     let password = fields.text(PASSWORD).filter(|hash| {
         let kept = password::acceptable(hash);

@@ -93,6 +93,16 @@ async fn admins_joins_and_ends_keep_their_places() {
 }
 
 #[tokio::test]
+async fn who_came_when_nobody_knows_does_not_own_a_chat_before_others() {
+    let mut service = Service::small();
+    service.chats = "10,Tea,group,2024-01-02T00:00:00Z,2024-02-02T00:00:00Z,true\n".into();
+    service.participants = "2,10,0000-00-00,false\n3,10,2024-01-02T00:00:01Z,false\n".into();
+    service.messages = String::new();
+    let log = lines(&import(&service).await.log(10).await);
+    assert!(log[0].starts_with("3 created"), "{log:?}");
+}
+
+#[tokio::test]
 async fn whoever_is_gone_was_there_while_they_wrote() {
     let mut service = Service::small();
     service.participants = "1,10,2024-01-02T00:00:00Z,true\n2,10,2024-01-02T00:00:00Z,false\n".into();

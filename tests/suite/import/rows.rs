@@ -272,12 +272,12 @@ async fn what_a_row_can_do_without_refuses_no_row() {
         "users,2,2,\"is_active is not UTF-8: the account is disabled\"",
         "chats,1,10,\"updated_at is not a time in RFC 3339: it was left out\"",
         "chats,2,11,\"name is not UTF-8: it was left out\"",
-        "chats,2,11,\"created_at is a time before 1970: now is taken\"",
+        "chats,2,11,\"created_at is a time before 1970: the time of the import is used instead\"",
         "chats,2,11,\"updated_at is a time before 1970: it was left out\"",
         "chats,2,11,\"is_active is neither true nor false: the chat counts as not active\"",
         "chats,3,12,\"a direct chat can't be closed: it is open\"",
-        "participants,1,1,\"joined_at is not a time in RFC 3339: the chat's created_at is taken\"",
-        "participants,2,2,\"joined_at is not a time in RFC 3339: the chat's created_at is taken\"",
+        "participants,1,1,\"joined_at is not a time in RFC 3339: the chat's created_at is used instead\"",
+        "participants,2,2,\"joined_at is not a time in RFC 3339: the chat's created_at is used instead\"",
         "participants,2,2,\"is_admin is neither true nor false: the user is no admin\"",
         "messages,1,1,\"message_type is not UTF-8: it is text now\"",
         "messages,1,1,\"is_edited is neither true nor false: the message counts as not edited\"",
@@ -319,7 +319,7 @@ async fn times_of_users_in_the_future_are_not_kept() {
     }
     for told in [
         "changed,users,1,1,\"last_seen is a time in the future: it was left out\"",
-        "changed,users,2,2,\"created_at is a time in the future: now is taken\"",
+        "changed,users,2,2,\"created_at is a time in the future: the time of the import is used instead\"",
         "changed,users,4,4,\"last_seen is a time in the future",
     ] {
         assert!(done.report.contains(told), "{told}: {}", done.report);
