@@ -65,7 +65,8 @@ impl<'de> Deserialize<'de> for NumericDate {
 
 impl Claims {
     /// When the token was issued; without that claim as early as it can have been, given how long the issuer's tokens are good for.
-    /// Never later than `now`, so that what is revoked from now on holds for it.
+    /// Never later than `now`. Where the issuer's clock is ahead, so are its tokens: what is revoked holds for all that were issued
+    /// before, but for those of the last [`AHEAD_MS_MAX`].
     fn issued_at(&self, life_ms: Millis, now: Millis) -> Millis {
         self.iat.as_ref().map_or_else(|| self.exp.0.saturating_sub(life_ms), |iat| iat.0).min(now)
     }
@@ -193,7 +194,7 @@ impl Accounts {
             Some(_) => Ok(()),
             None => Err(Fault::new(
                 Code::Exists,
-                "the username in your token is already taken by another person's account on this server: ask the server's operator to change one of the two",
+                "the username in your token is already taken by another person's account on this server: ask the server's operator to change one of the two usernames",
             )),
         }
     }

@@ -45,7 +45,7 @@ pub enum KeyError {
     },
     /// Others could read the file.
     #[error(
-        "{path} has mode {mode:04o}, so that others may read it; run `chmod 600 {path}`, then `parlance keys rotate --drop-old`"
+        "{path} has mode {mode:04o}, so that others may read it; run `chmod 600 {path}`, then make new keys with `parlance keys rotate --drop-old`"
     )]
     Open {
         /// Which file.

@@ -1,6 +1,7 @@
 //! `parlance keys`: the keys that sign access tokens.
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -32,13 +33,14 @@ pub(super) fn execute(
 ) -> Result<(), Failure> {
     let Command::Rotate { drop_old } = command;
     let (used, file) = (&config.auth.keys_file, config.data.dir.join(keys::FILE));
-    let is_elsewhere = !used.as_os_str().is_empty() && *used != file;
+    let is_elsewhere = !used.as_os_str().is_empty() && !is_same(used, &file);
     if is_elsewhere && !is_named {
         let (used, file) = (used.display(), file.display());
+        let flag = if *drop_old { " --drop-old" } else { "" };
         return Err(Failure::Other(format!(
             "the keys in use are in {used} (auth.keys_file), which servers are given and never write, and this command would \
              change {file}, which no server reads\nCopy {used} to a folder DIR of its own as keys.json, run `parlance --data \
-             DIR keys rotate`, and give all nodes DIR/keys.json in the place of {used}."
+             DIR keys rotate{flag}`, and give all nodes DIR/keys.json in the place of {used}."
         )));
     }
     let (kid, count) = keys::rotate(&config.data.dir, &*backend.random(), backend.clock().now(), *drop_old)?;
@@ -48,4 +50,10 @@ pub(super) fn execute(
         writeln!(out, "That is in {file}; servers read {used} (auth.keys_file): put the new file in its place.")?;
     }
     Ok(())
+}
+
+/// Whether both are the same file, however they are written.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|one| Some(one) == real(other))
 }

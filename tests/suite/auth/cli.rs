@@ -157,6 +157,14 @@ async fn new_keys_are_not_made_where_no_server_reads_them() {
     assert!(told.contains("put the new file in its place"), "{told}");
     let told = rotate(config(&data.join("keys.json"))).await.unwrap();
     assert!(told.ends_with("2 in the ring\n"), "{told}");
+    // However the file is written.
+    let told = rotate(config(&data.join("../data/./keys.json"))).await.unwrap();
+    assert!(told.ends_with("3 in the ring\n"), "{told}");
+    // Who drops the old keys is told to do just that elsewhere.
+    let mut out = Vec::new();
+    let words = ["parlance", "--config", &config(&given), "keys", "rotate", "--drop-old"];
+    let error = cli::run_words(&Embedded, words, "", &mut out).await.unwrap_err().to_string();
+    assert!(error.contains("--data DIR keys rotate --drop-old`"), "{error}");
 }
 
 #[tokio::test]
