@@ -10,6 +10,9 @@ use parlance_schema::limits::{
 
 mod visible;
 
+/// Bytes from which a reaction may be composed: in NFC, text gets shorter by a factor of 3 at most.
+const COMPOSED_FROM_BYTES_MAX: usize = 4 * REACTION_BYTES_MAX;
+
 pub use visible::{is_blank, is_visible};
 
 /// Checks what a message says: something that can be seen, and not too much.
@@ -151,6 +154,10 @@ pub fn check_room_name(name: &str) -> Result<(), Fault> {
 /// # Errors
 /// As for [`check_reaction`].
 pub fn reaction(emoji: &str) -> Result<String, Fault> {
+    // What is far too long is refused before it is composed, which takes time that others in the room would wait for.
+    if emoji.len() > COMPOSED_FROM_BYTES_MAX {
+        return Err(unfit_reaction());
+    }
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(emoji);
     check_reaction(&composed)?;
     Ok(composed.into_owned())
@@ -165,11 +172,15 @@ pub fn check_reaction(emoji: &str) -> Result<(), Fault> {
         return Err(Fault::invalid("the reaction is empty: it must be an emoji or a short name"));
     }
     if emoji.len() > REACTION_BYTES_MAX || !emoji.chars().all(|c| is_visible(c) || shapes_emoji(c)) {
-        return Err(Fault::invalid(format!(
-            "a reaction must be an emoji or a short name: at most {REACTION_BYTES_MAX} bytes, no whitespace, no invisible characters"
-        )));
+        return Err(unfit_reaction());
     }
     Ok(())
+}
+
+fn unfit_reaction() -> Fault {
+    Fault::invalid(format!(
+        "a reaction must be an emoji or a short name: at most {REACTION_BYTES_MAX} bytes, no whitespace, no invisible characters"
+    ))
 }
 
 /// Whether an invisible character says how the one before it looks: the joiner, variation selectors, and the tags of flags.

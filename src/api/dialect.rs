@@ -202,8 +202,6 @@ fn issuers(serving: Option<&Arc<Serving>>) -> &[Issuer] {
 pub(super) fn settings<T: Settings>(serving: Option<&Arc<Serving>>) -> Result<&T, Fault> {
     let found = serving.and_then(|serving| serving.settings.downcast_ref::<T>());
     found.ok_or_else(|| {
-        Fault::internal(
-            "server error: the server looked up the wrong settings for this path; tell the server's operator",
-        )
+        Fault::internal("server error: this path is set up wrongly in the server; tell the server's operator")
     })
 }

@@ -19,9 +19,7 @@ pub fn of(mounted: &Mounted, headers: &HeaderMap) -> Result<Option<ClientId>, Fa
         return key(headers);
     }
     if mounted.route.verb != Verb::Get && mounted.serving.is_none() && headers.contains_key(NAME) {
-        return Err(Fault::invalid(
-            "this call takes no `Idempotency-Key`, and can't be made safe to repeat with one: leave the header out",
-        ));
+        return Err(Fault::invalid("this call does not support `Idempotency-Key`: leave the header out"));
     }
     Ok(None)
 }

@@ -169,7 +169,7 @@ impl Checks {
             Refusal::Host.count();
             return Some(self.refusal(
                 request,
-                Fault::malformed("this server is not configured for the host name in your request: use a host name that it is configured for"),
+                Fault::malformed("this server does not answer to the host name in your request: use the one that its operator gave you"),
             ));
         }
         let foreign = |request: &Request<B>| {

@@ -36,7 +36,7 @@ pub(super) async fn create(
         ));
     }
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
-        return Err(Fault::invalid("a conversation is for you alone: leave `members` out"));
+        return Err(Fault::invalid("a room of kind `conversation` has you as its only member: leave `members` out"));
     }
     parlance_domain::content_rules::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
@@ -150,7 +150,14 @@ pub(super) async fn invite(
     let code = format!("{room}-{:016x}{:016x}", node.shared.random.bits(), node.shared.random.bits());
     let (_, hash) = read_code(&code)?;
     let command = Command::Invite { hash: hash.clone(), expires_at, uses };
-    let done = command_room(node, who, room, None, command).await?;
+    let done = command_room(node, who, room, None, command).await.map_err(|fault| match fault.code {
+        // Sending it again doesn't tell: it takes no client id, as its code is kept nowhere.
+        Code::OutcomeUnknown => Fault::new(
+            Code::OutcomeUnknown,
+            "it is not known whether the invite was made: ask for another one; a code that nobody was given can't be used",
+        ),
+        _ => fault,
+    })?;
     Ok(Answer::Invited(InviteView { room, seq: done.seq, code, hash }))
 }
 

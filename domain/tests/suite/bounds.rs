@@ -1,6 +1,6 @@
 //! Every bound at its edge: what just fits is taken, one more is refused.
 
-use parlance_domain::content_rules::{check_content, check_meta, check_reaction, check_room_name};
+use parlance_domain::content_rules::{check_content, check_meta, check_reaction, check_room_name, reaction};
 use parlance_schema::command::{Command, Kind};
 use parlance_schema::content::{Content, Meta, Part};
 use parlance_schema::entry::Fact;
@@ -105,6 +105,10 @@ fn parts_meta_names_and_reactions_end_where_the_table_says() {
     assert!(refused.into_iter().all(|emoji| check_reaction(emoji).is_err()));
     assert!(check_reaction(&"x".repeat(REACTION_BYTES_MAX)).is_ok());
     assert!(check_reaction(&"x".repeat(REACTION_BYTES_MAX + 1)).is_err());
+    // What fits once it is composed is taken, and what can't fit is not composed: in the wrong order, marks take long to sort.
+    let (single, marks) = ("e\u{301}".repeat(REACTION_BYTES_MAX / 2), "\u{301}\u{323}".repeat(30_000));
+    assert_eq!(reaction(&single), Ok("é".repeat(REACTION_BYTES_MAX / 2)));
+    assert!(reaction(&marks).is_err());
 }
 
 #[test]

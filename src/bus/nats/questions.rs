@@ -56,12 +56,12 @@ impl Questions {
             (None, _) => self.refuse(
                 to,
                 Fault::busy(
-                    "the server that has what you asked for is shutting down: send the request again in a moment",
+                    "another server, which has what you asked for, is shutting down: send the request again in a moment",
                 ),
             ),
             (_, Err(_)) => self.refuse(
                 to,
-                Fault::busy("the server that has what you asked for is overloaded: send the request again later"),
+                Fault::busy("another server, which has what you asked for, is overloaded: send the request again later"),
             ),
         }
     }
