@@ -23,11 +23,11 @@ export const notesHost = () => [...document.querySelectorAll('dialog[open] .dial
 /**
  * Shows a note. @param {string} text
  * @param {{ label: string, run: () => void }} [action]
- * @param {{ stays?: boolean }} [options] `stays`: until it is closed.
+ * @param {{ stays?: boolean, ofLogin?: boolean }} [options] `stays`: until it is closed; `ofLogin`: at most until `endNotes`.
  * @returns {HTMLElement}
  */
-export function toast(text, action, { stays = false } = {}) {
-  const node = el('div.toast', {}, el('span', {}, text));
+export function toast(text, action, { stays = false, ofLogin = false } = {}) {
+  const node = el('div.toast', { data: ofLogin ? { login: '' } : {} }, el('span', {}, text));
   const gone = stays ? undefined : setTimeout(() => node.remove(), SHOWN_MS);
   const button = (label, run) => el('button.text-button', { type: 'button', onclick: () => { clearTimeout(gone); node.remove(); run(); } }, label);
   if (action) node.append(button(action.label, action.run));
@@ -35,6 +35,9 @@ export function toast(text, action, { stays = false } = {}) {
   notesHost().append(node);
   return node;
 }
+
+/** Takes away the notes whose action is of no use after the login. */
+export const endNotes = () => document.querySelectorAll('.toast[data-login]').forEach((node) => node.remove());
 
 /** Puts text into the clipboard; pages without https have no clipboard of their own. @param {string} text */
 export async function copy(text) {

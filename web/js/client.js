@@ -62,7 +62,7 @@ export class Client extends EventTarget {
     });
     // What could not be kept when it was written, or was thrown away since, is kept as soon as that is possible; a draft that finds no
     // room when commands do waits for the next letter, or the tab's end.
-    this.persistence.addEventListener('change', () => this.persistence.available && this.outbox.saveAll());
+    this.persistence.addEventListener('change', this.#saveCommands);
     this.persistence.addEventListener('lost', this.#saveAll);
     this.history = new History(this);
     this.roster = new Roster(this);
@@ -90,12 +90,17 @@ export class Client extends EventTarget {
     clearInterval(this.tick);
     removeEventListener('storage', this.#chosenElsewhere);
     removeEventListener('pagehide', this.#saveDrafts);
+    this.persistence.removeEventListener('change', this.#saveCommands);
+    this.persistence.removeEventListener('lost', this.#saveAll);
+    this.drafts.stop();
     this.idle.stop();
     this.connection.stop();
     this.tabs.stop();
   }
 
   #saveDrafts = () => this.drafts.saveAll();
+
+  #saveCommands = () => this.persistence.available && this.outbox.saveAll();
 
   #saveAll = () => {
     this.outbox.saveAll();
@@ -110,6 +115,7 @@ export class Client extends EventTarget {
   /** Ends the login, and forgets what this browser keeps of the account: first, since another tab takes over what an ended one left. */
   async signOut() {
     this.connection.stop();
+    this.drafts.stop();
     await this.persistence.clear(this.account);
     await this.session.signOut();
   }

@@ -190,13 +190,22 @@ export class Composer {
     this.client.touch();
   }
 
-  /** Says why a change isn't in the field any more, until it is taken up again. */
+  /** Says why a change isn't in the field any more, until it is taken up again, wherever one is by then. */
   #offer(why, edit) {
     toast(why, { label: 'Edit again', run: () => {
       this.#setAside();
       this.#put({ ...this.#draft, edit });
       this.client.touch();
-    } }, { stays: true });
+      this.#come();
+    } }, { stays: true, ofLogin: true });
+  }
+
+  /** Goes to where the room is written in, which may be another view of it by now. */
+  #come() {
+    const address = `#/rooms/${this.room}`;
+    if (this.node.isConnected) this.input.focus();
+    else if (location.hash !== address) location.hash = address;
+    else document.querySelectorAll('.composer textarea')[0]?.focus();
   }
 
   /** A change that is being written is not thrown away for something else. */

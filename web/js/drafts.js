@@ -20,6 +20,7 @@ export class Drafts {
   #here = new Map();
   /** Per room the restoring that counts. @type {Map<number, object>} */
   #looks = new Map();
+  #stopped = false;
 
   /**
    * @param {import('./persistence.js').Persistence} persistence @param {string} account
@@ -41,16 +42,25 @@ export class Drafts {
     for (const pause of this.pauses) {
       if (pause) await new Promise((done) => setTimeout(done, pause));
       const before = this.now(room);
-      if (this.#looks.get(room) !== look || !same(before, NOTHING)) return;
+      if (this.#stopped || this.#looks.get(room) !== look || !same(before, NOTHING)) return;
       const others = (await this.persistence.drafts(this.account, room)).filter((row) => row.tab !== this.tabs.id);
       const left = await this.#left(others);
-      if (!others.length || this.now(room) !== before) return;
-      if (left) {
-        this.#here.set(room, left.draft);
-        this.persistence.moveDraft(this.account, room, left.tab, this.tabs.id, left.draft);
-        return;
-      }
+      if (this.#stopped || !others.length || this.now(room) !== before) return;
+      if (left && (await this.#take(room, left, before))) return;
     }
+  }
+
+  /** Makes what a tab left this one's own; false where another tab was faster. */
+  async #take(room, { tab, draft }, before) {
+    const taken = await this.persistence.takeDraft(this.account, room, tab, this.tabs.id);
+    if (taken === null) return false;
+    if (this.now(room) === before) this.#here.set(room, draft);
+    else if (!this.#stopped) {
+      // One has begun to write meanwhile: it is left for another time.
+      this.persistence.saveDraft(this.account, tab, room, draft);
+      this.persistence.saveDraft(this.account, this.tabs.id, room, this.now(room));
+    }
+    return true;
   }
 
   /** The latest of those whose tab is gone. */
@@ -63,12 +73,18 @@ export class Drafts {
   write(room, draft) {
     if (same(draft, this.now(room))) return this.now(room);
     this.#here.set(room, draft);
-    this.persistence.saveDraft(this.account, this.tabs.id, room, draft);
+    if (!this.#stopped) this.persistence.saveDraft(this.account, this.tabs.id, room, draft);
     return draft;
   }
 
   /** Has all that this tab knows kept again. */
   saveAll() {
+    if (this.#stopped) return;
     for (const [room, draft] of this.#here) this.persistence.saveDraft(this.account, this.tabs.id, room, draft);
+  }
+
+  /** From now on nothing is kept or taken over: who logged out wants nothing of it left here. */
+  stop() {
+    this.#stopped = true;
   }
 }

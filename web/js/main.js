@@ -1,6 +1,6 @@
 // The start: who is logged in, what the address shows, and when to draw.
 
-import { copy, say, toast } from './announce.js';
+import { copy, endNotes, say, toast } from './announce.js';
 import { isolate } from './bidi.js';
 import { explain } from './codes.js';
 import { Api, post } from './api.js';
@@ -71,6 +71,8 @@ class App {
   close() {
     this.#view?.close();
     this.client.stop();
+    // First: the notes of a dialog that closes are put on the page.
+    endNotes();
     closeDialogs();
   }
 

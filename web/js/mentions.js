@@ -15,7 +15,9 @@ export class Mentions {
   /** @param {import('./client.js').Client} client @param {number} room @param {HTMLTextAreaElement} input */
   constructor(client, room, input) {
     Object.assign(this, { client, room, input });
-    this.list = el('ul.mentions', { id: `mentions-${(counter += 1)}`, role: 'listbox', 'aria-label': 'Members', hidden: true });
+    this.list = el('ul.mentions', { id: `mentions-${(counter += 1)}`, role: 'listbox', 'aria-label': 'Members', hidden: true,
+      // The text field keeps the focus, without which the list closes.
+      onmousedown: (event) => event.preventDefault() });
     input.setAttribute('aria-autocomplete', 'list');
     input.setAttribute('aria-controls', this.list.id);
     input.addEventListener('input', () => this.#look());
@@ -46,7 +48,8 @@ export class Mentions {
     this.list.hidden = this.#found.length === 0;
     this.list.replaceChildren(...this.#found.map((user, i) => el('li', {
       role: 'option', id: `${this.list.id}-${i}`, 'aria-selected': String(i === this.#at),
-      onpointerdown: (event) => { event.preventDefault(); this.#take(user); },
+      // Not before the finger is lifted: it may have come to scroll.
+      onclick: () => this.#take(user),
     }, avatar(this.client.state, user.id), el('bdi', {}, nameOf(this.client.state, user.id)), el('bdi.soft', {}, `@${user.username}`))));
     this.list.children[this.#at]?.scrollIntoView({ block: 'nearest' });
     if (this.#found.length) this.input.setAttribute('aria-activedescendant', `${this.list.id}-${this.#at}`);

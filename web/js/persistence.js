@@ -166,11 +166,19 @@ export class Persistence extends EventTarget {
     return this.#write('drafts', (store) => (text || reply || edit ? store.put({ account, room: key, at: Date.now(), text, reply, edit }) : store.delete([account, key])));
   }
 
-  /** Hands a tab's draft over to another one. @param {string} account @param {number} room @param {string} from @param {string} to @param {import('./drafts.js').Draft} draft */
-  moveDraft(account, room, from, to, { text, reply, edit }) {
-    return this.#write('drafts', (store) => {
-      store.put({ account, room: draftKey(room, to), at: Date.now(), text, reply, edit });
-      store.delete([account, draftKey(room, from)]);
+  /**
+   * Hands a tab's draft over to another one, all at once: of two that ask, one gets it.
+   * @param {string} account @param {number} room @param {string} from @param {string} to
+   * @returns {Promise<boolean|null|undefined>} True; null: it is not there any more; undefined: nothing can be written here, so that it stays.
+   */
+  takeDraft(account, room, from, to) {
+    return this.#run('drafts', 'readwrite', async (store) => {
+      const key = [account, draftKey(room, from)];
+      const row = await done(store.get(key));
+      if (!row) return null;
+      store.put({ ...row, room: draftKey(room, to), at: Date.now() });
+      store.delete(key);
+      return true;
     });
   }
 

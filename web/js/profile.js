@@ -49,6 +49,7 @@ export function nameForm(client) {
   const name = field('Display name', { name: 'full_name', maxlength: 100, autocomplete: 'name' });
   const email = field('E-mail', { name: 'email', type: 'email', maxlength: 254, autocomplete: 'email' }, 'Nobody else sees it.');
   let shown = { full_name: '', email: '' };
+  let saved = false;
   // What was written here already stays.
   const show = (me) => {
     const next = { full_name: me.full_name, email: me.email ?? '' };
@@ -61,13 +62,15 @@ export function nameForm(client) {
     show(me);
   };
   show(client.state.users[client.me]);
-  client.api.me().then(took).catch(() => {});
+  // An answer that comes after a change may be from before it.
+  client.api.me().then((me) => saved || took(me)).catch(() => {});
   return form({
     label: 'Save', children: [name.box, email.box],
     submit: async () => {
       const change = changed(shown, { full_name: name.input.value.trim(), email: email.input.value.trim() });
       if (Object.keys(change).length) {
         const me = await client.api.changeMe(change);
+        saved = true;
         [name.input.value, email.input.value] = [me.full_name, me.email ?? ''];
         took(me);
       }

@@ -20,12 +20,13 @@ const memberCount = (count) => `${count} ${count === 1 ? 'member' : 'members'}`;
 
 export class RoomView {
   #head = [];
-  /** Whether the connection was lost, and what came meanwhile isn't all there yet. */
-  #cut = false;
+  /** Whether there is no connection, or there was none and what came meanwhile isn't all there yet. */
+  #cut;
 
   /** @param {import('./client.js').Client} client @param {number} id */
   constructor(client, id) {
     Object.assign(this, { client, id });
+    this.#cut = !client.connection.live;
     this.title = el('button.room-title', { type: 'button', dir: 'auto', onclick: () => openDetails(client, id), 'aria-haspopup': 'dialog' });
     this.line = el('p.room-line');
     this.face = el('span.room-face');
@@ -90,10 +91,12 @@ export class RoomView {
 
   /** Marks as read what can be seen. */
   read() {
-    if (this.#cut || document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
-    const { timeline } = this;
-    timeline.seen = Math.max(timeline.seen, timeline.lastSeen);
-    this.client.read(this.id, timeline.lastSeen);
+    if (document.visibilityState !== 'visible' || !document.hasFocus() || !this.client.state.rooms[this.id]?.view) return;
+    const { timeline, client: { connection } } = this;
+    // Without a connection nothing comes: what is on the screen then is seen, as it is once all is there.
+    const coming = this.#cut && (connection.live || connection.state.name === 'resuming');
+    if (!coming) timeline.seen = Math.max(timeline.seen, timeline.lastSeen);
+    if (!this.#cut) this.client.read(this.id, timeline.lastSeen);
   }
 
   #renderMissing(missing) {

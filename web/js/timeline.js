@@ -42,7 +42,8 @@ export class Timeline {
     this.scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.#stay(), { passive: true });
     this.scroller.addEventListener('touchmove', () => this.#stay(), { passive: true });
-    this.scroller.addEventListener('keydown', (event) => UP_KEYS.has(event.key) && this.#stay());
+    this.scroller.addEventListener('keydown', (event) => (UP_KEYS.has(event.key) || (event.key === ' ' && event.shiftKey)) && this.#stay());
+    this.scroller.addEventListener('pointerdown', (event) => this.#onScrollbar(event) && this.#stay());
     this.items.addEventListener('keydown', (event) => this.#keys(event));
     this.items.addEventListener('focusin', (event) => this.#rove(event.target.closest('.message')));
     this.resize = new ResizeObserver(() => this.#stick && this.#bottom());
@@ -113,7 +114,8 @@ export class Timeline {
   goOn() {
     const { room } = this;
     if (!this.atBottom || !room.view?.unread || !room.items.some((m) => m.seq > this.seen && m.by !== this.client.me)) return;
-    this.markUnread();
+    // What was seen may not be marked as read yet.
+    this.divider = Math.max(room.view.read, this.seen);
     this.#settled = false;
   }
 
@@ -266,7 +268,10 @@ export class Timeline {
 
   #toEndButton() {
     const { room } = this;
-    this.down.hidden = !room?.loaded || this.atBottom;
+    const hidden = !room?.loaded || this.atBottom;
+    // What is hidden loses the focus, and the keys that scroll go nowhere.
+    if (hidden && document.activeElement === this.down) this.scroller.focus({ preventScroll: true });
+    this.down.hidden = hidden;
     const unread = room?.view?.unread ?? 0;
     this.down.lastChild.textContent = unread ? `${unread} new` : 'Latest';
   }
@@ -290,6 +295,11 @@ export class Timeline {
     } else if (this.client.connection.live && !this.client.history.busy(this.id)) this.client.history.latest(this.id);
   }
 
+  /** The scrollbar is beside what the width counts, on the side where lines end. @param {PointerEvent} event */
+  #onScrollbar({ target, offsetX }) {
+    return target === this.scroller && (offsetX < 0 || offsetX >= this.scroller.clientWidth);
+  }
+
   /** One goes elsewhere by hand, or reads on where one is. */
   #stay() {
     if (!this.#toEnd) return;
@@ -298,16 +308,17 @@ export class Timeline {
     this.client.touch();
   }
 
-  /** Goes to a message, loading what is around it if need be. @param {number} seq */
+  /** Goes to a message, loading what is around it if need be; who follows the end does so until it is there. @param {number} seq */
   async jump(seq) {
-    this.#stick = this.#toEnd = false;
     if (this.items.querySelector(`[data-seq="${seq}"]`)) return this.#land(seq);
     if (seq < (this.room?.view?.first ?? 0)) return toast('This message was sent before you joined: you can’t read it.');
     if (!this.client.connection.live) return toast('This message is not loaded. Try again once you are connected.');
+    this.#toEnd = false;
     this.#jump = seq;
     await this.client.history.around(this.id, seq);
     if (this.#jump !== seq || this.room?.items.some((m) => m.seq === seq)) return undefined;
     this.#jump = null;
+    this.#stick &&= Boolean(this.room?.atEnd);
     return this.node.isConnected && toast('The message could not be loaded. Try again in a moment.');
   }
 
@@ -315,7 +326,7 @@ export class Timeline {
     const node = this.items.querySelector(`[data-seq="${seq}"]`);
     if (!node) return;
     this.#jump = null;
-    this.#stick = false;
+    this.#stick = this.#toEnd = false;
     node.scrollIntoView({ block: 'center' });
     node.focus({ preventScroll: true });
     node.classList.remove('landed');

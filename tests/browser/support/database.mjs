@@ -11,16 +11,20 @@ export function compare(a, b) {
 }
 
 class Store {
-  constructor(rows, keyPath, refuses) {
-    Object.assign(this, { rows, keyPath, refuses });
+  /** @param {Promise<void>} turn Nothing is done before it. */
+  constructor(rows, keyPath, refuses, turn) {
+    Object.assign(this, { rows, keyPath, refuses, turn });
   }
 
   #key(row) { return this.keyPath.map((path) => path.split('.').reduce((value, name) => value[name], row)); }
   #within(row, range) { return compare(range.from, this.#key(row)) <= 0 && compare(this.#key(row), range.to) <= 0; }
   #one(key) { return Array.isArray(key) ? { from: key, to: key } : key; }
-  #answer(result) {
-    const request = { result };
-    queueMicrotask(() => request.onsuccess?.());
+  #answer(work) {
+    const request = {};
+    this.turn.then(() => {
+      request.result = work();
+      request.onsuccess?.();
+    });
     return request;
   }
 
@@ -28,15 +32,17 @@ class Store {
     for (let i = this.rows.length - 1; i >= 0; i -= 1) if (this.#within(this.rows[i], range)) this.rows.splice(i, 1);
   }
 
-  get(key) { return this.#answer(this.rows.find((row) => this.#within(row, this.#one(key)))); }
-  getAll(range) { return this.#answer(this.rows.filter((row) => this.#within(row, range)).map((row) => structuredClone(row))); }
-  delete(key) { return this.#answer(this.#without(this.#one(key))); }
+  get(key) { return this.#answer(() => structuredClone(this.rows.find((row) => this.#within(row, this.#one(key))))); }
+  getAll(range) { return this.#answer(() => this.rows.filter((row) => this.#within(row, range)).map((row) => structuredClone(row))); }
+  delete(key) { return this.#answer(() => this.#without(this.#one(key))); }
 
   put(row) {
     if (this.refuses()) throw new Error('full');
-    this.#without({ from: this.#key(row), to: this.#key(row) });
-    this.rows.push(structuredClone(row));
-    return this.#answer(undefined);
+    const copy = structuredClone(row);
+    return this.#answer(() => {
+      this.#without({ from: this.#key(copy), to: this.#key(copy) });
+      this.rows.push(copy);
+    });
   }
 }
 
@@ -44,9 +50,13 @@ class Store {
 export function fakeDatabase() {
   const database = { full: false, commands: [], drafts: [] };
   const paths = { commands: ['account', 'item.client_id'], drafts: ['account', 'room'] };
-  const opened = { transaction: (name) => {
-    const transaction = { objectStore: () => new Store(database[name], paths[name], () => database.full), commit: () => {} };
-    setTimeout(() => transaction.oncomplete?.());
+  // What writes has the database for itself, and what comes after it waits.
+  let written = Promise.resolve();
+  const opened = { transaction: (name, mode) => {
+    const turn = written;
+    const transaction = { objectStore: () => new Store(database[name], paths[name], () => database.full, turn), commit: () => {} };
+    const end = turn.then(() => new Promise((done) => setTimeout(done))).then(() => transaction.oncomplete?.());
+    if (mode === 'readwrite') written = end;
     return transaction;
   } };
   globalThis.IDBKeyRange = { bound: (from, to) => ({ from, to }) };

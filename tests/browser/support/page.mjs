@@ -81,6 +81,13 @@ class Node {
   scrollIntoView() { globalThis.document.scrolledTo = this; }
   click() { this.dispatch('click'); }
   focus() { globalThis.document.activeElement = this; }
+  dispatchEvent(event) { this.dispatch(event.type); }
+
+  setRangeText(text, from, to) {
+    this.value = this.value.slice(0, from) + text + this.value.slice(to);
+    this.setSelectionRange(from + text.length, from + text.length);
+  }
+
   setSelectionRange(from, to) { Object.assign(this, { selectionStart: from, selectionEnd: to }); }
 
   /** All elements in it that `fits`. @param {(node: Node) => boolean} fits @returns {Node[]} */

@@ -6,7 +6,7 @@ import { Disconnected, FaultError } from '../../../web/js/codes.js';
 import { newRoom, withMembers } from '../../../web/js/fold.js';
 
 // What the browser's parts of the model look for when they are made; none is used here.
-const page = { document: { visibilityState: 'visible' }, window: new EventTarget(), navigator: {} };
+const page = { document: { visibilityState: 'visible' }, window: new EventTarget(), navigator: {}, removeEventListener: () => {} };
 for (const [name, value] of Object.entries(page)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 const { Client } = await import('../../../web/js/client.js');
 const { storage } = await import('../../../web/js/storage.js');
@@ -199,4 +199,20 @@ test('what the browser threw away is kept again; a draft for which there is no r
   assert.deepEqual(saved.splice(0), ['commands']);
   client.persistence.dispatchEvent(new Event('lost'));
   assert.deepEqual(saved, ['commands', 'drafts']);
+});
+
+test('who logs out leaves nothing that could be kept again', async () => {
+  const client = new Client({ session: { login: { user: { ...USERS[0], created_at: 1 } }, signOut: async () => client.stop() }, api: {} });
+  const saved = [];
+  const { persistence, drafts, outbox } = client;
+  drafts.write(ROOM, { text: 'words', reply: null, edit: null });
+  outbox.saveAll = () => saved.push('commands');
+  persistence.saveDraft = (_, __, room, { text }) => saved.push(text);
+  persistence.clear = async () => {
+    saved.length = 0;
+    drafts.write(ROOM, { text: 'more words', reply: null, edit: null });
+  };
+  await client.signOut();
+  for (const name of ['change', 'lost']) persistence.dispatchEvent(new Event(name));
+  assert.deepEqual(saved, []);
 });

@@ -8,6 +8,7 @@ import { newRoom } from '../../../web/js/fold.js';
 import { fakePage } from '../support/page.mjs';
 
 const page = fakePage();
+const { endNotes } = await import('../../../web/js/announce.js');
 const { Composer } = await import('../../../web/js/composer.js');
 
 const ME = 1;
@@ -21,7 +22,7 @@ function rig({ kept = new Map(), items = [message(1, 2, 'question'), message(2, 
   const r = { kept, sent: [], edits: [], asked: [], refuse: null };
   const persistence = {
     drafts: async (_, room) => (kept.has(room) ? [{ tab: 'gone', at: 1, draft: kept.get(room) }] : []),
-    saveDraft: (_, tab, room, draft) => kept.set(room, draft), moveDraft: () => {},
+    saveDraft: (_, tab, room, draft) => kept.set(room, draft), takeDraft: async () => true,
   };
   r.client = {
     me: ME, session: { login: { user: { role: 'user' } } }, drafts: new Drafts(persistence, 'a', { id: 'here', alive: async () => false }, [0]),
@@ -125,8 +126,10 @@ test('a refused change takes nothing from what one is writing by then, and waits
   type(composer, 'next');
   await settled();
   assert.equal(composer.input.value, 'next');
+  page.activeElement = page.body;
   page.getElementById('toasts').button('Edit again').dispatch('click');
   assert.equal(composer.input.value, 'mine, better');
+  assert.equal(page.activeElement, composer.input);
   composer.cancel();
   assert.equal(composer.input.value, 'next');
 });
@@ -207,4 +210,48 @@ test('the member whom the arrows reach is scrolled to', () => {
   assert.equal(list.children.length, 2);
   composer.input.dispatch('keydown', { key: 'ArrowDown' });
   assert.equal(page.scrolledTo, list.children[1]);
+});
+
+test('a change that is taken up again elsewhere takes one to its room, and waits no longer than the login', async () => {
+  const toasts = page.getElementById('toasts');
+  toasts.replaceChildren();
+  for (const node of page.body.querySelectorAll('.composer')) node.remove();
+  const offered = async () => {
+    const r = rig();
+    const composer = r.open();
+    r.refuse = new FaultError({ code: 'internal', detail: '', retry: 'never' });
+    submitChange(r, composer);
+    type(composer, 'next');
+    await settled();
+    composer.node.remove();
+    return r;
+  };
+  globalThis.location = { hash: '#/rooms/6' };
+  const r = await offered();
+  toasts.button('Edit again').dispatch('click');
+  assert.deepEqual([globalThis.location.hash, r.client.drafts.now(5).edit.text], ['#/rooms/5', 'mine, better']);
+  const next = (await offered()).open();
+  page.activeElement = page.body;
+  toasts.button('Edit again').dispatch('click');
+  assert.equal(page.activeElement, next.input);
+  await offered();
+  endNotes();
+  assert.equal(toasts.button('Edit again'), undefined);
+});
+
+test('a member is taken when the pointer is lifted, not when it comes to scroll; the field keeps the focus', () => {
+  const r = rig();
+  r.change({ members: [{ user: ME }, { user: 2 }] });
+  const composer = r.open();
+  type(composer, '@b');
+  composer.input.setSelectionRange(2, 2);
+  composer.input.dispatch('input');
+  const { list } = composer.mentions;
+  list.children[0].dispatch('pointerdown');
+  assert.equal(composer.input.value, '@b');
+  let kept = false;
+  list.dispatch('mousedown', { preventDefault: () => { kept = true; } });
+  assert.ok(kept);
+  list.children[0].dispatch('click');
+  assert.equal(composer.input.value, '@ben ');
 });

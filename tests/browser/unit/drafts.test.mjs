@@ -113,6 +113,65 @@ test('the latest of several that were left comes first, the one before it when t
   }
 });
 
+test('of two tabs that look for what was left one gets it', async () => {
+  const r = browser();
+  r.open('a').write(5, says('left', { reply: 7 }));
+  await written();
+  r.gone.add('a');
+  const tabs = [r.open('b'), r.open('c')];
+  await Promise.all(tabs.map((tab) => tab.restore(5)));
+  await written();
+  assert.deepEqual(tabs.map((tab) => tab.now(5)), [says('left', { reply: 7 }), EMPTY]);
+  assert.deepEqual(r.kept(), [[[5, 'b'], 'left']]);
+});
+
+test('what was left is not lost where one begins to write while it is taken', async () => {
+  const r = browser();
+  r.open('a').write(5, says('left'));
+  await written();
+  r.gone.add('a');
+  const next = r.open('b');
+  const { persistence } = next;
+  const take = persistence.takeDraft.bind(persistence);
+  persistence.takeDraft = (...of) => {
+    const taken = take(...of);
+    next.write(5, says('mine'));
+    return taken;
+  };
+  await next.restore(5);
+  await written();
+  assert.equal(next.now(5).text, 'mine');
+  assert.deepEqual(r.kept().sort(), [[[5, 'a'], 'left'], [[5, 'b'], 'mine']]);
+});
+
+test('where nothing can be written what was left is taken all the same', async () => {
+  const r = browser();
+  r.open('a').write(5, says('left'));
+  await written();
+  r.gone.add('a');
+  r.database.full = true;
+  const next = r.open('b');
+  await next.restore(5);
+  assert.deepEqual([next.now(5).text, r.kept()], ['left', [[[5, 'a'], 'left']]]);
+});
+
+test('who has logged out leaves nothing that is kept, and is given nothing', async () => {
+  const r = browser();
+  const drafts = r.open('a');
+  drafts.write(5, says('words'));
+  r.open('b').write(6, says('of b'));
+  await written();
+  r.gone.add('b');
+  drafts.stop();
+  await drafts.persistence.clear('anna');
+  drafts.saveAll();
+  drafts.write(5, says('more words'));
+  r.database.drafts.push({ account: 'anna', room: 6, text: 'old' });
+  await drafts.restore(6);
+  await written();
+  assert.deepEqual([drafts.now(6), r.kept()], [EMPTY, [[6, 'old']]]);
+});
+
 test('what an earlier version of the page kept is a draft without an answer, taken once', async () => {
   const r = browser();
   r.database.drafts.push({ account: 'anna', room: 5, text: 'old' });

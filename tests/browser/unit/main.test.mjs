@@ -58,11 +58,14 @@ const code = () => shown[0]?.all((node) => node.tag === 'input')[0]?.value;
 
 test('an invite stays in the address while the page connects, and when the login turns out to have ended', async () => {
   rows.set(KEY, login(0));
+  const { toast } = await import('../../../web/js/announce.js');
+  for (const ofLogin of [true, false]) toast(`${ofLogin}`, undefined, { stays: true, ofLogin });
   await import('../../../web/js/main.js');
   await settled();
   await new Promise((done) => later(done, 300));
   assert.deepEqual([globalThis.location.hash, shown.length], ['#/join/abc', 0]);
   assert.equal(note(), 'You were logged out. Please log in again to accept the invite.');
+  assert.deepEqual(page.body.byClass('toast').map((node) => node.firstElementChild.textContent), ['false']);
   stubs.fetch = globalThis.fetch = async () => ({ ok: true, status: 200, text: async () => JSON.stringify({ user: USER, access_token: 'b', refresh_token: 's', expires_in: 1_800 }) });
   const [username, password] = root.all((node) => node.tag === 'input');
   [username.value, password.value] = ['anna', 'correct horse battery'];

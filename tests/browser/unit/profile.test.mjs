@@ -22,7 +22,7 @@ function rig(email = 'anna@example.org') {
   const storage = { getItem: (key) => rows.get(key) ?? null, setItem: (key, value) => rows.set(key, value) };
   const r = { changes: [], me: { ...ANNA, email } };
   const api = {
-    me: () => new Promise((resolve) => { r.answer = () => resolve(r.me); }),
+    me: () => new Promise((resolve) => { r.answer = (me = r.me) => resolve(me); }),
     changeMe: async (change) => {
       r.changes.push(change);
       r.me = { ...r.me, ...change };
@@ -78,4 +78,14 @@ test('what was written before the server answered stays, wherever the focus is',
   r.answer();
   await settled();
   assert.deepEqual([r.field('full_name').value, r.field('email').value], ['Anna B.', 'anna@example.org']);
+});
+
+test('a name that was saved is not undone by what the server had said before', async () => {
+  const r = rig();
+  const before = r.me;
+  r.field('full_name').value = 'Anna B.';
+  await r.save();
+  r.answer(before);
+  await settled();
+  assert.deepEqual([r.field('full_name').value, r.client.state.users[1].full_name, r.stored().user.full_name], ['Anna B.', 'Anna B.', 'Anna B.']);
 });

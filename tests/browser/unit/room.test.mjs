@@ -15,10 +15,10 @@ const view = (last, read, unread) => ({ id: 5, kind: 'group', name: 'Room', peer
 const items = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => message(from + i));
 
 /** The room in which `read` of `last` messages were read, all of them loaded. */
-function rig(last, read) {
+function rig(last, read, connection = { live: true, state: {} }) {
   const r = { read: [], asked: [], pending: [] };
   r.client = {
-    me: ME, session: { login: { user: { role: 'user' } } }, connection: { live: true, state: {} },
+    me: ME, session: { login: { user: { role: 'user' } } }, connection,
     state: { me: ME, users: {}, presence: {}, typing: {}, rooms: {} },
     drafts: { now: () => ({ text: '', reply: null, edit: null }), restore: async () => {}, write: (_, draft) => draft },
     outbox: { pending: () => r.pending }, roster: { needMembers: () => {} }, typing: () => {}, touch: () => r.view.render(), read: (_, seq) => r.read.push(seq),
@@ -65,14 +65,19 @@ test('who comes back to the tab goes on at the first of what came meanwhile', ()
 });
 
 test('who comes back to a tab in which nothing came stays where they were', () => {
-  const r = rig(10, 10);
+  const r = atEnd(5);
+  r.readAll();
   r.view.shown();
-  assert.equal(page.scrolledTo, null);
+  assert.deepEqual([page.scrolledTo, afterLine(r)], [null, 6]);
 });
 
 /** The room, of which one sees the end. */
-function atEnd() {
-  const r = rig(10, 10);
+function atEnd(read = 10, connection = undefined) {
+  const r = rig(10, read, connection);
+  r.readAll = () => {
+    r.put(withView(r.room(), view(10, 10, 0), ME));
+    page.scrolledTo = null;
+  };
   r.push = (from, to) => {
     for (let seq = from; seq <= to; seq += 1) r.put(pushEntry(r.room(), posted(seq), ME).room);
   };
@@ -110,13 +115,56 @@ test('what came while the connection was lost is gone on with from its beginning
 });
 
 test('after a connection in whose absence nothing came one stays at the end, and reads on', () => {
-  const r = atEnd();
+  const r = atEnd(5);
+  r.readAll();
   r.lose();
   r.live();
-  assert.equal(page.scrolledTo, null);
+  assert.deepEqual([page.scrolledTo, afterLine(r)], [null, 6]);
   r.push(11, 11);
   r.view.render();
-  assert.deepEqual([afterLine(r), r.last()], [NaN, 11]);
+  assert.deepEqual([page.scrolledTo, afterLine(r), r.last()], [null, 6, 11]);
+});
+
+test('what was read without a connection is not gone back to', () => {
+  const r = atEnd();
+  page.visibilityState = 'hidden';
+  r.push(11, 60);
+  r.view.render();
+  r.lose();
+  page.visibilityState = 'visible';
+  r.view.shown();
+  assert.equal(afterLine(r), 11);
+  assert.ok(page.scrolledTo?.classList.contains('unread-line'));
+  page.scrolledTo = null;
+  assert.equal(r.last() > 10, false);
+  for (const name of ['connecting', 'resuming']) {
+    r.client.connection.state = { name };
+    r.view.render();
+  }
+  r.live();
+  assert.deepEqual([page.scrolledTo, r.last()], [null, 60]);
+});
+
+test('what came meanwhile begins after what was seen, though it could not be marked as read', () => {
+  const r = atEnd(5);
+  assert.equal(afterLine(r), 6);
+  r.lose();
+  r.put(withView(r.room(), view(12, 5, 7), ME));
+  r.live();
+  r.push(11, 12);
+  r.view.render();
+  assert.equal(afterLine(r), 11);
+  assert.ok(page.scrolledTo?.classList.contains('unread-line'));
+});
+
+test('what comes to a room that was opened before all had come is gone on with from its beginning', () => {
+  const r = atEnd(10, { live: false, state: { name: 'resuming' } });
+  r.push(11, 60);
+  r.view.render();
+  assert.equal(page.scrolledTo, null);
+  r.live();
+  assert.equal(afterLine(r), 11);
+  assert.ok(page.scrolledTo?.classList.contains('unread-line'));
 });
 
 test('a room of which entries are on their way is neither settled in nor read', () => {
@@ -193,9 +241,15 @@ test('without a connection one sees what one sends at the end of what is loaded,
 });
 
 test('who scrolls up, or goes to a message, stays there', () => {
+  const press = (more) => (r) => {
+    r.timeline.scroller.clientWidth = 500;
+    r.timeline.scroller.dispatch('pointerdown', more);
+  };
+  const key = (more) => (r) => r.timeline.scroller.dispatch('keydown', more);
   const ups = [(r) => r.timeline.scroller.dispatch('wheel', { deltaY: -1 }), (r) => r.timeline.scroller.dispatch('touchmove'),
-    (r) => r.timeline.scroller.dispatch('keydown', { key: 'PageUp' }), (r) => r.timeline.jump(3)];
-  for (const up of ups) {
+    key({ key: 'PageUp' }), key({ key: ' ', shiftKey: true }), press({ offsetX: 505 }), press({ offsetX: -5 }), (r) => r.timeline.jump(3)];
+  const others = [key({ key: ' ', shiftKey: false }), press({ offsetX: 250 }), (r) => press({ offsetX: 505, target: r.timeline.items })(r), (r) => r.timeline.jump(50)];
+  for (const up of [...ups, ...others]) {
     const r = away();
     r.pending = [PENDING];
     r.client.connection.live = false;
@@ -203,7 +257,7 @@ test('who scrolls up, or goes to a message, stays there', () => {
     up(r);
     r.client.connection.live = true;
     r.view.render();
-    assert.deepEqual([r.asked, r.rows().at(-1)], [[], 10]);
+    assert.deepEqual([r.asked, r.rows().at(-1)], ups.includes(up) ? [[], 10] : [['latest'], 'pending']);
   }
 });
 
@@ -223,6 +277,36 @@ test('a message that can’t be gone to is said so, and not gone to later', asyn
     r.view.render();
     assert.equal(page.scrolledTo, null);
   }
+});
+
+test('who can’t go to a message follows the end on', async () => {
+  for (const [seq, live] of [[50, false], [2, true], [50, true]]) {
+    const r = rig(100, 100);
+    r.put({ ...r.room(), items: items(90, 100), atStart: false, view: { ...r.room().view, first: 10 } });
+    r.view.render();
+    r.client.connection.live = live;
+    const { scroller } = r.view.timeline;
+    const come = (number, height) => {
+      r.put(pushEntry(r.room(), posted(number), ME).room);
+      scroller.scrollHeight = height;
+      r.view.render();
+      return scroller.scrollTop;
+    };
+    r.client.history.around = async () => { come(101, 5_000); };
+    await r.view.timeline.jump(seq);
+    assert.equal(come(102, 6_000), 6_000, `${seq} ${live}`);
+  }
+});
+
+test('the button that goes to the end leaves the focus to the messages', () => {
+  const r = rig(10, 10);
+  const { down, scroller } = r.view.timeline;
+  scroller.scrollHeight = 5_000;
+  scroller.dispatch('scroll');
+  assert.equal(down.hidden, false);
+  down.focus();
+  down.click();
+  assert.deepEqual([down.hidden, page.activeElement === scroller], [true, true]);
 });
 
 test('a message that is quoted is gone to once it is loaded', async () => {
