@@ -178,6 +178,8 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => Ok(token.trim()),
-        _ => Err(Fault::unauthenticated("send one `Authorization` header: `Bearer`, a space and an access token")),
+        _ => Err(Fault::unauthenticated(
+            "the `Authorization` header is given twice or has the wrong form: send it once, as `Bearer`, a space and an access token",
+        )),
     }
 }

@@ -36,7 +36,9 @@ pub(super) async fn create(
         ));
     }
     if new.kind == Kind::Conversation && new.members.iter().any(|user| *user != who.user) {
-        return Err(Fault::invalid("a room of kind `conversation` has you as its only member: leave `members` out"));
+        return Err(Fault::invalid(
+            "a room of kind `conversation` can have no members except you: leave `members` out",
+        ));
     }
     parlance_domain::content_rules::check_room_name(&new.name)?;
     if new.members.len() > MEMBERS_MAX {
@@ -154,7 +156,7 @@ pub(super) async fn invite(
         // Sending it again doesn't tell: it takes no client id, as its code is kept nowhere.
         Code::OutcomeUnknown => Fault::new(
             Code::OutcomeUnknown,
-            "it is not known whether the invite was made: ask for another one; a code that nobody was given can't be used",
+            "it is not known whether the invite was made: send the request again to make a new one; if the first one exists, it does no harm, as nobody has its code",
         ),
         _ => fault,
     })?;

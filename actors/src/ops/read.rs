@@ -167,7 +167,7 @@ pub(super) async fn messages(
     let skip = skip.unwrap_or(0);
     if skip > 0 && page.after.is_some() {
         return Err(Fault::invalid(
-            "give either `skip` or `after`, not both: `skip` leaves out the newest messages, `after` asks for what follows the entry with this number",
+            "give either `skip` or `after`, not both: `skip` is how many of the newest messages to leave out, `after` is the number of the entry to start after",
         ));
     }
     let none = || Ok(Answer::Messages(PageOf { items: Vec::new(), more: false }));

@@ -40,7 +40,7 @@ impl State {
             // Who was removed before has the entries up to that one to come first. The session asks again.
             From::Joining if lock(&self.subs).iter().any(here) => {
                 return Err(Fault::busy(
-                    "you left this room, and the server is still sending this connection what happened in it before that: send the request again in a moment",
+                    "you left this room, and its last events are still being sent to you: send the request again in a moment",
                 ));
             }
             // Found long after it was told: from now on, as after a reset.

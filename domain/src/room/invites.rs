@@ -24,7 +24,7 @@ pub(super) fn invite(
     let invites = &request.state.invites;
     if invites.contains_key(hash) {
         return Err(Fault::already(
-            "no invite was made, as the server picked a code that is taken: send the request again",
+            "the invite code that the server picked already exists, so no invite was made: send the request again",
         ));
     }
     if invites.values().filter(|invite| invite.is_open(request.ask.now)).count() >= INVITES_MAX {

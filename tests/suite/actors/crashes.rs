@@ -224,7 +224,7 @@ async fn a_store_that_panics_while_it_is_read_leaves_no_room_waiting() {
     bed.store.script([Twist::UnknownThenPanic]);
     let asked = one.tell(json!({"op": "invite", "room": room}));
     let fault = one.reply(asked).await["fault"].clone();
-    assert!(fault["code"] == "outcome_unknown" && fault["detail"].as_str().unwrap().contains("another"), "{fault}");
+    assert!(fault["code"] == "outcome_unknown" && fault["detail"].as_str().unwrap().contains("new one"), "{fault}");
 }
 
 #[tokio::test(start_paused = true)]
