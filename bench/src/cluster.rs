@@ -9,6 +9,7 @@ use parlance_schema::RoomId;
 use parlance_schema::node::NodeId;
 
 use crate::child::Child;
+use crate::keyspace::Keyspace;
 use crate::rows::{Bench, Server};
 use crate::servers::Servers;
 use crate::world::{Room, User};
@@ -34,6 +35,7 @@ pub struct Cluster {
     /// Users that are in no room yet.
     pub users: Vec<User>,
     ids: Vec<NodeId>,
+    _keyspace: Keyspace,
 }
 
 impl Cluster {
@@ -45,24 +47,26 @@ impl Cluster {
         let binary = bench.server.as_deref().ok_or_else(|| Failure::new("only the ceilings are measured"))?;
         let folder = bench.scratch.fresh("cluster")?;
         let number = bench.next();
+        let keyspace = Keyspace::of(&servers.cql, format!("{}_{number}", bench.keyspace));
         let keys = folder.join("keys");
         run(bench, &folder, binary, &["keys", "rotate", "--data", &keys.display().to_string()])?;
         let ids: Vec<NodeId> = (0..nodes).map(node_id).collect::<Result<_, _>>()?;
         let settings = |at: usize| {
             let nats = (nodes > 1).then_some(servers.nats.as_str());
-            write_settings(&folder, at, number, (&servers.cql, &bench.keyspace), nats)
+            write_settings(&folder, at, number, (&servers.cql, keyspace.name()), nats)
         };
         let config = settings(0)?.display().to_string();
         let (count, prefix) = (users.to_string(), format!("bench{}x{number}x", std::process::id()));
         let seed = ["user", "seed", "--config", &config, "--count", &count, "--prefix", &prefix];
         let users = native::users(&run(bench, &folder, binary, &seed)?)?;
-        let mut cluster = Self { nodes: Vec::new(), users, ids };
+        let mut started = Vec::new();
         for at in 0..nodes {
             let args = ["--config".to_owned(), settings(at)?.display().to_string()];
             let folder = folder.join(format!("node-{at}"));
             std::fs::create_dir(&folder)?;
-            cluster.nodes.push(bench.start_in(&folder, binary, &args, false)?);
+            started.push(bench.start_in(&folder, binary, &args, false)?);
         }
+        let cluster = Self { nodes: started, users, ids, _keyspace: keyspace };
         cluster.settle()?;
         Ok(cluster)
     }

@@ -14,6 +14,7 @@ mod engine;
 mod failure;
 mod generate;
 mod http;
+mod keyspace;
 mod native;
 mod procfs;
 mod rows;

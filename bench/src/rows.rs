@@ -79,7 +79,7 @@ pub struct Bench {
     pub server: Option<PathBuf>,
     /// Whether the bare ceilings are measured.
     pub ceilings: bool,
-    /// The nodes' keyspace on a CQL server.
+    /// What the names of the clusters' keyspaces on a CQL server begin with.
     pub keyspace: String,
     /// The server's core.
     pub server_core: usize,

@@ -27,7 +27,7 @@ pub struct Options {
     /// The folder with the jars of Apache Cassandra, as `tests/servers/cassandra get` fills it, for the cluster's rows.
     #[arg(long, env = "CASSANDRA_LIBRARY", value_name = "DIR")]
     cassandra: Option<PathBuf>,
-    /// A CQL server that runs already, instead; keyspaces that begin with `parlance_bench` are left on it.
+    /// A CQL server that runs already, instead; the keyspace `parlance_bench_bare` is left on it.
     #[arg(long, value_name = "HOST:PORT")]
     cql: Option<String>,
 }
